@@ -1,0 +1,220 @@
+/**
+ * The report: what a run found out, as plain data (contract: `--json`, schemaVersion 1). It is JSON as it stands;
+ * the reporters beside this file are pure functions from it to a string.
+ */
+import type { Layer } from '../failure/codes.ts'
+import type { Evidence, Failure } from '../failure/failure.ts'
+
+export type Status = 'passed' | 'failed' | 'blocked'
+
+/** The four pass criteria, in the report's order. */
+export const CRITERIA = [
+  { id: 'visible', title: 'the row appears in the database within the limit of the trigger' },
+  { id: 'mtls', title: 'the mutual-TLS handshake succeeds, and nothing less is let in' },
+  { id: 'privileges', title: 'the role has DML access and nothing beyond it' },
+  { id: 'reuse', title: 'one connection serves many sequential writes with unnamed statements' },
+] as const
+
+export type CriterionId = (typeof CRITERIA)[number]['id']
+
+/** What every check is called and asserts, in the report's order (contract: the checks, in order). */
+export const CHECKS = [
+  {
+    id: 'config',
+    layer: 'config',
+    criterion: null,
+    title: "the settings are complete and the client's certificate and key fit together",
+  },
+  { id: 'dns', layer: 'dns', criterion: null, title: 'the host has an IPv6 address' },
+  { id: 'tcp', layer: 'tcp', criterion: null, title: 'a TCP connection over IPv6 opens' },
+  {
+    id: 'tls',
+    layer: 'tls',
+    criterion: 'mtls',
+    title: 'the server speaks TLS, and its certificate is trusted, valid, names the host and is for servers',
+  },
+  {
+    id: 'session',
+    layer: 'session',
+    criterion: 'mtls',
+    title: 'the server accepts the client certificate as the user',
+  },
+  {
+    id: 'database',
+    layer: 'database',
+    criterion: null,
+    title: 'the configured database exists and takes the session',
+  },
+  {
+    id: 'certificate-required',
+    layer: 'session',
+    criterion: 'mtls',
+    title: 'the same login without a certificate, and without TLS, is refused',
+  },
+  {
+    id: 'certificate-bound',
+    layer: 'session',
+    criterion: 'mtls',
+    title: 'the same certificate is refused as another role',
+  },
+  {
+    id: 'table',
+    layer: 'schema',
+    criterion: null,
+    title: 'connection_probe exists with the columns that src/ declares',
+  },
+  {
+    id: 'role',
+    layer: 'privilege',
+    criterion: 'privileges',
+    title:
+      'the session runs as the configured user, who is no administrator, is a member of no role and owns nothing here',
+  },
+  {
+    id: 'row-visible',
+    layer: 'visibility',
+    criterion: 'visible',
+    title: 'a row written on one connection is read, equal in every column, on another within the limit',
+  },
+  {
+    id: 'dml',
+    layer: 'privilege',
+    criterion: 'privileges',
+    title: 'INSERT, SELECT, UPDATE and DELETE each really work',
+  },
+  {
+    id: 'ddl-refused',
+    layer: 'privilege',
+    criterion: 'privileges',
+    title: 'the user can create nothing in this database, and no privilege goes beyond the four verbs',
+  },
+  {
+    id: 'sequential-writes',
+    layer: 'reuse',
+    criterion: 'reuse',
+    title: 'all inserts stay on one connection, and one select at the end reads all of them',
+  },
+  {
+    id: 'statements-unnamed',
+    layer: 'reuse',
+    criterion: 'reuse',
+    title: 'after them the server holds no named prepared statement of this session',
+  },
+] as const satisfies readonly { id: string; layer: Layer; criterion: CriterionId | null; title: string }[]
+
+export type CheckId = (typeof CHECKS)[number]['id']
+
+export interface CheckResult {
+  readonly id: CheckId
+  readonly layer: Layer
+  readonly criterion: CriterionId | null
+  readonly title: string
+  readonly status: Status
+  readonly durationMs: number
+  readonly evidence: Evidence
+  readonly failure: Failure | null
+  readonly blockedBy: CheckId | null
+}
+
+export interface CriterionResult {
+  readonly id: CriterionId
+  readonly title: string
+  readonly status: Status
+  readonly checks: readonly CheckId[]
+}
+
+export type WarningCode =
+  | 'CERT_EXPIRES_SOON'
+  | 'NODE_CERT_USAGE'
+  | 'CERT_IDENTITY'
+  | 'ADMIN_CREDENTIALS_PRESENT'
+  | 'PLAINTEXT_ACCEPTED'
+  | 'ROWS_LEFT'
+  | 'ADDRESS_NOT_6PN'
+  | 'ENGINE_NOT_COCKROACHDB'
+
+export interface Warning {
+  readonly code: WarningCode
+  readonly message: string
+}
+
+export interface Target {
+  readonly host: string | null
+  readonly port: number | null
+  readonly database: string | null
+  readonly user: string | null
+  /** the name that the server's certificate is held against, and that is sent as SNI when it is no IP literal */
+  readonly tlsName: string | null
+  /** the IPv6 address that was connected to */
+  readonly address: string | null
+  /** engine and version as the server named itself at startup, e.g. "CockroachDB v22.1.0" */
+  readonly engine: string | null
+}
+
+/** Where the probe ran: FLY_* variables, null where absent. */
+export interface Origin {
+  readonly hostname: string
+  readonly app: string | null
+  readonly region: string | null
+  readonly machine: string | null
+  readonly privateIp: string | null
+}
+
+export interface Report {
+  readonly schemaVersion: 1
+  readonly program: string
+  readonly runId: string
+  readonly verdict: 'pass' | 'fail'
+  readonly failure: Failure | null
+  readonly target: Target
+  readonly origin: Origin
+  readonly startedAt: string
+  readonly durationMs: number
+  readonly attempts: number
+  readonly criteria: readonly CriterionResult[]
+  readonly checks: readonly CheckResult[]
+  readonly warnings: readonly Warning[]
+}
+
+/** Failed if one of its checks failed, else blocked if one is blocked, else passed. */
+function criterionStatus(checks: readonly CheckResult[]): Status {
+  if (checks.some(check => check.status === 'failed')) return 'failed'
+  if (checks.some(check => check.status === 'blocked')) return 'blocked'
+  return 'passed'
+}
+
+/**
+ * Puts results together into a report. `checks` must hold every check once; they are put in the contract's order.
+ * The verdict is pass only if every check passed; the failure is that of the first failed check in that order.
+ */
+export function assembleReport(
+  parts: Omit<Report, 'schemaVersion' | 'verdict' | 'failure' | 'criteria'> & { checks: readonly CheckResult[] },
+): Report {
+  const checks = CHECKS.map(({ id }) => {
+    const result = parts.checks.find(check => check.id === id)
+    if (!result) throw new Error(`no result for check ${id}`)
+    return result
+  })
+  const criteria = CRITERIA.map(({ id, title }) => {
+    const own = checks.filter(check => check.criterion === id)
+    return { id, title, status: criterionStatus(own), checks: own.map(check => check.id) }
+  })
+  const failure = checks.find(check => check.status === 'failed')?.failure ?? null
+  const verdict = checks.every(check => check.status === 'passed') ? 'pass' : 'fail'
+  const { program, runId, target, origin, startedAt, durationMs, attempts, warnings } = parts
+  return {
+    schemaVersion: 1,
+    program,
+    runId,
+    verdict,
+    failure,
+    target,
+    origin,
+    startedAt,
+    durationMs,
+    attempts,
+    criteria,
+    checks,
+    warnings,
+  }
+}
