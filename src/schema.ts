@@ -1,0 +1,68 @@
+/**
+ * What the database must hold: the table `connection_probe`, and the grants on it. drizzle-kit generates the
+ * migrations from this file, schema-check.ts holds them against it, verify.ts a live catalogue.
+ *
+ * Imports are narrow on purpose: the barrel `drizzle-orm/pg-core` costs start-up time that the probe pays on each run.
+ */
+import { bigint } from 'drizzle-orm/pg-core/columns/bigint'
+import { jsonb } from 'drizzle-orm/pg-core/columns/jsonb'
+import { text } from 'drizzle-orm/pg-core/columns/text'
+import { timestamp } from 'drizzle-orm/pg-core/columns/timestamp'
+import { uuid } from 'drizzle-orm/pg-core/columns/uuid'
+import { pgTable } from 'drizzle-orm/pg-core/table'
+import { sql } from 'drizzle-orm/sql/sql'
+import { getTableName } from 'drizzle-orm/table'
+import { getTableColumns } from 'drizzle-orm/utils'
+
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json }
+
+/** One row per write of the probe. Only types that are the same on CockroachDB and PostgreSQL (integer is not). */
+export const connectionProbe = pgTable('connection_probe', {
+  /** always supplied by the probe, so that rows are removed by primary key and a doubtful write can be repeated */
+  id: uuid('id').primaryKey().defaultRandom(),
+  runId: uuid('run_id').notNull(),
+  sequence: bigint('sequence', { mode: 'number' }).notNull(),
+  /** where the probe ran: machine@region, or the host's name */
+  origin: text('origin').notNull(),
+  /** the role that wrote the row, as the server saw it */
+  writtenBy: text('written_by').notNull().default(sql`current_user`),
+  payload: jsonb('payload').$type<{ readonly [key: string]: Json }>().notNull(),
+  /** as text, since a Date would lose the microseconds */
+  writtenAt: timestamp('written_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
+})
+
+export type ProbeRow = typeof connectionProbe.$inferSelect
+export type NewProbeRow = typeof connectionProbe.$inferInsert
+
+export type Privilege = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
+
+export interface Grant {
+  readonly role: string
+  readonly table: string
+  readonly privileges: readonly Privilege[]
+}
+
+/** Who may do what, exactly: anybody else, and anything more, is an excess. The migrations must say the same. */
+export const GRANTS = [
+  { role: 'gateway_writer', table: 'connection_probe', privileges: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'] },
+] as const satisfies readonly Grant[]
+
+export const TABLE_NAME = getTableName(connectionProbe)
+
+export interface ExpectedColumn {
+  readonly name: string
+  /** as pg_catalog.format_type() names it */
+  readonly type: string
+  readonly notNull: boolean
+  readonly primaryKey: boolean
+}
+
+/** The columns that a catalogue must show, in order, derived from the table above. */
+export const EXPECTED_COLUMNS: readonly ExpectedColumn[] = Object.values(getTableColumns(connectionProbe)).map(
+  column => ({
+    name: column.name,
+    type: column.getSQLType(),
+    notNull: column.notNull,
+    primaryKey: column.primary,
+  }),
+)
