@@ -37,12 +37,12 @@ export interface CodeEntry {
 export const CODES = {
   CONFIG_MISSING: {
     layer: 'config',
-    hint: 'set what is named above: DATABASE_URL and the CRDB_* certificates; `fly secrets list` shows what the app has',
+    hint: "set what the message names; inside the back end's app it is there already: fly secrets list -a multiplayer-fabric-uro",
     waitable: false,
   },
   CONFIG_INVALID: {
     layer: 'config',
-    hint: 'correct the setting named above; the form is postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full',
+    hint: 'correct the setting that the message names; the form is postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full',
     waitable: false,
   },
   CONFIG_INSECURE: {
@@ -57,7 +57,7 @@ export const CODES = {
   },
   CERT_UNREADABLE: {
     layer: 'config',
-    hint: 'check that the file named above exists and is readable: ls -l FILE; on Fly use the PEM secrets (CRDB_*_CRT) instead',
+    hint: 'ls -l the file that the message names; on Fly use the PEM secrets (CRDB_CA_CRT, CRDB_CLIENT_WRITER_CRT, ..._KEY) instead',
     waitable: false,
   },
   CERT_INVALID: {
@@ -67,7 +67,7 @@ export const CODES = {
   },
   KEY_PERMISSIONS: {
     layer: 'config',
-    hint: 'chmod 600 the key file named above',
+    hint: 'chmod 600 the key file that the message names',
     waitable: false,
   },
   KEY_ENCRYPTED: {
@@ -82,7 +82,7 @@ export const CODES = {
   },
   CERT_EXPIRED: {
     layer: 'config',
-    hint: 'make a new client certificate on the database machine: cockroach cert create-client USER, then set the secrets again',
+    hint: 'on the database machine: cockroach cert create-client USER ... --overwrite, then set the CRDB_CLIENT_* secrets again',
     waitable: false,
   },
   CERT_NOT_YET_VALID: {
@@ -117,7 +117,7 @@ export const CODES = {
   },
   TCP_REFUSED: {
     layer: 'tcp',
-    hint: 'the machine is up, nothing listens there: fly logs -a multiplayer-fabric-crdb; it must listen on [::]:26257, not 0.0.0.0',
+    hint: 'the machine is up and nothing listens there: fly logs -a multiplayer-fabric-crdb (crashed? listening on 0.0.0.0 only?)',
     waitable: true,
   },
   TCP_TIMEOUT: {
@@ -132,12 +132,12 @@ export const CODES = {
   },
   TCP_RESET: {
     layer: 'tcp',
-    hint: 'something answered with a reset, most likely a restart or a proxy: fly logs -a multiplayer-fabric-crdb',
+    hint: 'a restart, or a proxy in between: fly logs -a multiplayer-fabric-crdb, and use the .internal name',
     waitable: true,
   },
   TCP_FAILED: {
     layer: 'tcp',
-    hint: 'look up the errno in the causes above, then try the same by hand: nc -6 -v HOST 26257',
+    hint: 'look up the errno among the causes, then try the same by hand: nc -6 -v -w 5 HOST 26257',
     waitable: true,
   },
   TLS_NOT_OFFERED: {
@@ -152,12 +152,12 @@ export const CODES = {
   },
   TLS_TIMEOUT: {
     layer: 'tls',
-    hint: 'node not initialised (cockroach init), or a path-MTU hole: small packets pass, the certificate flight does not (ping -6 -s 1372 HOST)',
+    hint: 'a path-MTU hole (small packets pass, the certificate flight does not: ping -6 -s 1232 HOST), or a node not initialised (cockroach init)',
     waitable: true,
   },
   TLS_CLOSED: {
     layer: 'tls',
-    hint: 'see why the server hung up: fly logs -a multiplayer-fabric-crdb; a node that starts or stops does this',
+    hint: 'the server hung up in the handshake: fly logs -a multiplayer-fabric-crdb; if it is starting, run again with --wait 60',
     waitable: true,
   },
   TLS_VERSION: {
@@ -167,12 +167,12 @@ export const CODES = {
   },
   TLS_SERVER_UNTRUSTED: {
     layer: 'tls',
-    hint: 'the database machine has probably made a new CA: copy its ca.crt and the client set into the CRDB_* secrets again',
+    hint: 'the database machine has probably made a new CA: bring its ca.crt and client set into the CRDB_* secrets again',
     waitable: false,
   },
   TLS_SERVER_EXPIRED: {
     layer: 'tls',
-    hint: 'renew the node certificate on the database machine (cockroach cert create-node), then restart it or send SIGHUP',
+    hint: 'on the database machine make a new node certificate (cockroach cert create-node ... --overwrite), then fly machine restart ID',
     waitable: false,
   },
   TLS_SERVER_NOT_YET_VALID: {
@@ -182,7 +182,7 @@ export const CODES = {
   },
   TLS_SERVER_NAME: {
     layer: 'tls',
-    hint: 'connect by a name that the certificate carries (see the evidence), set CRDB_SNI to one, or issue it anew with this name',
+    hint: 'use a host name that the certificate carries (the evidence lists them), or set CRDB_SNI to one; hostaddr picks the address',
     waitable: false,
   },
   TLS_SERVER_USAGE: {
@@ -197,7 +197,7 @@ export const CODES = {
   },
   TLS_CLIENT_REJECTED: {
     layer: 'tls',
-    hint: 'does the client certificate come from the CA the server runs with now? openssl verify -CAfile ca.crt client.USER.crt',
+    hint: 'is the client certificate of the CA that the server runs with now? openssl verify -CAfile ca.crt client.USER.crt',
     waitable: false,
   },
   TLS_FAILED: {
@@ -207,7 +207,7 @@ export const CODES = {
   },
   AUTH_NO_CERTIFICATE: {
     layer: 'session',
-    hint: 'the server saw no certificate it accepts for this user: as root run SHOW CLUSTER SETTING server.host_based_authentication.configuration',
+    hint: 'connect to the .internal name, not through a proxy; as root: SHOW CLUSTER SETTING server.host_based_authentication.configuration',
     waitable: false,
   },
   AUTH_IDENTITY: {
@@ -217,27 +217,27 @@ export const CODES = {
   },
   AUTH_ROLE_UNKNOWN: {
     layer: 'session',
-    hint: 'the role is not there: as root run SHOW USERS; then npm run bootstrap -- --engine cockroach prints what creates it',
+    hint: 'as root: SHOW USERS; what makes the roles is printed by npm run bootstrap -- --engine cockroach',
     waitable: false,
   },
   AUTH_LOGIN_DENIED: {
     layer: 'session',
-    hint: 'the role may not log in: as root run ALTER ROLE gateway_writer WITH LOGIN',
+    hint: 'as root: ALTER ROLE gateway_writer WITH LOGIN; if it has it, look at server.host_based_authentication.configuration',
     waitable: false,
   },
   SERVER_BUSY: {
     layer: 'session',
-    hint: 'the server has no connection left: as root run SHOW SESSIONS and close what is idle, or wait',
+    hint: 'as root: SHOW SESSIONS; cancel what is idle (CANCEL SESSION), lower the pool sizes, or run again with --wait 60',
     waitable: true,
   },
   SERVER_UNAVAILABLE: {
     layer: 'session',
-    hint: 'the server is starting, recovering or stopping: run again with --wait 60 and watch fly logs',
+    hint: 'the server is starting, recovering or stopping: run again with --wait 60 and watch fly logs -a multiplayer-fabric-crdb',
     waitable: true,
   },
   SERVER_DRAINING: {
     layer: 'session',
-    hint: 'the node is shutting down; run again with --wait 60 if it is being restarted (fly status -a multiplayer-fabric-crdb)',
+    hint: 'the node is shutting down: fly status -a multiplayer-fabric-crdb; if it is being restarted, run again with --wait 60',
     waitable: true,
   },
   SESSION_TIMEOUT: {
@@ -257,82 +257,82 @@ export const CODES = {
   },
   SESSION_REFUSED: {
     layer: 'session',
-    hint: 'look up the SQLSTATE above; try the same login by hand: cockroach sql --certs-dir=DIR --host=HOST --user=USER',
+    hint: 'look up the SQLSTATE; try the same login by hand: cockroach sql --certs-dir=DIR --host=HOST --user=USER',
     waitable: false,
   },
   CERTLESS_LOGIN_ALLOWED: {
     layer: 'session',
-    hint: 'anyone on the network can log in: require certificates in server.host_based_authentication.configuration, as root',
+    hint: 'anybody on the network gets in. As root: RESET CLUSTER SETTING server.host_based_authentication.configuration',
     waitable: false,
   },
   FOREIGN_LOGIN_ALLOWED: {
     layer: 'session',
-    hint: 'this certificate opens another role: look for that role among its DNS names: openssl x509 -in CERT -noout -ext subjectAltName',
+    hint: 'does the certificate name the other role too? openssl x509 -in CERT -noout -ext subjectAltName',
     waitable: false,
   },
   NEGATIVE_INCONCLUSIVE: {
     layer: 'session',
-    hint: 'no other role to try: create gateway_admin with LOGIN (npm run bootstrap -- --engine cockroach), then probe again',
+    hint: 'there is no other role to try. As root: CREATE USER IF NOT EXISTS gateway_admin; then probe again',
     waitable: false,
   },
   DATABASE_MISSING: {
     layer: 'database',
-    hint: 'check the name after the slash in DATABASE_URL: as root run SHOW DATABASES; on this deployment it is uro',
+    hint: 'check the name after the slash in DATABASE_URL (here it is uro); as root: SHOW DATABASES',
     waitable: false,
   },
   DATABASE_DENIED: {
     layer: 'database',
-    hint: 'as root run GRANT CONNECT ON DATABASE uro TO gateway_writer',
+    hint: 'as root: GRANT CONNECT ON DATABASE uro TO gateway_writer',
     waitable: false,
   },
   CATALOGUE_FAILED: {
     layer: 'database',
-    hint: 'a catalogue question failed: read the SQLSTATE above and fly logs -a multiplayer-fabric-crdb at that second',
+    hint: 'look up the SQLSTATE, and what fly logs -a multiplayer-fabric-crdb says for that second',
     waitable: false,
   },
   TABLE_MISSING: {
     layer: 'schema',
-    hint: 'npm run migrate (with MIGRATION_DATABASE_URL and the admin certificate), against the same database',
+    hint: 'npm run migrate, with MIGRATION_DATABASE_URL naming the same database as DATABASE_URL',
     waitable: false,
   },
   TABLE_MISMATCH: {
     layer: 'schema',
-    hint: 'the table differs from src/schema.ts in what the evidence lists: deploy the matching code or run npm run migrate',
+    hint: 'the evidence lists the differences from src/schema.ts: npm run migrate, or deploy the code that matches',
     waitable: false,
   },
   DML_DENIED: {
     layer: 'privilege',
-    hint: 'as gateway_admin run GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE connection_probe TO gateway_writer (migrate does it)',
+    hint: 'npm run migrate, or as gateway_admin: GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE connection_probe TO gateway_writer',
     waitable: false,
   },
   ADMIN_AT_RUNTIME: {
     layer: 'privilege',
-    hint: 'log in as plain gateway_writer, and as root take away what the evidence lists (REVOKE role FROM gateway_writer)',
+    hint: 'DATABASE_URL must name plain gateway_writer; as root take away what the evidence lists, e.g. REVOKE admin FROM gateway_writer',
     waitable: false,
   },
   DDL_ALLOWED: {
     layer: 'privilege',
-    hint: 'as root, in this database: REVOKE CREATE ON SCHEMA public FROM public; GRANT CREATE ON SCHEMA public TO gateway_admin;',
+    hint: 'as root: REVOKE CREATE ON SCHEMA public FROM public; GRANT CREATE ON SCHEMA public TO gateway_admin; (all of it: npm run bootstrap -- --engine cockroach)',
     waitable: false,
   },
   GRANT_EXCESS: {
     layer: 'privilege',
-    hint: 'as gateway_admin run REVOKE of what the evidence lists ON TABLE connection_probe; SHOW GRANTS ON TABLE connection_probe',
+    hint: 'as gateway_admin: SHOW GRANTS ON TABLE connection_probe, then REVOKE what the evidence lists from gateway_writer or public',
     waitable: false,
   },
   WRITE_REFUSED: {
     layer: 'write',
-    hint: 'read the SQLSTATE: 25006 is read-only, 53100 a full disk (fly ssh console -a multiplayer-fabric-crdb -C "df -h")',
+    hint: '25006 is read-only, 53100 a full disk: fly ssh console -a multiplayer-fabric-crdb -C "df -h"',
     waitable: false,
   },
   WRITE_TIMEOUT: {
     layer: 'write',
-    hint: 'the INSERT did not return: as root run SHOW STATEMENTS, and look for disk stalls in fly logs',
+    hint: 'as root: SHOW STATEMENTS and SHOW JOBS (a lock, a schema change); fly logs shows a stalling disk',
     waitable: true,
   },
   WRITE_CONTENDED: {
     layer: 'write',
-    hint: 'others hold this table: as root run SELECT * FROM crdb_internal.cluster_locks, then probe again',
+    hint: 'as root: SELECT * FROM crdb_internal.cluster_contended_tables; find what else writes to connection_probe',
     waitable: true,
   },
   WRITE_AMBIGUOUS: {
@@ -342,32 +342,32 @@ export const CODES = {
   },
   CONNECTION_LOST: {
     layer: 'write',
-    hint: 'the link broke in mid-session: see whether the node restarted at that second: fly machine status ID, fly logs',
+    hint: 'did the node restart at that second? fly machine list -a multiplayer-fabric-crdb, then fly logs',
     waitable: true,
   },
   ROW_LATE: {
     layer: 'visibility',
-    hint: 'the row came later than the limit: look at the latencies; is the machine short of CPU or disk, or in another region?',
+    hint: 'run it again; if it stays, compare the regions and the load: fly status -a multiplayer-fabric-crdb',
     waitable: false,
   },
   ROW_NOT_VISIBLE: {
     layer: 'visibility',
-    hint: 'the write was acknowledged and never seen: do both sessions reach the same server? Compare the addresses in the evidence',
+    hint: 'do both connections reach the same server? npm run probe -- --all-addresses',
     waitable: false,
   },
   ROW_MISMATCH: {
     layer: 'visibility',
-    hint: 'a column came back changed (see the evidence): as root run SHOW CREATE TABLE connection_probe',
+    hint: 'the evidence names the column; as root: SHOW CREATE TABLE public.connection_probe (a trigger, another type?)',
     waitable: false,
   },
   READ_FAILED: {
     layer: 'visibility',
-    hint: 'the independent SELECT failed: read the SQLSTATE above, then try SELECT count(*) FROM connection_probe by hand',
+    hint: 'the independent SELECT failed: look up the SQLSTATE, then try SELECT count(*) FROM connection_probe by hand',
     waitable: false,
   },
   READ_TIMEOUT: {
     layer: 'visibility',
-    hint: 'the independent SELECT did not return: as root run SHOW STATEMENTS, then SHOW SESSIONS',
+    hint: 'as root: SHOW STATEMENTS, then SHOW SESSIONS; CANCEL QUERY ends the one that blocks',
     waitable: true,
   },
   CONNECTION_REPLACED: {
@@ -377,7 +377,7 @@ export const CODES = {
   },
   STATEMENTS_NAMED: {
     layer: 'reuse',
-    hint: 'the driver names its statements: keep prepare: false (postgres.js), prepare: :unnamed (Postgrex); check recent upgrades',
+    hint: 'set prepare: false in the driver (postgres.js), prepare: :unnamed in the back end (Postgrex)',
     waitable: false,
   },
   DEADLINE: {
