@@ -1,0 +1,163 @@
+/**
+ * Certificates as facts: what an X.509 certificate says about itself, in words that operators know.
+ */
+import { X509Certificate } from 'node:crypto'
+import { pemBlocks, printable } from './pem.ts'
+
+/** Extended key usages (RFC 5280 4.2.1.12). */
+const EKU_NAMES: Readonly<Record<string, string>> = {
+  '1.3.6.1.5.5.7.3.1': 'serverAuth',
+  '1.3.6.1.5.5.7.3.2': 'clientAuth',
+  '2.5.29.37.0': 'anyExtendedKeyUsage',
+}
+
+/** What a certificate says about itself. JSON; every text from the certificate is printable. */
+export interface CertificateFacts {
+  readonly subject: string
+  readonly issuer: string
+  readonly commonNames: readonly string[]
+  readonly dnsNames: readonly string[]
+  readonly ipAddresses: readonly string[]
+  readonly otherNames: readonly string[]
+  /** names of the extended key usages; null where the certificate has no such extension (good for everything) */
+  readonly extendedKeyUsage: readonly string[] | null
+  readonly isCa: boolean
+  readonly notBefore: string
+  readonly notAfter: string
+  readonly daysLeft: number
+  /** e.g. "ec prime256v1", "rsa 2048" */
+  readonly key: string
+  readonly serialNumber: string
+  readonly fingerprint256: string
+}
+
+/** The certificates of a PEM text, one by one. `broken` says what is wrong with it, null if nothing is. */
+export function parseCertificates(text: string): { certificates: X509Certificate[]; broken: string | null } {
+  const { blocks, broken } = pemBlocks(text)
+  const certificates: X509Certificate[] = []
+  const own = blocks.filter(block => block.label === 'CERTIFICATE')
+  for (const [index, block] of own.entries()) {
+    const certificate = parseCertificate(block.text)
+    if (certificate === null)
+      return { certificates, broken: `holds a certificate (number ${index + 1}) that is garbage` }
+    certificates.push(certificate)
+  }
+  if (broken) return { certificates, broken: 'holds text that is no whole PEM block' }
+  if (own.length > 0) return { certificates, broken: null }
+  if (blocks.some(block => block.label.endsWith('PRIVATE KEY'))) {
+    return { certificates, broken: 'holds a private key where a certificate is expected' }
+  }
+  const looksLikePath = /^\s*[./~][^\n]*\s*$/.test(text)
+  return { certificates, broken: `holds no PEM certificate${looksLikePath ? '; it looks like a path' : ''}` }
+}
+
+function parseCertificate(block: string): X509Certificate | null {
+  try {
+    const certificate = new X509Certificate(block)
+    const body = Buffer.from(block.replace(/-----[^-]+-----/g, ''), 'base64')
+    const dates = validity(certificate)
+    return body.length === certificate.raw.length && dates.from < dates.to ? certificate : null
+  } catch {
+    return null
+  }
+}
+
+/** Validity as epoch milliseconds. */
+export const validity = (certificate: X509Certificate): { from: number; to: number } => ({
+  from: Date.parse(certificate.validFrom),
+  to: Date.parse(certificate.validTo),
+})
+
+/** Whether it may be used for a purpose; a certificate without the extension may be used for all. */
+export function allows(certificate: X509Certificate, usage: 'serverAuth' | 'clientAuth'): boolean {
+  const names = extendedKeyUsage(certificate)
+  return names === null || names.includes(usage) || names.includes('anyExtendedKeyUsage')
+}
+
+/** The types of Node 20 promise an array; without the extension it is undefined. */
+function extendedKeyUsage(certificate: X509Certificate): string[] | null {
+  const oids: string[] | undefined = certificate.keyUsage
+  return oids === undefined ? null : oids.map(oid => EKU_NAMES[oid] ?? oid)
+}
+
+/** The names of a certificate, unescaped: CNs, DNS SANs, IP SANs and all others (with their type in front). */
+export function namesOf(certificate: X509Certificate): Record<'common' | 'dns' | 'ip' | 'other', string[]> {
+  const names: Record<'common' | 'dns' | 'ip' | 'other', string[]> = {
+    common: [certificate.toLegacyObject().subject?.CN ?? []].flat(),
+    dns: [],
+    ip: [],
+    other: [],
+  }
+  for (const [, type = '', value = ''] of (certificate.subjectAltName ?? '').matchAll(SAN)) {
+    const text = unquote(value)
+    if (type === 'DNS') names.dns.push(text)
+    else if (type === 'IP Address') names.ip.push(text)
+    else names.other.push(`${type}:${text}`)
+  }
+  return names
+}
+
+/** Node's text of a subjectAltName: `DNS:a, IP Address:…`, a value in JSON quotes where it holds something odd. */
+const SAN = /([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g
+
+function unquote(value: string): string {
+  if (!value.startsWith('"')) return value
+  try {
+    return String(JSON.parse(value))
+  } catch {
+    return value
+  }
+}
+
+/** CockroachDB's principals of a certificate: its CN and every DNS SAN (facts/cockroachdb.md). */
+export function principalsOf(certificate: X509Certificate): string[] {
+  const { common, dns } = namesOf(certificate)
+  return [...new Set([...common, ...dns])]
+}
+
+/** Whether one certificate is signed by another. */
+export const isIssuedBy = (certificate: X509Certificate, ca: X509Certificate): boolean => {
+  try {
+    return certificate.checkIssued(ca) && certificate.verify(ca.publicKey)
+  } catch {
+    return false
+  }
+}
+
+/** Everything above, for evidence. `now` is epoch milliseconds. */
+export function describeCertificate(certificate: X509Certificate, now: number): CertificateFacts {
+  const names = namesOf(certificate)
+  const { from, to } = validity(certificate)
+  const all = (texts: readonly string[]) => texts.map(printable)
+  return {
+    subject: oneLine(certificate.subject),
+    issuer: oneLine(certificate.issuer),
+    commonNames: all(names.common),
+    dnsNames: all(names.dns),
+    ipAddresses: all(names.ip),
+    otherNames: all(names.other),
+    extendedKeyUsage: extendedKeyUsage(certificate),
+    isCa: certificate.ca,
+    notBefore: new Date(from).toISOString(),
+    notAfter: new Date(to).toISOString(),
+    daysLeft: Math.floor((to - now) / DAY_MS),
+    key: keyName(certificate),
+    serialNumber: certificate.serialNumber,
+    fingerprint256: certificate.fingerprint256,
+  }
+}
+
+export const DAY_MS = 86_400_000
+
+/** Node puts one attribute on a line, and a line end inside a value is escaped there. */
+const oneLine = (name: string | undefined): string => printable((name ?? '').replaceAll('\n', ', '))
+
+function keyName(certificate: X509Certificate): string {
+  try {
+    const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey
+    const size = asymmetricKeyDetails?.namedCurve ?? asymmetricKeyDetails?.modulusLength
+    return [asymmetricKeyType, size].filter(part => part !== undefined).join(' ')
+  } catch {
+    return 'unknown'
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * Settings → one frozen ProbeConfig (contract: settings). Every problem is found and reported at once, and everything
+ * after this file takes the type and never looks at the environment again.
+ *
+ * host       the name or literal that is verified
+ * hostaddr   the address that is dialled instead of looking the host up
+ * tlsName    what the server's certificate must name: the host, or CRDB_SNI
+ */
+import { lookup } from 'node:dns/promises'
+import { hostname } from 'node:os'
+import { ipv6Bytes, isHostName, isIPv4Notation, withoutZone } from './address.ts'
+import { type Credentials, loadCredentials } from './credentials.ts'
+import { type Evidence, ProbeError } from './failure/failure.ts'
+import type { Origin, Target, Warning } from './report/report.ts'
+import { type Problem, parseUrl } from './url.ts'
+
+export type { Credentials } from './credentials.ts'
+
+export interface Options {
+  /** sequential writes on one connection, at least 2 */
+  readonly writes: number
+  readonly visibleWithinMs: number
+  /** of one attempt */
+  readonly deadlineMs: number
+  /** attempts are repeated for so long; 0: one attempt */
+  readonly waitMs: number
+  readonly allAddresses: boolean
+  /** leave the rows */
+  readonly keep: boolean
+  readonly certsDir: string | null
+}
+
+export const DEFAULT_OPTIONS: Options = Object.freeze({
+  writes: 20,
+  visibleWithinMs: 1000,
+  deadlineMs: 30_000,
+  waitMs: 0,
+  allAddresses: false,
+  keep: false,
+  certsDir: null,
+})
+
+export interface Host {
+  readonly host: string
+  readonly port: number
+  /** IPv6 literal to dial instead of a lookup */
+  readonly hostaddr: string | null
+  /** name to verify, and to send as SNI when it is no IP literal */
+  readonly tlsName: string
+}
+
+/** Where names are looked up; tests bring their own. */
+export interface NameService {
+  /** getaddrinfo, all addresses of one family */
+  lookup(host: string, family: 4 | 6): Promise<string[]>
+  /** resolvers asked directly to explain a failure ("ip" or "[ip]:port"); null: those of resolv.conf */
+  readonly servers: readonly string[] | null
+}
+
+/** The system's own: getaddrinfo (with /etc/hosts, as everybody else's), and resolv.conf. */
+export const SYSTEM_NAMES: NameService = Object.freeze({
+  lookup: async (host: string, family: 4 | 6) =>
+    (await lookup(host, { family, all: true, verbatim: true })).map(({ address }) => address),
+  servers: null,
+})
+
+export interface ProbeConfig {
+  readonly role: 'writer' | 'admin'
+  readonly hosts: readonly [Host, ...Host[]]
+  readonly user: string
+  readonly database: string
+  readonly credentials: Credentials
+  readonly names: NameService
+  readonly options: Options
+  readonly origin: Origin
+  readonly warnings: readonly Warning[]
+  /** facts for the check `config` */
+  readonly evidence: Evidence
+}
+
+export type Loaded =
+  | { ok: true; config: ProbeConfig }
+  | { ok: false; error: ProbeError; target: Target; warnings: Warning[]; origin: Origin }
+
+export interface ConfigInput {
+  /** whose settings: the application's, or the migrations' */
+  readonly role: 'writer' | 'admin'
+  readonly env: NodeJS.ProcessEnv
+  readonly options?: Partial<Options>
+  readonly names?: NameService
+  readonly now?: Date
+}
+
+/** The variable that holds the URL of a role. */
+export const URL_VARIABLES = { writer: 'DATABASE_URL', admin: 'MIGRATION_DATABASE_URL' } as const
+
+/**
+ * Reads the settings. A setting that is wrong is a value, not an exception; an empty variable counts as unset.
+ * @returns the configuration, or an error with all problems (its code is the first one's) and what is known of the target
+ */
+export function loadConfig({ role, env, options, names = SYSTEM_NAMES, now = new Date() }: ConfigInput): Loaded {
+  const name = URL_VARIABLES[role]
+  const allOptions: Options = { ...DEFAULT_OPTIONS, ...options }
+  const parsed = env[name]
+    ? parseUrl(env[name], name)
+    : { ...parseUrl('', name), problems: [{ name, code: 'CONFIG_MISSING', message: MISSING } as const] }
+  const sni = readSni(env)
+  const loaded = loadCredentials({
+    role,
+    env,
+    url: { name, files: parsed.files },
+    certsDir: allOptions.certsDir,
+    user: parsed.seen.user,
+    now: now.getTime(),
+  })
+  const problems = [...parsed.problems, ...sni.problems, ...optionProblems(allOptions), ...loaded.problems]
+  const origin = readOrigin(env)
+  const tlsNameOf = (host: string) => sni.name ?? withoutZone(host).replace(/\.$/, '')
+  const { url } = parsed
+  const { credentials } = loaded
+
+  if (!url || !credentials || problems.length > 0) {
+    const { host, port, database, user } = parsed.seen
+    const tlsName = sni.name ?? (host === null ? null : tlsNameOf(host))
+    return {
+      ok: false,
+      error: configError(problems, loaded.evidence),
+      target: { host, port, database, user, tlsName, address: null, engine: null },
+      warnings: [...loaded.warnings],
+      origin,
+    }
+  }
+  const [first, ...others] = url.endpoints
+  const withName = (endpoint: typeof first): Host => ({ ...endpoint, tlsName: tlsNameOf(endpoint.host) })
+  const hosts = [withName(first), ...others.map(withName)] as const
+  const evidence: Evidence = { role, url: name, sslmode: 'verify-full', hosts, sni: sni.name, ...loaded.evidence }
+  const { user, database } = url
+  const { warnings } = loaded
+  const config = { role, hosts, user, database, credentials, options: allOptions, origin, warnings, evidence }
+  return { ok: true, config: Object.freeze({ ...deepFreeze(config), names }) }
+}
+
+const MISSING = 'is not set; the form is postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full'
+
+/** One error for all problems: each with the name of its setting. */
+function configError(problems: readonly Problem[], evidence: Evidence): ProbeError {
+  const [first] = problems
+  if (!first) throw new Error('a configuration was refused without a problem')
+  const message = problems.map(problem => `${problem.name} ${problem.message}`).join('; ')
+  return new ProbeError(first.code, message, { problems, evidence })
+}
+
+/** CRDB_SNI: a host name or an IP literal (of either kind: it is verified, not dialled). */
+function readSni(env: NodeJS.ProcessEnv): { name: string | null; problems: Problem[] } {
+  const value = env.CRDB_SNI
+  if (!value) return { name: null, problems: [] }
+  const isAddress = ipv6Bytes(value) !== null || (isIPv4Notation(value) && value.split('.').length === 4)
+  if (isAddress || isHostName(value)) return { name: withoutZone(value).replace(/\.$/, ''), problems: [] }
+  const message = 'is neither a host name nor an IP address (without brackets and port)'
+  return { name: null, problems: [{ name: 'CRDB_SNI', code: 'CONFIG_INVALID', message }] }
+}
+
+/** The command line has checked what it was given; this holds for callers in the program, too. */
+function optionProblems(options: Options): Problem[] {
+  const least = { writes: 2, visibleWithinMs: 1, deadlineMs: 1, waitMs: 0 } as const
+  return (Object.keys(least) as (keyof typeof least)[])
+    .filter(name => !Number.isSafeInteger(options[name]) || options[name] < least[name])
+    .map(name => ({ name, code: 'CONFIG_INVALID', message: `is not a whole number of at least ${least[name]}` }))
+}
+
+function readOrigin(env: NodeJS.ProcessEnv): Origin {
+  return Object.freeze({
+    hostname: hostname(),
+    app: env.FLY_APP_NAME || null,
+    region: env.FLY_REGION || null,
+    machine: env.FLY_MACHINE_ID || null,
+    privateIp: env.FLY_PRIVATE_IP || null,
+  })
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const inner of Object.values(value)) {
+    if (typeof inner === 'object' && inner !== null && !Object.isFrozen(inner)) deepFreeze(inner)
+  }
+  return Object.freeze(value)
+}

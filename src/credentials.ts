@@ -1,0 +1,192 @@
+/**
+ * CA, client certificate and key: all three from one source, the first that is complete, never mixed (contract:
+ * settings). Complete means that its settings are there; a file that then cannot be read is an error that names it and
+ * no reason to go on to the next source.
+ */
+import { accessSync, constants, statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Evidence } from './failure/failure.ts'
+import { lintClient } from './lint.ts'
+import { normalisePem, type Pem, quotePath, readPemFile } from './pem.ts'
+import type { Warning } from './report/report.ts'
+import type { Problem, UrlFiles } from './url.ts'
+
+/** What the client shows and trusts, as PEM. */
+export interface Credentials {
+  readonly ca: string
+  readonly cert: string
+  readonly key: string
+  /** where they came from */
+  readonly source: string
+  /** other complete sources that were not used */
+  readonly passedOver: readonly string[]
+}
+
+export interface CredentialsResult {
+  readonly credentials: Credentials | null
+  readonly problems: readonly Problem[]
+  readonly warnings: readonly Warning[]
+  readonly evidence: Evidence
+}
+
+export interface CredentialsInput {
+  readonly role: 'writer' | 'admin'
+  readonly env: NodeJS.ProcessEnv
+  /** the variable that holds the URL, and the files that the URL names */
+  readonly url: { readonly name: string; readonly files: UrlFiles }
+  readonly certsDir: string | null
+  /** null if the settings do not say */
+  readonly user: string | null
+  /** epoch milliseconds */
+  readonly now: number
+}
+
+/** One way to give the three: its settings in the order CA, certificate, key. */
+interface Source {
+  readonly name: string
+  readonly kind: 'directory' | 'paths' | 'text'
+  /** one setting for a directory, else three */
+  readonly settings: readonly { readonly name: string; readonly value: string | null }[]
+}
+
+/** Finds, reads and lints the credentials. Never throws on bad settings. */
+export function loadCredentials(input: CredentialsInput): CredentialsResult {
+  const sources = sourcesOf(input)
+  const [source, ...others] = sources.filter(isComplete)
+  if (!source) return nothing(sources)
+  const passedOver = others.map(other => other.name)
+  const incomplete = sources.filter(other => !isComplete(other) && other.settings.some(isSet)).map(whatLacks)
+  const [ca, cert, key] = read(source, input.user)
+  const parts = [ca, cert, key]
+  const lint = lintClient({ ca: pemOf(ca), cert: pemOf(cert), key: pemOf(key), user: input.user, now: input.now })
+  return {
+    credentials: lint.pem && { ...lint.pem, source: source.name, passedOver },
+    problems: [...parts.flatMap(part => (part !== null && 'code' in part ? [part] : [])), ...lint.problems],
+    warnings: [...lint.warnings, ...adminCredentials(input, source)],
+    evidence: { certificateSource: source.name, passedOver, incomplete, ...lint.facts },
+  }
+}
+
+const isSet = ({ value }: { value: string | null }): boolean => value !== null
+const isComplete = ({ settings }: Source): boolean => settings.every(isSet)
+const pemOf = (part: Pem | Problem | null): Pem | null => (part !== null && 'text' in part ? part : null)
+
+/** The sources in the contract's order. */
+function sourcesOf({ role, env, url, certsDir }: CredentialsInput): Source[] {
+  const variables = (kind: Source['kind'], ...names: string[]): Source => ({
+    name: names.join(', '),
+    kind,
+    settings: names.map(name => ({ name, value: env[name] || null })),
+  })
+  const directory = (name: string, value: string | null): Source => ({
+    name,
+    kind: 'directory',
+    settings: [{ name, value: value || null }],
+  })
+  const ofUrl = (['sslrootcert', 'sslcert', 'sslkey'] as const).map(parameter => ({
+    name: `${parameter} in ${url.name}`,
+    value: url.files[parameter],
+  }))
+  const person = role === 'writer' ? 'WRITER' : 'ADMIN'
+  const paths = role === 'writer' ? 'CLIENT' : 'ADMIN'
+  return [
+    directory('--certs-dir', certsDir),
+    { name: `sslrootcert, sslcert, sslkey in ${url.name}`, kind: 'paths', settings: ofUrl },
+    variables('text', 'CRDB_CA_CRT', `CRDB_CLIENT_${person}_CRT`, `CRDB_CLIENT_${person}_KEY`),
+    variables('paths', 'CRDB_CA_CERT', `CRDB_${paths}_CERT`, `CRDB_${paths}_KEY`),
+    directory('COCKROACH_CERTS_DIR', env.COCKROACH_CERTS_DIR ?? null),
+    variables('paths', 'PGSSLROOTCERT', 'PGSSLCERT', 'PGSSLKEY'),
+  ]
+}
+
+type Part = Pem | Problem | null
+
+/** The three texts of a complete source; a problem where a file cannot be read, null where it cannot be named. */
+function read(source: Source, user: string | null): [Part, Part, Part] {
+  const [first, second, third] = source.settings.map(({ name, value }) => ({ name, value: value ?? '' }))
+  if (source.kind === 'directory' && first) return readDirectory(first.name, first.value, user)
+  if (!first || !second || !third) return [null, null, null]
+  const one = ({ name, value }: { name: string; value: string }): Part =>
+    source.kind === 'text' ? { name, text: normalisePem(value), file: null } : readPemFile(name, value)
+  return [one(first), one(second), one(third)]
+}
+
+/** The layout of `cockroach --certs-dir`: ca.crt, client.USER.crt, client.USER.key. */
+function readDirectory(name: string, directory: string, user: string | null): [Part, Part, Part] {
+  const unusable = directoryProblem(name, directory)
+  if (unusable) return [unusable, null, null]
+  const file = (base: string): Part => readPemFile(name, join(directory, base))
+  if (user === null) return [file('ca.crt'), null, null]
+  if (user.includes('/')) {
+    const message = 'cannot be used with a user that has a / in its name: the files are named after it'
+    return [file('ca.crt'), { name, code: 'CONFIG_INVALID', message }, null]
+  }
+  return [file('ca.crt'), file(`client.${user}.crt`), file(`client.${user}.key`)]
+}
+
+/** What makes a directory of certificates unusable as a whole: one problem instead of three. */
+function directoryProblem(name: string, directory: string): Problem | null {
+  const unreadable = (why: string): Problem => ({
+    name,
+    code: 'CERT_UNREADABLE',
+    message: `${quotePath(directory)} ${why}`,
+  })
+  try {
+    return statSync(directory).isDirectory() ? null : unreadable('is not a directory')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'an unknown error'
+    return unreadable(code === 'ENOENT' ? 'does not exist' : `cannot be entered (${code})`)
+  }
+}
+
+/** No source is complete: what the nearest one lacks, and all the ways. */
+function nothing(sources: readonly Source[]): CredentialsResult {
+  const count = (source: Source) => source.settings.filter(isSet).length
+  const nearest = sources.reduce((best, source) => (count(source) > count(best) ? source : best))
+  const ways = sources.map(source => (source.kind === 'directory' ? `${source.name} DIR` : source.name)).join(' | ')
+  const [missing] = nearest.settings.filter(setting => !isSet(setting))
+  const began = count(nearest) > 0
+  const problem: Problem = {
+    name: began && missing ? missing.name : 'certificates',
+    code: 'CONFIG_MISSING',
+    message: began
+      ? `no source of certificates is complete; ${whatLacks(nearest)}. One of: ${ways}`
+      : `no certificates are configured. One of: ${ways}`,
+  }
+  return {
+    credentials: null,
+    problems: [problem],
+    warnings: [],
+    evidence: { certificateSource: null, passedOver: [], incomplete: began ? [whatLacks(nearest)] : [] },
+  }
+}
+
+function whatLacks({ settings }: Source): string {
+  const names = (wanted: boolean) => settings.filter(setting => isSet(setting) === wanted).map(({ name }) => name)
+  const [set, missing] = [names(true).join(' and '), names(false).join(' and ')]
+  return `${set} without ${missing}`
+}
+
+/** The administrator's key beside the writer's: a leak of the one is then a leak of both (contract: warnings). */
+function adminCredentials({ role, env }: CredentialsInput, source: Source): Warning[] {
+  if (role !== 'writer') return []
+  const found: string[] = []
+  if (env.CRDB_CLIENT_ADMIN_KEY) found.push('CRDB_CLIENT_ADMIN_KEY is set')
+  if (env.CRDB_ADMIN_KEY && isReadable(env.CRDB_ADMIN_KEY)) found.push('CRDB_ADMIN_KEY points to a readable file')
+  const directory = source.kind === 'directory' ? source.settings[0]?.value : null
+  for (const name of ['client.gateway_admin.key', 'client.root.key']) {
+    if (directory && isReadable(join(directory, name))) found.push(`${name} can be read in ${source.name}`)
+  }
+  if (found.length === 0) return []
+  const message = `the probe can reach an administrator's key, which the running application must not: ${found.join('; ')}`
+  return [{ code: 'ADMIN_CREDENTIALS_PRESENT', message }]
+}
+
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK)
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * PEM texts and the files they come in. Nothing here quotes a text; paths are quoted only when they are paths.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs'
+import type { Problem } from './url.ts'
+
+/** What one setting holds or points to. */
+export interface Pem {
+  /** the name of the setting */
+  readonly name: string
+  readonly text: string
+  /** null for a setting that holds the text itself */
+  readonly file: PemFile | null
+}
+
+export interface PemFile {
+  readonly path: string
+  /** permission bits */
+  readonly mode: number
+  readonly uid: number
+}
+
+/** One block of a PEM text. */
+export interface Block {
+  readonly label: string
+  /** the block alone, ended by a line end */
+  readonly text: string
+}
+
+/** The longest file that is read, in bytes: a bundle of every public CA is a fifth of it. */
+export const MAX_FILE_BYTES = 1024 * 1024
+
+/** PEM text from an environment variable, where line ends often arrive as the two characters `\n`. */
+export const normalisePem = (text: string): string => text.replace(/\\r\\n|\\n|\r\n?/g, '\n')
+
+/** The blocks of a PEM text, and whether text after or between them shows that one is broken or cut off. */
+export function pemBlocks(text: string): { blocks: Block[]; broken: boolean } {
+  const pattern = /-----BEGIN ([A-Z0-9 ]+)-----[^-]*(?:-[^-]+)*-----END \1-----/g
+  const blocks: Block[] = []
+  let end = 0
+  let between = ''
+  for (const match of text.matchAll(pattern)) {
+    blocks.push({ label: match[1] ?? '', text: `${match[0]}\n` })
+    between += text.slice(end, match.index)
+    end = match.index + match[0].length
+  }
+  const after = text.slice(end)
+  return { blocks, broken: between.includes('-----') || (blocks.length > 0 && after.trim() !== '') }
+}
+
+/**
+ * Reads a file that a setting names: a regular file (through symbolic links), at most 1 MiB. What is none is never
+ * opened, or opened without waiting (a FIFO would hang).
+ */
+export function readPemFile(name: string, path: string): Pem | Problem {
+  const unreadable = (why: string): Problem => ({ name, code: 'CERT_UNREADABLE', message: `${quotePath(path)} ${why}` })
+  if (path.includes('-----BEGIN')) return unreadable('is PEM text; this setting takes a path')
+  let fd: number | undefined
+  try {
+    const wrong = unfit(statSync(path))
+    if (wrong !== null) return unreadable(wrong)
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    const stats = fstatSync(fd)
+    const changed = unfit(stats)
+    if (changed !== null) return unreadable(changed)
+    const text = readBounded(fd)
+    if (text === null) return unreadable('is larger than 1 MiB')
+    return { name, text: normaliseLineEnds(text), file: { path, mode: stats.mode & 0o7777, uid: stats.uid } }
+  } catch (error) {
+    return unreadable(whyUnreadable(error))
+  } finally {
+    if (fd !== undefined) closeSync(fd)
+  }
+}
+
+function unfit(stats: Stats): string | null {
+  if (stats.isDirectory()) return 'is a directory, not a file'
+  if (!stats.isFile()) return 'is not a regular file'
+  return stats.size > MAX_FILE_BYTES ? 'is larger than 1 MiB' : null
+}
+
+const normaliseLineEnds = (text: string): string => text.replace(/\r\n?/g, '\n')
+
+function readBounded(fd: number): string | null {
+  const buffer = Buffer.alloc(MAX_FILE_BYTES + 1)
+  let length = 0
+  for (;;) {
+    const count = readSync(fd, buffer, length, buffer.length - length, null)
+    length += count
+    if (length > MAX_FILE_BYTES) return null
+    if (count === 0) return buffer.toString('utf8', 0, length)
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  ENOTDIR: 'does not exist: a part of its path is not a directory',
+  EACCES: 'may not be read by this user',
+  EPERM: 'may not be read by this user',
+  ELOOP: 'is a loop of symbolic links',
+  ENAMETOOLONG: 'is too long for a path',
+}
+
+function whyUnreadable(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'an unknown error'
+  return REASONS[code] ?? `cannot be read (${code})`
+}
+
+/** A path for a message: without control characters, and not at all where the value may be key material by mistake. */
+export function quotePath(path: string): string {
+  const maybeKey = /-----|[\r\n]|\\n/.test(path) || path.length > 512 || /[A-Za-z0-9+/=]{60,}/.test(path)
+  return maybeKey ? 'its value (not shown)' : printable(path)
+}
+
+/** Text from outside, fit for a terminal: control, format and separator characters are shown as `?`. */
+export const printable = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029]/gu, '?')

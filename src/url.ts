@@ -1,0 +1,262 @@
+/**
+ * The connection URL, read as libpq's conninfo_uri_parse reads it (fe-connect.c; manual 34.1.1.2):
+ *
+ *   postgresql://USER[:PASSWORD]@HOST[:PORT][,HOST[:PORT]…]/DATABASE[?NAME=VALUE[&NAME=VALUE…]]
+ *
+ * Stricter than libpq where that hides a mistake: a name twice, a parameter we do not know, a raw `@` or `/` inside a
+ * part, white space. All problems are returned, none is thrown, and no message quotes anything that could be a
+ * password in the wrong place: only hosts, known values and the names of parameters are quoted.
+ */
+import { ipv6Bytes, isHostName, isIPv4Notation, isWrappedIPv4 } from './address.ts'
+import type { Code } from './failure/codes.ts'
+
+export { ipv6Bytes, isWrappedIPv4 } from './address.ts'
+
+/** CockroachDB's SQL port. */
+export const DEFAULT_PORT = 26257
+
+/** Something wrong with one setting; it fits `Cause` of failure.ts. */
+export interface Problem {
+  /** the name of the setting */
+  readonly name: string
+  readonly code: Code
+  readonly message: string
+}
+
+/** One server of the URL: what is verified (`host`), and what is dialled instead of a lookup (`hostaddr`). */
+export interface Endpoint {
+  readonly host: string
+  readonly port: number
+  readonly hostaddr: string | null
+}
+
+export interface ConnectionUrl {
+  readonly user: string
+  readonly database: string
+  readonly endpoints: readonly [Endpoint, ...Endpoint[]]
+}
+
+/** The certificate files that the URL names. */
+export interface UrlFiles {
+  readonly sslrootcert: string | null
+  readonly sslcert: string | null
+  readonly sslkey: string | null
+}
+
+export interface UrlResult {
+  /** null if there is any problem */
+  readonly url: ConnectionUrl | null
+  /** what could be read all the same, for the report of the failure */
+  readonly seen: {
+    readonly user: string | null
+    readonly database: string | null
+    readonly host: string | null
+    readonly port: number | null
+  }
+  readonly files: UrlFiles
+  readonly problems: readonly Problem[]
+}
+
+type Complain = (code: Code, message: string) => void
+
+const SHAPE = 'postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full'
+const PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'hostaddr'] as const
+const SECRET_PARAMETERS: readonly string[] = ['password', 'sslpassword']
+const WEAKER_MODES: readonly string[] = ['disable', 'allow', 'prefer', 'require', 'verify-ca']
+
+type Parameter = (typeof PARAMETERS)[number]
+
+/**
+ * Reads a connection URL.
+ * @param text the URL
+ * @param name the setting it came from, for the problems
+ */
+export function parseUrl(text: string, name: string): UrlResult {
+  const problems: Problem[] = []
+  const complain: Complain = (code, message) => void problems.push({ name, code, message })
+  const parts = split(text, complain)
+  if (!parts) return { url: null, seen: NOTHING_SEEN, files: NO_FILES, problems }
+
+  const user = parts.user === '' ? null : decode(parts.user, 'the user', complain)
+  if (parts.user === '') complain('CONFIG_MISSING', `names no user: ${SHAPE}`)
+  if (parts.hasPassword)
+    complain('CONFIG_INSECURE', 'holds a password: the role has none, the client certificate is the login')
+  const servers = parts.servers.split(',').map((server, index, all) => {
+    return parseServer(server, all.length > 1 ? `host ${index + 1}` : 'the host', complain)
+  })
+  const database = parts.database === '' ? null : decode(parts.database, 'the database', complain)
+  if (parts.database === '') complain('CONFIG_MISSING', `names no database: ${SHAPE}`)
+  const parameters = parseQuery(parts.query, complain)
+  checkMode(parameters.get('sslmode'), complain)
+  const addresses = parseHostaddr(parameters.get('hostaddr') ?? '', servers.length, complain)
+
+  const [first, ...others] = servers.map((server, index) => ({ ...server, hostaddr: addresses[index] ?? null }))
+  const complete = problems.length === 0 && user !== null && database !== null && first !== undefined
+  return {
+    url: complete ? { user, database, endpoints: [endpoint(first), ...others.map(endpoint)] } : null,
+    seen: { user, database, host: first?.host ?? null, port: first?.port ?? null },
+    files: {
+      sslrootcert: parameters.get('sslrootcert') || null,
+      sslcert: parameters.get('sslcert') || null,
+      sslkey: parameters.get('sslkey') || null,
+    },
+    problems,
+  }
+}
+
+const NOTHING_SEEN = { user: null, database: null, host: null, port: null } as const
+const NO_FILES: UrlFiles = { sslrootcert: null, sslcert: null, sslkey: null }
+
+interface Server {
+  readonly host: string | null
+  readonly port: number | null
+}
+
+/** A server without a problem; the defaults are never taken, for a problem leaves no URL. */
+const endpoint = ({ host, port, hostaddr }: Server & { hostaddr: string | null }): Endpoint => ({
+  host: host ?? '',
+  port: port ?? DEFAULT_PORT,
+  hostaddr,
+})
+
+interface Parts {
+  readonly user: string
+  readonly hasPassword: boolean
+  readonly servers: string
+  readonly database: string
+  readonly query: string
+}
+
+/** Cuts the URL into its parts, still percent-encoded; null (and a problem) if it cannot be cut with certainty. */
+function split(text: string, complain: Complain): Parts | null {
+  const [scheme] = /^postgres(ql)?:\/\//.exec(text) ?? []
+  if (scheme === undefined) {
+    complain('CONFIG_INVALID', `does not begin with postgresql:// (the form is ${SHAPE}, without quotes)`)
+    return null
+  }
+  if (/[\s\p{Cc}]/u.test(text)) {
+    complain('CONFIG_INVALID', 'contains white space, a line end or a control character')
+    return null
+  }
+  const rest = text.slice(scheme.length)
+  const [login = ''] = /^[^@/]*@/.exec(rest) ?? []
+  const target = rest.slice(login.length)
+  const [user = '', password = ''] = login.slice(0, -1).split(/:(.*)/s)
+  if (target.includes('@')) {
+    if (password !== '') complain('CONFIG_INSECURE', 'holds a password')
+    complain('CONFIG_INVALID', 'cannot be cut at its @: inside a part write @ as %40, / as %2F, : as %3A')
+    return null
+  }
+  const [, servers = '', path = '', query = ''] = /^([^/?]*)([^?]*)(.*)$/s.exec(target) ?? []
+  if (path.slice(1).includes('/')) {
+    complain('CONFIG_INVALID', 'has a second / after the host: inside a part write it as %2F')
+    return null
+  }
+  return { user, hasPassword: password !== '', servers, database: path.slice(1), query: query.slice(1) }
+}
+
+/** Decodes %XX; null (and a problem) for a malformed one, %00, bytes that are no UTF-8, and control characters. */
+function decode(text: string, what: string, complain: Complain): string | null {
+  try {
+    const decoded = decodeURIComponent(text)
+    if (!/[\p{Cc}\u2028\u2029]/u.test(decoded)) return decoded
+    complain('CONFIG_INVALID', `has a control character in ${what}`)
+  } catch {
+    complain('CONFIG_INVALID', `has a malformed percent-encoding in ${what}`)
+  }
+  return null
+}
+
+/** HOST[:PORT] or [IPV6][:PORT]. */
+function parseServer(text: string, what: string, complain: Complain): Server {
+  const [, literal, rest = ''] = /^\[([^\]]*)\](.*)$/s.exec(text) ?? []
+  const [, name = '', end = ''] = /^([^:]*)(.*)$/s.exec(text) ?? []
+  if (literal === undefined && (text.startsWith('[') || end.indexOf(':', 1) > 0)) {
+    complain('CONFIG_INVALID', `has an IPv6 address as ${what} that is not in brackets: [fdaa::3]:26257`)
+    return { host: null, port: null }
+  }
+  const host = decode(literal ?? name, what, complain)
+  const port = literal === undefined ? end : rest
+  return {
+    host: host === null ? null : checkHost(host, literal !== undefined, what, complain),
+    port: parsePort(port, what, complain),
+  }
+}
+
+function checkHost(host: string, bracketed: boolean, what: string, complain: Complain): string | null {
+  if (host === '') {
+    complain('CONFIG_MISSING', bracketed ? `has empty brackets as ${what}` : `names no host as ${what}: ${SHAPE}`)
+  } else if (isIPv4Notation(host)) {
+    complain('CONFIG_NOT_IPV6', `has an IPv4 address as ${what}: ${host}`)
+  } else if (isWrappedIPv4(host)) {
+    complain('CONFIG_NOT_IPV6', `has an address that only wraps an IPv4 one as ${what}: ${host}`)
+  } else if (ipv6Bytes(host) !== null || (!bracketed && isHostName(host))) {
+    return host
+  } else {
+    const wanted = bracketed ? 'in brackets no IPv6 address' : 'neither a DNS name nor an IPv6 address in brackets'
+    complain('CONFIG_INVALID', `has ${wanted} as ${what}${host.startsWith('/') ? ' (sockets are not dialled)' : ''}`)
+  }
+  return null
+}
+
+/** `` or `:` (the default) or `:1` to `:65535`. The text is not quoted: it is where a password lands by mistake. */
+function parsePort(text: string, what: string, complain: Complain): number | null {
+  if (text === '' || text === ':') return DEFAULT_PORT
+  const port = /^:[0-9]{1,5}$/.test(text) ? Number(text.slice(1)) : 0
+  if (port >= 1 && port <= 65535) return port
+  complain('CONFIG_INVALID', `has a port of ${what} that is not a number from 1 to 65535`)
+  return null
+}
+
+function parseQuery(text: string, complain: Complain): Map<Parameter, string> {
+  const values = new Map<Parameter, string>()
+  for (const item of text.replace(/&$/, '').split('&')) {
+    if (text === '') break
+    const [rawName = '', rawValue, ...more] = item.split('=')
+    if (rawValue === undefined || more.length > 0) {
+      complain('CONFIG_INVALID', 'has a query parameter that is not NAME=VALUE (write = inside a value as %3D)')
+      continue
+    }
+    const name = decode(rawName, "a query parameter's name", complain)
+    if (name === null) continue
+    const known = PARAMETERS.find(parameter => parameter === name)
+    const value = known && decode(rawValue, `the query parameter ${known}`, complain)
+    if (SECRET_PARAMETERS.includes(name)) {
+      complain('CONFIG_INSECURE', `has the query parameter ${name}: the client certificate is the login`)
+    } else if (known === undefined) {
+      const quoted = /^[a-z][a-z0-9_.-]{0,39}$/i.test(name) ? ` ${name}` : ''
+      complain('CONFIG_INVALID', `has an unknown query parameter${quoted} (known are ${PARAMETERS.join(', ')})`)
+    } else if (values.has(known)) {
+      complain('CONFIG_INVALID', `has the query parameter ${known} more than once`)
+    } else if (value !== null && value !== undefined) {
+      values.set(known, value)
+    }
+  }
+  return values
+}
+
+function checkMode(mode: string | undefined, complain: Complain): void {
+  if (mode === undefined || mode === 'verify-full') return
+  const quoted = WEAKER_MODES.includes(mode) ? `sslmode=${mode}` : 'an sslmode that does not exist'
+  complain('CONFIG_INSECURE', `has ${quoted}: only verify-full proves who answers`)
+}
+
+/** The addresses to dial, one per host; an empty one means: look the host up (libpq manual, hostaddr). */
+function parseHostaddr(text: string, hosts: number, complain: Complain): (string | null)[] {
+  if (text === '') return []
+  const addresses = text.split(',')
+  if (addresses.length !== hosts) {
+    complain('CONFIG_INVALID', `has ${addresses.length} addresses in hostaddr for ${hosts} hosts`)
+  }
+  return addresses.map(address => {
+    if (address === '') return null
+    if (isIPv4Notation(address) || isWrappedIPv4(address)) {
+      complain('CONFIG_NOT_IPV6', `has in hostaddr an address that is, or only wraps, an IPv4 one: ${address}`)
+    } else if (ipv6Bytes(address) === null) {
+      complain('CONFIG_INVALID', 'has in hostaddr something that is no IPv6 address (without brackets)')
+    } else {
+      return address
+    }
+    return null
+  })
+}
