@@ -1,0 +1,162 @@
+/**
+ * The schema review: drizzle/ is exactly what src/schema.ts declares, grants included. drizzle-kit's own check sees
+ * little of it (facts: it passes with files deleted, and never reads the SQL), so this compares
+ *
+ *   src/schema.ts   with the last snapshot
+ *   the journal     with the files
+ *   each SQL file   with what drizzle-kit generates between two snapshots; where they are equal (a custom migration),
+ *                   with nothing but plain GRANT and REVOKE
+ *   the grants      that the migrations add up to with those declared
+ */
+import { execFile } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { tsImport } from 'tsx/esm/api'
+import type { Grant } from './schema.ts'
+import { diffJson, diffLines } from './schema-check/diff.ts'
+import { type Migration, readMigrations, type Snapshot } from './schema-check/folder.ts'
+import { applyGrant, declaredGrants, forgetTables, type GrantSet, readGrant } from './schema-check/grants.ts'
+import { type GenerateMigration, regenerate } from './schema-check/regenerate.ts'
+import { BREAKPOINT, parseMigration } from './schema-check/sql.ts'
+
+const REPOSITORY = fileURLToPath(new URL('..', import.meta.url))
+const SCHEMA = 'src/schema.ts'
+const CHECK_TIMEOUT_MS = 60_000
+
+export interface SchemaCheckOptions {
+  /** the directory that holds src/schema.ts and drizzle/ (and from which drizzle-orm resolves); this repository if absent */
+  readonly root?: string
+}
+
+export interface SchemaCheckResult {
+  readonly ok: boolean
+  /** one per difference, each naming the file; further lines of one are indented and begin with - or + */
+  readonly problems: readonly string[]
+}
+
+/** A problem with its difference below it: `-` what drizzle/ holds, `+` what it should. */
+const withDiff = (problem: string, lines: readonly string[]) =>
+  [problem, ...lines.map(line => `    ${line}`)].join('\n')
+
+const message = (error: unknown) => (error instanceof Error ? error.message : String(error))
+
+/** The schema as it stands in the file now, whatever this process imported before. */
+async function importSchema(root: string): Promise<{ module: Record<string, unknown>; grants: readonly Grant[] }> {
+  const module: Record<string, unknown> = await tsImport(pathToFileURL(join(root, SCHEMA)).href, import.meta.url)
+  if (!Array.isArray(module.GRANTS)) throw new Error('it exports no GRANTS')
+  return { module, grants: module.GRANTS }
+}
+
+/** `drizzle-kit check` as a process; null, or what it said. */
+const drizzleKitCheck = (root: string): Promise<string | null> =>
+  new Promise(resolve => {
+    const kit = join(dirname(createRequire(import.meta.url).resolve('drizzle-kit/api')), 'bin.cjs')
+    const options = { cwd: root, timeout: CHECK_TIMEOUT_MS }
+    execFile(process.execPath, [kit, 'check', '--dialect=postgresql', '--out=drizzle'], options, (error, out, err) => {
+      resolve(error ? `drizzle-kit check: ${`${out}${err}`.trim() || error.message}` : null)
+    })
+  })
+
+/** A snapshot without what tells it from another one of the same schema. */
+const content = ({ id: _id, prevId: _prevId, ...rest }: Snapshot) => JSON.parse(JSON.stringify(rest))
+
+/** A generated migration: its file must be what drizzle-kit writes. */
+async function checkGenerated(
+  { file, sql }: Migration,
+  before: Snapshot,
+  after: Snapshot,
+  generateMigration: GenerateMigration,
+): Promise<string[]> {
+  const written = (sql ?? '').split(BREAKPOINT).map(part => part.trim())
+  try {
+    const { statements, ordered } = await regenerate(before, after, written, generateMigration)
+    const lines = (parts: readonly string[]) => (ordered ? parts : parts.toSorted()).flatMap(part => part.split('\n'))
+    const difference = diffLines(lines(written), lines(statements.map(part => part.trim())))
+    return difference.length === 0 ? [] : [withDiff(`${file} is not what drizzle-kit generates:`, difference)]
+  } catch (error) {
+    return [`${file} cannot be compared with what drizzle-kit generates: ${message(error)}`]
+  }
+}
+
+/** A custom migration: plain GRANT and REVOKE and nothing else. Adds them to `held`. */
+function checkCustom({ file, sql }: Migration, tables: readonly string[], held: GrantSet): string[] {
+  const { statements, unterminated } = parseMigration(sql ?? '')
+  const problems = unterminated ? [`${file}: a ${unterminated} is never closed`] : []
+  if (statements.length === 0) problems.push(`${file} holds no statement (all of it is comment)`)
+  for (const statement of statements) {
+    const grant = readGrant(statement)
+    if (grant && tables.includes(grant.table)) applyGrant(held, grant)
+    else problems.push(`${file}: only plain GRANT and REVOKE on ${tables} are accepted, not: ${statement.text}`)
+  }
+  return problems
+}
+
+/** What is declared and not granted (-), granted and not declared (+), with a word on comments that swallowed one. */
+function checkGrants(grants: readonly Grant[], held: GrantSet, migrations: readonly Migration[]): string[] {
+  const declared = declaredGrants(grants)
+  const missing = [...declared].filter(grant => !held.has(grant))
+  const excess = [...held].filter(grant => !declared.has(grant))
+  const swallowed = migrations
+    .filter(({ sql }) => parseMigration(sql ?? '').comments.some(text => /\bGRANT\b[^;]*\bON\b[^;]*\bTO\b/i.test(text)))
+    .map(({ file }) => `a comment in ${file} holds a GRANT, which is never run`)
+  return [
+    ...(missing.length === 0
+      ? []
+      : [
+          withDiff(`${SCHEMA} declares grants that drizzle/*.sql does not give:`, [
+            ...missing.map(grant => `+ GRANT ${grant}`),
+            ...swallowed,
+          ]),
+        ]),
+    ...(excess.length === 0
+      ? []
+      : [
+          withDiff(
+            `drizzle/*.sql gives grants that ${SCHEMA} does not declare:`,
+            excess.map(grant => `- GRANT ${grant}`),
+          ),
+        ]),
+  ]
+}
+
+/**
+ * Holds drizzle/ against src/schema.ts and returns every difference. Never throws for what it finds, a syntax error
+ * included; needs drizzle-kit, that is, the development install. Takes about a second; writes and prints nothing.
+ */
+export async function checkSchema({ root = REPOSITORY }: SchemaCheckOptions = {}): Promise<SchemaCheckResult> {
+  const kit = await import('drizzle-kit/api')
+  const snapshotOf = (module: Record<string, unknown>): Snapshot => kit.generateDrizzleJson(module)
+  const generateMigration: GenerateMigration = (before, after) => kit.generateMigration(before, after)
+  const [folder, schema] = await Promise.all([
+    readMigrations(root),
+    importSchema(root).catch((error: unknown) => `${SCHEMA} cannot be imported: ${message(error)}`),
+  ])
+  const problems = [...folder.problems]
+  // with a file missing, drizzle-kit check would add nothing, and create a missing journal
+  const kitCheck = problems.length === 0 ? drizzleKitCheck(root) : null
+
+  let before: Snapshot | null = snapshotOf({})
+  const held: GrantSet = new Set()
+  for (const migration of folder.migrations) {
+    const after: Snapshot | null = migration.snapshot
+    if (before && after && migration.sql !== null) {
+      const tables = Object.values(after.tables).map(table => table.name)
+      if (diffJson(content(before), content(after)).length === 0) problems.push(...checkCustom(migration, tables, held))
+      else problems.push(...(await checkGenerated(migration, before, after, generateMigration)))
+      forgetTables(held, tables)
+    }
+    before = after
+  }
+
+  if (typeof schema === 'string') problems.push(schema)
+  else {
+    const difference = before ? diffJson(content(before), content(snapshotOf(schema.module))) : []
+    if (difference.length > 0) {
+      problems.push(withDiff(`${SCHEMA} differs from the last migration; npm run generate makes the next:`, difference))
+    }
+    problems.push(...checkGrants(schema.grants, held, folder.migrations))
+  }
+  problems.push(...[await kitCheck].filter(problem => problem !== null))
+  return { ok: problems.length === 0, problems }
+}

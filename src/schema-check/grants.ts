@@ -1,0 +1,81 @@
+/**
+ * The grants that migrations add up to. Only the plainest form is understood, and nothing else is accepted:
+ * GRANT|REVOKE privilege, … ON [TABLE] [public.]table TO|FROM role, …
+ */
+import type { Grant } from '../schema.ts'
+import type { Statement, Token } from './sql.ts'
+
+/** Sentences of the form "PRIVILEGE ON table TO role"; what holds after the migrations so far. */
+export type GrantSet = Set<string>
+
+export interface GrantStatement {
+  readonly verb: 'grant' | 'revoke'
+  readonly privileges: readonly string[]
+  readonly table: string
+  readonly roles: readonly string[]
+}
+
+const PRIVILEGES = ['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN']
+/** in CockroachDB besides; ALL is not here: a grant names what it gives */
+const MORE_PRIVILEGES = ['CREATE', 'DROP', 'ZONECONFIG', 'BACKUP', 'CHANGEFEED']
+const ROLE_KEYWORDS = ['current_user', 'current_role', 'session_user', 'group']
+
+const sentence = (privilege: string, table: string, role: string) => `${privilege} ON ${table} TO ${role}`
+
+/** A comma-separated list from `at` on: its items, and where it ends; null if there is none. */
+function listAt(tokens: readonly Token[], at: number, accepts: (token: Token) => boolean) {
+  const items: string[] = []
+  for (let next = at; ; next += 2) {
+    const token = tokens[next]
+    if (!token || !accepts(token)) return null
+    items.push(token.text)
+    const comma = tokens[next + 1]
+    if (comma?.kind !== 'other' || comma.text !== ',') return { items, end: next + 1 }
+  }
+}
+
+/** The statement as a plain GRANT or REVOKE, or null if it is anything else. */
+export function readGrant({ tokens }: Statement): GrantStatement | null {
+  const isWord = (at: number, text: string) => tokens[at]?.kind === 'word' && tokens[at].text === text
+  const verb = isWord(0, 'grant') ? 'grant' : isWord(0, 'revoke') ? 'revoke' : null
+  if (!verb) return null
+  const privileges = listAt(
+    tokens,
+    1,
+    token => token.kind === 'word' && [...PRIVILEGES, ...MORE_PRIVILEGES].includes(token.text.toUpperCase()),
+  )
+  if (!privileges || !isWord(privileges.end, 'on')) return null
+  let at = privileges.end + (isWord(privileges.end + 1, 'table') ? 2 : 1)
+  if (tokens[at]?.text === 'public' && tokens[at + 1]?.text === '.') at += 2
+  const table = tokens[at]
+  if (!table || (table.kind !== 'word' && table.kind !== 'quoted')) return null
+  if (!isWord(at + 1, verb === 'grant' ? 'to' : 'from')) return null
+  const roles = listAt(
+    tokens,
+    at + 2,
+    token => token.kind === 'quoted' || (token.kind === 'word' && !ROLE_KEYWORDS.includes(token.text)),
+  )
+  if (!roles || roles.end !== tokens.length) return null
+  return { verb, privileges: privileges.items.map(item => item.toUpperCase()), table: table.text, roles: roles.items }
+}
+
+/** Adds the grants to `held`, or takes the revoked ones away. */
+export function applyGrant(held: GrantSet, { verb, privileges, table, roles }: GrantStatement): void {
+  for (const role of roles) {
+    for (const privilege of privileges) {
+      if (verb === 'grant') held.add(sentence(privilege, table, role))
+      else held.delete(sentence(privilege, table, role))
+    }
+  }
+}
+
+/** What a dropped table takes with it. */
+export function forgetTables(held: GrantSet, tables: readonly string[]): void {
+  for (const grant of held) if (!tables.some(table => grant.includes(` ON ${table} TO `))) held.delete(grant)
+}
+
+/** The declared grants in the same form. */
+export const declaredGrants = (grants: readonly Grant[]): GrantSet =>
+  new Set(
+    grants.flatMap(({ role, table, privileges }) => privileges.map(privilege => sentence(privilege, table, role))),
+  )
