@@ -1,0 +1,41 @@
+/** For the helpers' own tests: one CA, a server on [::1], clients by their CN, and the driver as the probe uses it. */
+import postgres from 'postgres'
+import { createAuthority } from '../../src/throwaway/authority.ts'
+
+/** Makes a CA, a server certificate for `localhost` and `::1`, and a client certificate for each name. */
+export async function makeCredentials(names: readonly string[] = ['gateway_writer', 'gateway_admin']) {
+  const authority = await createAuthority({ name: 'test CA' })
+  const server = await authority.issue({ commonName: 'node', dnsNames: ['localhost'], ipAddresses: ['::1'] })
+  const clients = new Map<string, { readonly cert: string; readonly key: string }>()
+  for (const name of names) {
+    const { chain, key } = await authority.issue({ commonName: name, usages: ['clientAuth'] })
+    clients.set(name, { cert: chain, key })
+  }
+  const ca = authority.certificate
+  return {
+    ca,
+    server: { cert: server.chain, key: server.key, ca },
+    /** the TLS options of a client with this name's certificate; without a name: none */
+    client: (name?: string) => ({ ca, servername: 'localhost', ...(name === undefined ? {} : clients.get(name)) }),
+  }
+}
+
+/** postgres.js with one connection to [::1], unnamed statements and no question of its own; disposing ends it. */
+export function postgresClient(port: number, ssl: object | false, more: object = {}) {
+  const options = {
+    host: ['::1'],
+    port: [port],
+    user: 'gateway_writer',
+    database: 'uro',
+    ssl,
+    max: 1,
+    prepare: false,
+    fetch_types: false,
+    connect_timeout: 5,
+    onnotice: () => {},
+    ...more,
+  }
+  // its types know neither arrays of hosts and ports nor exactOptionalPropertyTypes
+  const sql = postgres(options as unknown as postgres.Options<Record<string, never>>)
+  return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 0 }) })
+}

@@ -1,0 +1,63 @@
+/**
+ * A bracketed TCP server that knows its sockets: what the scriptable server, the proxy and the relay stand on.
+ *
+ * open      sockets accepted and not yet closed on our side
+ * maxOpen   the most that were open at once
+ */
+import { once } from 'node:events'
+import net from 'node:net'
+
+export interface Listener extends AsyncDisposable {
+  readonly host: string
+  readonly port: number
+  /** connections accepted so far */
+  readonly connections: number
+  readonly open: number
+  readonly maxOpen: number
+  /** Ends every open connection now; the listener goes on accepting. */
+  cut(how?: 'close' | 'reset'): void
+}
+
+/**
+ * Listens on `host` (an IPv6 literal) at a port of the system's choice and hands every connection to `serve`.
+ * Disposing destroys every socket and waits until all of them and the listener are closed.
+ */
+export async function listen(serve: (socket: net.Socket) => void, host = '::1'): Promise<Listener> {
+  const sockets = new Set<net.Socket>()
+  let connections = 0
+  let maxOpen = 0
+  const server = net.createServer({ noDelay: true }, socket => {
+    connections += 1
+    sockets.add(socket)
+    maxOpen = Math.max(maxOpen, sockets.size)
+    socket.on('error', () => {}) // the peer may do as it likes; 'close' follows
+    socket.on('close', () => sockets.delete(socket))
+    serve(socket)
+  })
+  server.listen(0, host)
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('not a TCP address')
+  return {
+    host,
+    port: address.port,
+    get connections() {
+      return connections
+    },
+    get open() {
+      return sockets.size
+    },
+    get maxOpen() {
+      return maxOpen
+    },
+    cut(how = 'reset') {
+      for (const socket of sockets) how === 'reset' ? socket.resetAndDestroy() : socket.destroy()
+    },
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, 'close')
+      server.close()
+      for (const socket of sockets) socket.destroy()
+      await closed
+    },
+  }
+}

@@ -1,0 +1,215 @@
+import { once } from 'node:events'
+import net from 'node:net'
+import tls from 'node:tls'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { makeCredentials, postgresClient } from './clients.ts'
+import { refusal, type Script, type ScriptedServer, scriptedServer } from './scripted.ts'
+import { errorResponse, noticeResponse, sslRequest, startupMessage } from './wire.ts'
+
+let credentials: Awaited<ReturnType<typeof makeCredentials>>
+beforeAll(async () => {
+  credentials = await makeCredentials()
+})
+
+const client = (server: { port: number }) => postgresClient(server.port, credentials.client('gateway_writer'))
+
+/** Connects, asks for TLS, and returns everything the server sends until it ends the connection. */
+async function conversation(server: ScriptedServer, ...say: Buffer[]): Promise<{ heard: Buffer; reset: boolean }> {
+  const socket = net.connect({ host: '::1', port: server.port, family: 6 })
+  const heard: Buffer[] = []
+  let reset = false
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    reset = error.code === 'ECONNRESET'
+  })
+  socket.on('data', chunk => heard.push(chunk))
+  for (const bytes of say) socket.write(bytes)
+  await once(socket, 'close').catch(() => once(socket, 'close'))
+  return { heard: Buffer.concat(heard), reset }
+}
+
+/** What a TLS client with the writer's certificate meets: how far it came and the error that ended it. */
+async function tlsOutcome(server: ScriptedServer, options: tls.ConnectionOptions = {}) {
+  const socket = net.connect({ host: '::1', port: server.port, family: 6 })
+  socket.on('error', () => {})
+  socket.write(sslRequest())
+  await once(socket, 'data')
+  const stream = tls.connect({ socket, ...credentials.client('gateway_writer'), ...options })
+  return new Promise<{ secured: boolean; code: string | undefined }>(resolve => {
+    let secured = false
+    let code: string | undefined
+    stream.on('secureConnect', () => {
+      secured = true
+      stream.write(startupMessage({ user: 'gateway_writer' }))
+    })
+    stream.once('data', () => stream.destroy())
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      code ??= error.code
+      stream.destroy()
+      socket.destroy()
+    })
+    stream.on('close', () => resolve({ secured, code }))
+  })
+}
+
+describe('a well-behaved server', () => {
+  test('speaks both protocols to postgres.js over mutual TLS and records what it said', async () => {
+    await using server = await scriptedServer({
+      tls: credentials.server,
+      onStatement: (sql, params) =>
+        sql.startsWith('select')
+          ? { columns: [{ name: 'n', type: 23 }, 'who'], rows: [['7', params[0] ?? null]] }
+          : undefined,
+    })
+    await using sql = client(server)
+    expect([...(await sql.unsafe('select n, who from t where who = $1', ['me']))]).toEqual([{ n: 7, who: 'me' }])
+    expect([...(await sql.unsafe('select n, who from t'))]).toEqual([{ n: 7, who: null }])
+    expect((await sql`insert into t values (${1}, ${null})`).count).toBe(1)
+    expect((await sql.unsafe('begin; insert into t values (1); commit').simple()).length).toBe(0)
+    await sql.end()
+    await server.until(s => s.open === 0)
+    const [session] = server.sessions
+    expect(session?.peerName).toBe('gateway_writer')
+    expect(session?.protocol).toBe('TLSv1.3')
+    expect(session?.startup).toMatchObject({ user: 'gateway_writer', database: 'uro' })
+    expect(server.statements.map(({ params }) => params)).toEqual([['me'], [], ['1', null], [], [], []])
+    expect([server.connections, server.maxOpen]).toEqual([1, 1])
+  })
+
+  test('without TLS answers N and goes on in the clear', async () => {
+    await using server = await scriptedServer()
+    expect(
+      (
+        await conversation(server, sslRequest(), startupMessage({ user: 'u' }), Buffer.from('X\0\0\0\x04'))
+      ).heard.toString('latin1'),
+    ).toMatch(/^NR/)
+  })
+})
+
+describe('at each moment', () => {
+  const moments = ['onAccept', 'onSslRequest', 'onClientHello', 'onClientCertificate', 'onStartup'] as const
+  for (const moment of moments) {
+    for (const act of ['close', 'reset'] as const) {
+      test(`${moment}: ${act}`, async () => {
+        await using server = await scriptedServer({ tls: credentials.server, [moment]: act })
+        const outcome = await Promise.race([
+          conversationUpTo(server),
+          new Promise(resolve => setTimeout(resolve, 4000, 'hung')),
+        ])
+        expect(outcome).toBe(act === 'reset' ? 'ECONNRESET' : 'closed')
+        await server.until(s => s.open === 0)
+      })
+    }
+    test(`${moment}: silent, and notices that the client goes`, async () => {
+      await using server = await scriptedServer({ tls: credentials.server, [moment]: 'silent' })
+      const socket = net.connect({ host: '::1', port: server.port })
+      socket.on('error', () => {})
+      socket.write(sslRequest())
+      const seen = { onAccept: 0, onSslRequest: 0, onClientHello: 1, onClientCertificate: 1, onStartup: 1 }[moment]
+      if (seen === 1) {
+        await once(socket, 'data')
+        const stream = tls.connect({ socket, ...credentials.client('gateway_writer') })
+        stream.on('error', () => {})
+        stream.write(startupMessage({ user: 'u' }))
+      }
+      const reached = {
+        onAccept: 'id',
+        onSslRequest: 'sslRequested',
+        onClientHello: 'clientHello',
+        onClientCertificate: 'peerName',
+        onStartup: 'startup',
+      } as const
+      await server.until(s => Boolean(s.sessions[0]?.[reached[moment]]))
+      expect(server.open).toBe(1)
+      socket.destroy()
+      await server.until(s => s.sessions[0]?.closed === true)
+    })
+  }
+
+  /** How the connection of a client that would go all the way ends. */
+  async function conversationUpTo(server: ScriptedServer): Promise<string> {
+    const socket = net.connect({ host: '::1', port: server.port })
+    return new Promise(resolve => {
+      let end = 'closed'
+      const failed = (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ECONNRESET' && !/disconnected before secure/.test(error.message)) end = 'ECONNRESET'
+      }
+      socket.on('error', failed)
+      socket.on('close', () => resolve(end))
+      socket.write(sslRequest())
+      socket.once('data', () => {
+        const stream = tls.connect({ socket, ...credentials.client('gateway_writer') })
+        stream.on('error', failed)
+        stream.on('data', () => {})
+        stream.on('close', () => {
+          socket.destroy()
+          resolve(end)
+        })
+        stream.write(startupMessage({ user: 'gateway_writer' }))
+      })
+    })
+  }
+
+  const spoken: [string, Script, RegExp][] = [
+    ['an SSH banner', { onAccept: { send: Buffer.from('SSH-2.0-OpenSSH_9.6\r\n'), next: 'close' } }, /^SSH-/],
+    [
+      'one byte at a time',
+      { onSslRequest: { send: Buffer.from('HTTP/1.1 400'), everyMs: 2, next: 'close' } },
+      /^HTTP\/1.1 400$/,
+    ],
+    [
+      'E and an error',
+      { onSslRequest: { send: errorResponse({ C: '57P01', M: 'draining' }), next: 'close' } },
+      /^E.*57P01/s,
+    ],
+    ['S and more', { onSslRequest: { send: Buffer.from('Sand more'), next: 'close' } }, /^Sand more$/],
+  ]
+  test.each(spoken)('%s', async (_name, script, expected) => {
+    await using server = await scriptedServer(script)
+    expect((await conversation(server, sslRequest())).heard.toString('latin1')).toMatch(expected)
+  })
+
+  test('a flood goes on until the client leaves', async () => {
+    await using server = await scriptedServer({ onStartup: { flood: noticeResponse({ S: 'NOTICE', M: 'again' }) } })
+    const socket = net.connect({ host: '::1', port: server.port })
+    socket.on('error', () => {})
+    socket.write(startupMessage({ user: 'u' }))
+    let bytes = 0
+    for await (const chunk of socket) {
+      bytes += (chunk as Buffer).length
+      if (bytes > 2_000_000) break
+    }
+    await server.until(s => s.sessions[0]?.closed === true)
+  })
+})
+
+describe('alerts about the client certificate', () => {
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const table = [
+      [42, 'ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE'],
+      [45, 'ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED'],
+      [48, 'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA'],
+    ] as const
+    for (const [alert, code] of table) {
+      for (const next of ['close', 'reset', 'silent'] as const) {
+        test(`${maxVersion}: ${alert}, then ${next}`, async () => {
+          await using server = await scriptedServer({
+            tls: credentials.server,
+            onClientCertificate: session => (session.peerName === 'gateway_writer' ? { alert, next } : 'go on'),
+          })
+          const outcome = await tlsOutcome(server, { maxVersion })
+          expect(outcome).toEqual({ secured: maxVersion === 'TLSv1.3', code })
+          const other = await tlsOutcome(server, { maxVersion, ...credentials.client('gateway_admin') })
+          expect(other).toEqual({ secured: true, code: undefined })
+        })
+      }
+    }
+  }
+})
+
+describe('logins and statements', () => {
+  test('a refusal reaches the driver with its fields', async () => {
+    await using server = await scriptedServer({ tls: credentials.server, onStartup: refusal('28000', 'no', 'func1') })
+    await using sql = client(server)
+    await expect(sql`select 1`).rejects.toMatchObject({ code: '28000', routine: 'func1' })
+  })
+})
