@@ -24,12 +24,12 @@ const HOST = `${APP}.internal`
 const CERTS = '/cockroach/cockroach-data/certs'
 const CA = `--certs-dir=${CERTS} --ca-key=${CERTS}/ca.key`
 
-/** The prompts used in the texts, and how to get to each. */
+/** The prompts used in the texts, and how to get to each (a command on a line of its own). */
 export const PROMPTS = {
   $: 'a shell where the probe runs; fly commands also on your own machine',
   crdb$: `a shell on the database machine: fly ssh console -a ${APP}`,
-  'root>': `SQL as root, on the database machine: cockroach sql --certs-dir=${CERTS} --host=localhost --database=uro`,
-  'admin>': `SQL as gateway_admin, there: the same cockroach sql with --user=gateway_admin`,
+  'root>': `SQL as root, there, after\ncockroach sql --certs-dir=${CERTS} --host=localhost --database=uro`,
+  'admin>': 'SQL as gateway_admin, there: the same cockroach sql with --user=gateway_admin',
 } as const satisfies Record<string, string>
 
 const LOGS = `$ fly logs -a ${APP}`
@@ -50,9 +50,9 @@ const HBA = 'root> SHOW CLUSTER SETTING server.host_based_authentication.configu
 
 /** Brings the certificates that the database machine holds now to the back end. */
 const REFRESH_SECRETS = [
-  `$ fly ssh sftp get ${CERTS}/ca.crt -a ${APP}`,
-  `$ fly ssh sftp get ${CERTS}/client.gateway_writer.crt -a ${APP}`,
-  `$ fly ssh sftp get ${CERTS}/client.gateway_writer.key -a ${APP}`,
+  `$ fly ssh sftp get -a ${APP} ${CERTS}/ca.crt`,
+  `$ fly ssh sftp get -a ${APP} ${CERTS}/client.gateway_writer.crt`,
+  `$ fly ssh sftp get -a ${APP} ${CERTS}/client.gateway_writer.key`,
   `$ fly secrets set -a ${BACK_END} CRDB_CA_CRT="$(cat ca.crt)"` +
     ' CRDB_CLIENT_WRITER_CRT="$(cat client.gateway_writer.crt)"' +
     ' CRDB_CLIENT_WRITER_KEY="$(cat client.gateway_writer.key)"',
@@ -65,13 +65,13 @@ export const EXPLANATIONS = {
   CONFIG_MISSING: {
     meaning: 'A setting that the probe cannot do without is not there. Nothing was sent.',
     causes: [
-      'the probe runs in a machine or shell that does not have the back end’s secrets',
-      'the certificates are set as path variables (CRDB_CLIENT_CERT …), which exist only below the back end’s start script',
+      "the probe runs in a machine or shell that does not have the back end's secrets",
+      "the certificates are set as path variables (CRDB_CLIENT_CERT …), which exist only below the back end's start script",
       'one of a set of three is missing: CA, certificate and key must all come from one source',
     ],
     confirm: [SECRETS, '$ env | cut -d= -f1 | grep -E "^(DATABASE_URL|MIGRATION_DATABASE_URL|CRDB_|PGSSL|COCKROACH_)"'],
     mend: [
-      'Run the probe in the back end’s own app, where the secrets are (README: pointing it at a deployment), or set' +
+      "Run the probe in the back end's own app, where the secrets are (README: pointing it at a deployment), or set" +
         ' DATABASE_URL and give the directory of certificates:',
       '$ npm run probe -- --certs-dir DIR',
     ],
@@ -91,7 +91,7 @@ export const EXPLANATIONS = {
       'The settings ask for less than verified TLS with a client certificate: a weaker sslmode, or a password in the' +
       ' URL. The probe refuses to prove such a connection.',
     causes: [
-      'sslmode=require or prefer, which encrypt and verify nothing',
+      'sslmode=require or prefer, which verify nothing',
       'a password carried over from another database; the roles here have none',
     ],
     confirm: ['The message names the setting.'],
@@ -111,14 +111,14 @@ export const EXPLANATIONS = {
   CERT_UNREADABLE: {
     meaning: 'A certificate or key file that the settings name cannot be read.',
     causes: [
-      'a path that exists only below the back end’s start script, not in a release machine or a shell',
-      'another user than the file’s owner runs the probe',
+      "a path that exists only below the back end's start script, not in a release machine or a shell",
+      "another user than the file's owner runs the probe",
       'a typing error in the path',
     ],
     confirm: ['$ ls -l FILE', '$ id'],
     mend: [
       'Correct the path, or give the PEM text instead: CRDB_CA_CRT, CRDB_CLIENT_WRITER_CRT, CRDB_CLIENT_WRITER_KEY are' +
-        ' secrets of the back end’s app and present in every machine of it.',
+        " secrets of the back end's app and present in every machine of it.",
     ],
   },
   CERT_INVALID: {
@@ -136,8 +136,8 @@ export const EXPLANATIONS = {
   },
   KEY_PERMISSIONS: {
     meaning:
-      'The key file can be read by others. The rule is libpq’s: 0600 or less, or 0640 or less when root owns it. The' +
-      ' back end’s driver may be less strict; psql and cockroach are not.',
+      "The key file can be read by others. The rule is libpq's: 0600 or less, or 0640 or less when root owns it. The" +
+      " back end's driver may be less strict; psql and cockroach are not.",
     causes: [
       'the file was copied or written without setting its mode',
       'a volume or a checkout that sets modes itself',
@@ -152,10 +152,10 @@ export const EXPLANATIONS = {
     mend: ['$ openssl pkey -in FILE -out NEWFILE && chmod 600 NEWFILE'],
   },
   KEY_MISMATCH: {
-    meaning: 'Certificate and key are both readable, and the key is not this certificate’s.',
+    meaning: "Certificate and key are both readable, and the key is not this certificate's.",
     causes: [
       'only one of the two was renewed, or only one of the two secrets was set',
-      'the writer’s certificate with the admin’s key, or the other way round',
+      "the writer's certificate with the admin's key, or the other way round",
     ],
     confirm: [
       '$ openssl x509 -in CERT -noout -pubkey | openssl sha256',
@@ -164,13 +164,13 @@ export const EXPLANATIONS = {
     mend: REFRESH_SECRETS,
   },
   CERT_EXPIRED: {
-    meaning: 'The client certificate’s time is over, by the clock here. The server would refuse it.',
+    meaning: "The client certificate's time is over, by the clock here. The server would refuse it.",
     causes: ['the certificate was made with a short lifetime', 'the clock here is wrong'],
     confirm: ['$ openssl x509 -in FILE -noout -dates', '$ date -u'],
     mend: [NEW_CLIENT, ...REFRESH_SECRETS],
   },
   CERT_NOT_YET_VALID: {
-    meaning: 'The client certificate’s time has not begun, by the clock here.',
+    meaning: "The client certificate's time has not begun, by the clock here.",
     causes: ['the clock here is behind', 'the clock of the machine that made the certificate was ahead'],
     confirm: ['$ date -u', '$ openssl x509 -in FILE -noout -dates'],
     mend: ['Correct the clock that is wrong; if it was the other one, make the certificate again:', NEW_CLIENT],
@@ -179,7 +179,7 @@ export const EXPLANATIONS = {
     meaning:
       'The client certificate has an extended key usage without clientAuth: it is made for something else, usually' +
       ' for a server.',
-    causes: ['a server certificate was given as the client’s', 'a certificate made by hand with serverAuth only'],
+    causes: ["a server certificate was given as the client's", 'a certificate made by hand with serverAuth only'],
     confirm: ['$ openssl x509 -in FILE -noout -subject -ext extendedKeyUsage'],
     mend: [NEW_CLIENT, ...REFRESH_SECRETS],
   },
@@ -224,7 +224,7 @@ export const EXPLANATIONS = {
   DNS_FAILED: {
     meaning: 'The resolver answered with an error (SERVFAIL, REFUSED, …), or could not be reached at all.',
     causes: [
-      'the resolver in /etc/resolv.conf is not the private network’s',
+      "the resolver in /etc/resolv.conf is not the private network's",
       'no route to fdaa::3: not in the private network, or no IPv6 here',
       'a fault of the resolver itself',
     ],
@@ -248,7 +248,7 @@ export const EXPLANATIONS = {
     ],
   },
   TCP_TIMEOUT: {
-    meaning: 'Nothing came back at all: no refusal, no connection. Packets are lost or the address is nobody’s.',
+    meaning: "Nothing came back at all: no refusal, no connection. Packets are lost or the address is nobody's.",
     causes: [
       'a stale address: hostaddr in the settings, or a machine that has migrated (addresses are not static)',
       'the machine is stopped or hangs',
@@ -271,7 +271,7 @@ export const EXPLANATIONS = {
     meaning: 'The connection was reset while it was being opened.',
     causes: [
       'the server restarted at that moment',
-      'a proxy or firewall in between; .internal goes straight to the machine, .flycast through Fly’s proxy',
+      "a proxy or firewall in between; .internal goes straight to the machine, .flycast through Fly's proxy",
     ],
     confirm: [LOGS, `$ nc -6 -v -w 5 ${HOST} 26257`],
     mend: [`Use ${HOST} rather than .flycast; try again with --wait 60.`],
@@ -283,19 +283,19 @@ export const EXPLANATIONS = {
     mend: ['Mend what the errno names, then probe again.'],
   },
   TLS_NOT_OFFERED: {
-    meaning: 'A server of PostgreSQL’s protocol answered, and said that it does not speak TLS.',
+    meaning: "A server of PostgreSQL's protocol answered, and said that it does not speak TLS.",
     causes: [
       'CockroachDB was started with --insecure',
       'a pooler or a local PostgreSQL without TLS stands at this address',
     ],
-    confirm: [LOGS, 'crdb$ ps ax', HANDSHAKE],
+    confirm: [LOGS, 'The line "sql:" of its start banner names the sslmode; disable means no TLS.', HANDSHAKE],
     mend: [`Start the node with --certs-dir=${CERTS} and without --insecure.`],
   },
   TLS_NOT_POSTGRES: {
     meaning:
-      'Something answers on this port, and it is not a server of PostgreSQL’s protocol, or somebody spoke in between.',
+      "Something answers on this port, and it is not a server of PostgreSQL's protocol, or somebody spoke in between.",
     causes: [
-      'the wrong port: 8080 is CockroachDB’s HTTP console, SQL is 26257',
+      "the wrong port: 8080 is CockroachDB's HTTP console, SQL is 26257",
       'the wrong host',
       'a proxy that ends TLS itself',
     ],
@@ -307,24 +307,24 @@ export const EXPLANATIONS = {
   },
   TLS_TIMEOUT: {
     meaning:
-      'TCP opened, and the TLS handshake did not end in time. It is not a certificate’s fault: those are refused at' +
+      "TCP opened, and the TLS handshake did not end in time. It is not a certificate's fault: those are refused at" +
       ' once. The evidence says at which byte it stopped: before the answer to SSLRequest, or after our ClientHello.',
     causes: [
       'silent before the answer to SSLRequest: the node accepts connections and is not initialised (cockroach init), or hangs',
-      'silent after our ClientHello: a path-MTU hole; small packets pass, the server’s certificates do not',
+      "silent after our ClientHello: a path-MTU hole; small packets pass, the server's certificates do not",
       'the machine is overloaded or out of memory',
     ],
     confirm: [
       LOGS,
       `$ ping -6 -c 3 -s 1232 ${HOST}`,
       '1232 bytes make packets of 1280, which every IPv6 path must carry. If these pass and larger ones, up to the' +
-        ' interface’s MTU (ip link), do not, the path has a hole.',
+        " interface's MTU (ip link), do not, the path has a hole.",
     ],
     mend: [
       `crdb$ cockroach init --certs-dir=${CERTS} --host=localhost:26257`,
       'Once for a new cluster, and not where it was started with start-single-node, which initialises itself.',
       '$ ip link set dev INTERFACE mtu 1280',
-      'That is for the path-MTU hole, on either side; a tunnel’s MTU is set in its WireGuard configuration.',
+      "That is for the path-MTU hole, on either side; a tunnel's MTU is set in its WireGuard configuration.",
     ],
   },
   TLS_CLOSED: {
@@ -350,11 +350,11 @@ export const EXPLANATIONS = {
   },
   TLS_SERVER_UNTRUSTED: {
     meaning:
-      'The server’s certificate does not lead to the CA that the probe was given. The connection ended before anything' +
+      "The server's certificate does not lead to the CA that the probe was given. The connection ended before anything" +
       ' was sent to it.',
     causes: [
-      'the database machine found its volume’s set of certificates incomplete and made a new CA and new certificates;' +
-        ' every client’s CA and certificate is stale since then',
+      "the database machine found its volume's set of certificates incomplete and made a new CA and new certificates;" +
+        " every client's CA and certificate is stale since then",
       'the CA secret belongs to another deployment or is an older one',
       'the server sends no intermediate certificate',
       'another server answers at this address',
@@ -362,7 +362,8 @@ export const EXPLANATIONS = {
     confirm: [
       LOGS,
       'Look for "certs missing or incomplete" at its last start. Then compare the two fingerprints:',
-      `crdb$ openssl x509 -in ${CERTS}/ca.crt -noout -fingerprint -sha256`,
+      `$ fly ssh sftp get -a ${APP} ${CERTS}/ca.crt`,
+      '$ openssl x509 -in ca.crt -noout -fingerprint -sha256',
       '$ printf %s "$CRDB_CA_CRT" | openssl x509 -noout -fingerprint -sha256',
     ],
     mend: REFRESH_SECRETS,
@@ -371,7 +372,7 @@ export const EXPLANATIONS = {
     meaning: 'The certificate that the server showed, or one above it, has expired, by the clock here.',
     causes: ['the node certificate was made with a short lifetime', 'the clock here is wrong'],
     confirm: [CERT_LIST, '$ date -u'],
-    mend: [NEW_NODE, RESTART, 'Its lifetime must be shorter than the CA’s, or cockroach refuses to make it.'],
+    mend: [NEW_NODE, RESTART, "Its lifetime must be shorter than the CA's, or cockroach refuses to make it."],
   },
   TLS_SERVER_NOT_YET_VALID: {
     meaning: 'The certificate that the server showed is valid from a later time than the clock here.',
@@ -381,10 +382,10 @@ export const EXPLANATIONS = {
   },
   TLS_SERVER_NAME: {
     meaning:
-      'The server’s certificate is trusted and does not name the host. The evidence lists the names that it has. With' +
+      "The server's certificate is trusted and does not name the host. The evidence lists the names that it has. With" +
       ' CRDB_SNI unset the back end does not verify the name, so it may connect where this rightly does not.',
     causes: [
-      `the host is a form of the name that the certificate lacks: it has localhost, 127.0.0.1, ::1, the machine’s 6PN` +
+      `the host is a form of the name that the certificate lacks: it has localhost, 127.0.0.1, ::1, the machine's 6PN` +
         ` address, ${HOST} and ${APP}.flycast, not the regional or per-machine names`,
       'the host is an IPv6 literal and the machine has migrated to another address since the certificate was made',
       'the certificate was made for another app name',
@@ -401,9 +402,12 @@ export const EXPLANATIONS = {
     ],
   },
   TLS_SERVER_USAGE: {
-    meaning: 'The server’s certificate has an extended key usage without serverAuth.',
+    meaning: "The server's certificate has an extended key usage without serverAuth.",
     causes: ['a client certificate is installed as node.crt', 'a certificate made by hand with clientAuth only'],
-    confirm: [CERT_LIST, `crdb$ openssl x509 -in ${CERTS}/node.crt -noout -ext extendedKeyUsage`],
+    confirm: [
+      CERT_LIST,
+      `$ openssl s_client -starttls postgres -connect ${HOST}:26257 </dev/null | openssl x509 -noout -ext extendedKeyUsage`,
+    ],
     mend: [NEW_NODE, RESTART, 'A node certificate needs both serverAuth and clientAuth.'],
   },
   TLS_CLIENT_REQUIRED: {
@@ -418,16 +422,16 @@ export const EXPLANATIONS = {
   },
   TLS_CLIENT_REJECTED: {
     meaning:
-      'The server read the client certificate and refused it; the alert’s name is in the evidence. Older CockroachDB' +
-      ' sends bad_certificate for every reason. It does not say that the server’s own certificate is wrong: that one' +
+      "The server read the client certificate and refused it; the alert's name is in the evidence. Older CockroachDB" +
+      " sends bad_certificate for every reason. It does not say that the server's own certificate is wrong: that one" +
       ' was accepted.',
     causes: [
-      'the database machine made a new CA (its volume’s set was incomplete) and the client certificate is of the old one',
-      'only the CA secret was renewed, not the client’s certificate and key',
-      'the certificate has expired by the server’s clock, or lacks clientAuth',
+      "the database machine made a new CA (its volume's set was incomplete) and the client certificate is of the old one",
+      "only the CA secret was renewed, not the client's certificate and key",
+      "the certificate has expired by the server's clock, or lacks clientAuth",
     ],
     confirm: [
-      `$ fly ssh sftp get ${CERTS}/ca.crt -a ${APP}`,
+      `$ fly ssh sftp get -a ${APP} ${CERTS}/ca.crt`,
       '$ openssl verify -CAfile ca.crt -purpose sslclient client.gateway_writer.crt',
       CERT_LIST,
       'crdb$ date -u',
@@ -442,7 +446,7 @@ export const EXPLANATIONS = {
       'a damaged certificate on the server',
     ],
     confirm: [HANDSHAKE, LOGS],
-    mend: ['The name of the alert says what the server objects to; the server’s log of that second says more.'],
+    mend: ["The name of the alert says what the server objects to; the server's log of that second says more."],
   },
   AUTH_NO_CERTIFICATE: {
     meaning:
@@ -464,8 +468,8 @@ export const EXPLANATIONS = {
       'The certificate is accepted and belongs to somebody else: neither its CN nor one of its DNS names is the user' +
       ' asked for.',
     causes: [
-      'DATABASE_URL names one user and the certificate secrets are another’s (writer and admin exchanged)',
-      'the node’s or root’s certificate was given as the client’s',
+      "DATABASE_URL names one user and the certificate secrets are another's (writer and admin exchanged)",
+      "the node's or root's certificate was given as the client's",
     ],
     confirm: [
       '$ openssl x509 -in CERT -noout -subject -ext subjectAltName',
@@ -480,7 +484,7 @@ export const EXPLANATIONS = {
   AUTH_ROLE_UNKNOWN: {
     meaning: 'The server does not know the user.',
     causes: [
-      'a new or restored database whose bootstrap has not run (the machine’s start script gave up half way)',
+      "a new or restored database whose bootstrap has not run (the machine's start script gave up half way)",
       'a typing error in the user of DATABASE_URL',
       'another cluster answers at this address',
     ],
@@ -507,7 +511,7 @@ export const EXPLANATIONS = {
   SERVER_BUSY: {
     meaning: 'The server is there and takes no more connections.',
     causes: [
-      'a back end’s pools are too large together, or connections leak',
+      "a back end's pools are too large together, or connections leak",
       'many probes at once (each opens up to four connections per address)',
       'a connection limit on the role (PostgreSQL)',
     ],
@@ -537,7 +541,7 @@ export const EXPLANATIONS = {
       'a cluster of several nodes without a majority',
       'the node is still starting',
     ],
-    confirm: [LOGS, 'crdb$ cat /proc/loadavg', 'crdb$ free -m', 'crdb$ df -h /cockroach/cockroach-data'],
+    confirm: [LOGS, 'crdb$ cat /proc/loadavg', 'crdb$ cat /proc/meminfo', 'crdb$ df -h /cockroach/cockroach-data'],
     mend: ['If it is starting: npm run probe -- --wait 60. If it hangs:', RESTART],
   },
   SESSION_CLOSED: {
@@ -550,7 +554,7 @@ export const EXPLANATIONS = {
   },
   SESSION_PROTOCOL: {
     meaning:
-      'Inside TLS came bytes that are not PostgreSQL’s protocol version 3, or messages in an order it does not know.',
+      "Inside TLS came bytes that are not PostgreSQL's protocol version 3, or messages in an order it does not know.",
     causes: ['another service behind TLS', 'a pooler or proxy with a protocol of its own', 'a fault of the server'],
     confirm: [
       `$ psql "host=${HOST} port=26257 dbname=uro user=gateway_writer sslmode=verify-full sslrootcert=ca.crt` +
@@ -563,18 +567,18 @@ export const EXPLANATIONS = {
       'The server refused the login with an SQLSTATE that none of the other codes stands for; the report has it.',
     causes: ['a startup setting that this server version does not take', 'a fault of the server'],
     confirm: [`$ cockroach sql --certs-dir=DIR --host=${HOST}:26257 --user=gateway_writer -e "SELECT 1"`, LOGS],
-    mend: ['Look the SQLSTATE up (PostgreSQL manual, appendix A); the server’s log of that second says more.'],
+    mend: ["Look the SQLSTATE up (PostgreSQL manual, appendix A); the server's log of that second says more."],
   },
   CERTLESS_LOGIN_ALLOWED: {
     meaning:
       'The same login without a certificate, or without TLS, was let in. Whoever reaches the port is gateway_writer:' +
-      ' that this probe’s own login with a certificate worked proves nothing.',
+      " that this probe's own login with a certificate worked proves nothing.",
     causes: [
       'a rule with the method trust in server.host_based_authentication.configuration',
       'the node runs with --insecure or --accept-sql-without-tls',
       'on PostgreSQL, a host or hostnossl line with trust',
     ],
-    confirm: [HBA, 'crdb$ ps ax'],
+    confirm: [HBA, LOGS, 'The line "sql:" of its start banner names the sslmode; disable means no TLS.'],
     mend: [
       "root> SET CLUSTER SETTING server.host_based_authentication.configuration = 'hostssl all all all cert';",
       'Or back to the default, which takes a certificate or a password:',
@@ -583,7 +587,7 @@ export const EXPLANATIONS = {
   },
   FOREIGN_LOGIN_ALLOWED: {
     meaning:
-      'The writer’s certificate also logs in as another role. A leaked writer credential is then more than that.',
+      "The writer's certificate also logs in as another role. A leaked writer credential is then more than that.",
     causes: [
       'the certificate carries the other role as a DNS name: CockroachDB takes the CN and every DNS name as identities',
       'a rule with the method trust',
@@ -652,7 +656,7 @@ export const EXPLANATIONS = {
     mend: [
       '$ npm run migrate',
       'If it says that there is nothing to do, the journal is ahead of the database: restore the table, or empty the' +
-        ' journal if this project’s migrations are the only ones in it, and migrate again.',
+        " journal if this project's migrations are the only ones in it, and migrate again.",
     ],
   },
   TABLE_MISMATCH: {
@@ -693,7 +697,7 @@ export const EXPLANATIONS = {
       'The session can do more than the running application should: the user is root, gateway_admin or a superuser, is a' +
       ' member of a role, has a role option beyond LOGIN, or owns something here. The evidence says which.',
     causes: [
-      'DATABASE_URL holds the migration’s user and certificate',
+      "DATABASE_URL holds the migration's user and certificate",
       'gateway_writer was put into admin or another role to get past a denial, and left there',
       'the table was created by gateway_writer, who therefore owns it',
     ],
@@ -706,7 +710,7 @@ export const EXPLANATIONS = {
       'root> REVOKE admin FROM gateway_writer;',
       'root> ALTER ROLE gateway_writer WITH NOCREATEROLE NOCREATEDB;',
       'root> ALTER TABLE connection_probe OWNER TO gateway_admin;',
-      'Of these what the evidence names. If DATABASE_URL is the admin’s, correct it and the certificate instead.',
+      "Of these what the evidence names. If DATABASE_URL is the admin's, correct it and the certificate instead.",
     ],
   },
   DDL_ALLOWED: {
@@ -819,7 +823,7 @@ export const EXPLANATIONS = {
     confirm: [LOGS, MACHINES, `$ fly machine status ID -a ${APP}`],
     mend: [
       '$ npm run probe -- --wait 60',
-      'If it happens again: the machine’s events say whether it was restarted, and why.',
+      "If it happens again: the machine's events say whether it was restarted, and why.",
     ],
   },
   ROW_LATE: {
@@ -857,7 +861,7 @@ export const EXPLANATIONS = {
     meaning: 'The row came back with another value than was written; the evidence names the column and both values.',
     causes: [
       'a trigger or a computed default changes it',
-      'a column’s type was changed (rounding, time zone, JSON)',
+      "a column's type was changed (rounding, time zone, JSON)",
       'a proxy alters data',
     ],
     confirm: ['root> SHOW CREATE TABLE public.connection_probe;', '$ npm run schema:check'],
@@ -867,7 +871,7 @@ export const EXPLANATIONS = {
     meaning: 'The SELECT on the second connection failed with an error of the server; the SQLSTATE is in the report.',
     causes: ['the node is restarting or overloaded', 'damaged data or indexes', 'a fault of the server'],
     confirm: [LOGS, 'root> SELECT count(*) FROM connection_probe;'],
-    mend: ['The SQLSTATE decides (PostgreSQL manual, appendix A); the server’s log of that second says more.'],
+    mend: ["The SQLSTATE decides (PostgreSQL manual, appendix A); the server's log of that second says more."],
   },
   READ_TIMEOUT: {
     meaning: 'The SELECT on the second connection did not come back in time.',
@@ -884,14 +888,14 @@ export const EXPLANATIONS = {
     causes: ['a pooler between probe and server that shares sessions', `a proxy: use ${HOST}, not .flycast`],
     confirm: [
       'root> SHOW SESSIONS;',
-      'Sessions with application_name connection-probe must come from the probe’s own address.',
+      "Sessions with application_name connection-probe must come from the probe's own address.",
     ],
     mend: [`Connect to ${HOST} directly, or make the pooler keep one session per client.`],
   },
   STATEMENTS_NAMED: {
     meaning:
       'After the writes the server holds named prepared statements of this session. They pile up in the memory of a small' +
-      ' single node. Only this session was looked at, not the back end’s.',
+      " single node. Only this session was looked at, not the back end's.",
     causes: [
       'postgres.js without prepare: false (drizzle-orm from 1.0 names statements by default)',
       'a pooler that names them itself',
@@ -922,7 +926,7 @@ export const EXPLANATIONS = {
       'The probe was told to stop (SIGINT or SIGTERM) before it had a verdict. It removed its rows as far as the link' +
       ' allowed; the warning ROWS_LEFT says if it could not.',
     causes: ['Ctrl-C', 'a release command or CI job that ran out of time', 'the machine was stopped'],
-    confirm: ['What ran it says why; on Fly, fly logs of the back end’s app.'],
+    confirm: ["What ran it says why; on Fly, fly logs of the back end's app."],
     mend: ['$ npm run probe', 'In a release command: make its time limit longer than --deadline plus --wait.'],
   },
 } as const satisfies Record<Code, Explanation>

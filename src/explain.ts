@@ -1,0 +1,81 @@
+/** What a failure code means and how it is mended, for a terminal (`npm run explain`) and for README. */
+import { CODES, type Code } from './failure/codes.ts'
+import { EXPLANATIONS, PROMPTS } from './failure/explanations.ts'
+import { escapeMarkdown } from './report/markdown.ts'
+
+const WIDTH = 100
+/** Where a shell command may be broken: at a space outside parentheses. */
+const SHELL_BREAKS = / (?![^(]*\))/
+const promptOf = (line: string) => Object.keys(PROMPTS).find(prompt => line.startsWith(`${prompt} `))
+
+/** One code's explanation as text of at most 100 columns, with a line end. */
+export function explain(code: Code): string {
+  const { layer, hint, waitable } = CODES[code]
+  const { meaning, causes, confirm, mend } = EXPLANATIONS[code]
+  const used = new Set([...confirm, ...mend].map(promptOf))
+  if (used.has('root>') || used.has('admin>')) used.add('crdb$').add('root>')
+  const prompts = Object.entries(PROMPTS).filter(([prompt]) => used.has(prompt))
+  const lines = [
+    `${code} (layer ${layer})`,
+    '',
+    ...wrap(meaning, ''),
+    '',
+    'Next',
+    ...wrap(hint, '  '),
+    '',
+    'Usual causes, the likeliest first',
+    ...causes.flatMap((cause, at) => wrap(cause, `  ${at + 1}. `)),
+    '',
+    'To confirm it',
+    ...confirm.flatMap(line => wrap(line, '  ')),
+    '',
+    'To mend it',
+    ...mend.flatMap(line => wrap(line, '  ')),
+    '',
+    ...(waitable
+      ? ['Waiting can cure it: --wait SECONDS repeats the attempt.']
+      : ['Waiting does not cure it: --wait stops here.']),
+    ...(prompts.length === 0 ? [] : ['', 'Where to type it']),
+    ...prompts.flatMap(([prompt, place]) =>
+      place.split('\n').flatMap((line, at) => wrap(line, `  ${(at === 0 ? prompt : '').padEnd(7)}`)),
+    ),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+/**
+ * `text` in lines of at most 100 columns: the first after `lead`, the others indented as far. A shell command (see
+ * PROMPTS) is continued with a backslash, so that it can be copied as it stands.
+ */
+function wrap(text: string, lead: string): string[] {
+  const prompt = promptOf(text)
+  const shell = prompt === '$' || prompt === 'crdb$'
+  const indent = ' '.repeat(lead.length + (prompt === undefined ? 0 : prompt.length + 1))
+  const room = WIDTH - (shell ? 2 : 0)
+  const lines: string[] = []
+  let line = lead
+  let empty = true
+  for (const word of text.split(shell ? SHELL_BREAKS : ' ')) {
+    if (!empty && line.length + 1 + word.length > room) {
+      lines.push(shell ? `${line} \\` : line)
+      line = indent
+      empty = true
+    }
+    line += empty ? word : ` ${word}`
+    empty = false
+  }
+  return [...lines, line]
+}
+
+/** Every code by layer with its usual first cause and the next thing to do, as a Markdown table with a line end. */
+export function troubleshootingTable(): string {
+  const codes = Object.keys(CODES) as Code[]
+  const rows = codes.map((code, at) => {
+    const { layer, hint } = CODES[code]
+    const before = codes[at - 1]
+    const first = before === undefined || CODES[before].layer !== layer
+    const cells = [first ? `**${layer}**` : '', `\`${code}\``, EXPLANATIONS[code].causes[0], hint]
+    return `| ${cells.map((cell, column) => (column < 2 ? cell : escapeMarkdown(cell))).join(' | ')} |`
+  })
+  return `${['| layer | code | usual first cause | next |', '| --- | --- | --- | --- |', ...rows].join('\n')}\n`
+}

@@ -1,0 +1,99 @@
+/**
+ * The report as Markdown (GitHub's), to be pasted into a decision record or a pull request: the verdict, the four
+ * criteria as a checklist with figures, the checks as a table, warnings, and all evidence folded away.
+ */
+import type { Failure } from '../failure/failure.ts'
+import { duration, headline, hostPort, keyFacts, originLine, plain, printableJson, totals } from './plain.ts'
+import type { CheckResult, CriterionResult, Report } from './report.ts'
+
+const MARKS = { passed: '✓', failed: '✗', blocked: '–' } as const
+
+/** Text that Markdown shows as it stands: markup, HTML and table separators escaped, on one line. */
+export function escapeMarkdown(text: string, max?: number): string {
+  return plain(text, max)
+    .replace(/[\\`*_[\]|~#!]/g, '\\$&')
+    .replace(/&/g, '&amp;')
+    .replace(/</g, '&lt;')
+    .replace(/>/g, '&gt;')
+}
+
+/** The report as Markdown, with a line end. */
+export function renderMarkdown(report: Report): string {
+  return `${[
+    `## ${escapeMarkdown(headline(report))}`,
+    ...(report.failure === null ? [] : [failureParagraph(report.failure)]),
+    target(report),
+    report.criteria.map(criterion => criterionLine(criterion, report)).join('\n'),
+    checksTable(report),
+    ...(report.warnings.length === 0 ? [] : [warnings(report)]),
+    `${totals(report)}.`,
+    evidence(report),
+  ].join('\n\n')}\n`
+}
+
+function failureParagraph(failure: Failure): string {
+  const causes = failure.causes.map(({ name, code, message }) => {
+    const what = code === null ? name : `${name} ${code}`
+    return `- ${escapeMarkdown(what)}${message === '' ? '' : `: ${escapeMarkdown(message, 1000)}`}`
+  })
+  return [
+    `**${failure.layer}, ${escapeMarkdown(failure.code)}:** ${escapeMarkdown(failure.message, 600)}`,
+    ...(causes.length === 0 ? [] : [causes.join('\n')]),
+    `Next: ${escapeMarkdown(failure.hint)} (\`npm run explain -- ${failure.code}\`)`,
+  ].join('\n\n')
+}
+
+function target(report: Report): string {
+  const { database, user, tlsName, address, engine } = report.target
+  const facts = [
+    ['Target', hostPort(report.target)],
+    ['Database, user', `${database ?? '–'}, ${user ?? '–'}`],
+    ['Address, verified name', `${address ?? '–'}, ${tlsName ?? '–'}`],
+    ['Engine', engine ?? '–'],
+    ['Probed from', originLine(report)],
+    ['Started, run', `${report.startedAt}, ${report.runId}`],
+  ] as const
+  return ['| | |', '| --- | --- |', ...facts.map(([name, value]) => `| ${name} | ${escapeMarkdown(value)} |`)].join(
+    '\n',
+  )
+}
+
+function criterionLine({ id, title, status, checks }: CriterionResult, report: Report): string {
+  const figures = report.checks.filter(check => checks.includes(check.id)).map(figure)
+  return `- [${status === 'passed' ? 'x' : ' '}] ${id}: ${title} (${figures.join('; ')})`
+}
+
+/** What a criterion's line says about one of its checks. */
+function figure(check: CheckResult): string {
+  if (check.status === 'blocked') return `${check.id} blocked by ${check.blockedBy ?? '–'}`
+  if (check.failure !== null) return `**${check.id} failed: ${escapeMarkdown(check.failure.code)}**`
+  const facts = keyFacts(check, 2)
+  return facts === '' ? `${check.id} passed` : `${check.id}: ${escapeMarkdown(facts)}`
+}
+
+function checksTable(report: Report): string {
+  const rows = report.checks.map(check => {
+    const time = check.status === 'blocked' ? '' : duration(check.durationMs)
+    return `| ${MARKS[check.status]} | ${check.id} | ${check.layer} | ${escapeMarkdown(check.title)} | ${time} | ${result(check)} |`
+  })
+  return ['| | check | layer | asserts | time | result |', '| --- | --- | --- | --- | --- | --- |', ...rows].join('\n')
+}
+
+function result(check: CheckResult): string {
+  if (check.status === 'blocked') return `blocked by ${check.blockedBy ?? '–'}`
+  if (check.failure === null) return 'passed'
+  return `${escapeMarkdown(check.failure.code)}: ${escapeMarkdown(check.failure.message, 600)}`
+}
+
+const warnings = (report: Report): string =>
+  [
+    'Warnings:',
+    '',
+    ...report.warnings.map(w => `- ${escapeMarkdown(w.code)}: ${escapeMarkdown(w.message, 1000)}`),
+  ].join('\n')
+
+/** All evidence. A JSON line never begins with a backtick, so no value can end the block. */
+function evidence(report: Report): string {
+  const all = Object.fromEntries(report.checks.map(check => [check.id, check.evidence]))
+  return ['<details><summary>Evidence</summary>', '```json', printableJson(all, 2), '```', '</details>'].join('\n\n')
+}

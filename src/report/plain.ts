@@ -1,0 +1,105 @@
+/**
+ * Words shared by the reporters. A report quotes servers, certificates and the environment, which may hold anything:
+ * whatever is printed passes through `plain` first, so that it can neither move a terminal's cursor nor break a table.
+ */
+import type { CheckResult, Report, Target } from './report.ts'
+
+const ESC = String.fromCharCode(0x1b)
+/** CSI sequences, strings ended by BEL or ST (OSC, DCS, …), and the other two-byte escapes. */
+const SEQUENCES = new RegExp(
+  `${ESC}(?:\\[[0-?]*[ -/]*[@-~]|[\\]PX^_][^\\u0007${ESC}]*(?:\\u0007|${ESC}\\\\)?|[ -/]*[0-~])`,
+  'g',
+)
+/** Control and format characters (the latter turn text around or hide it), line separators, lone surrogates. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]+/gu
+
+/** One printable line of at most `max` characters: sequences removed, control characters and line ends made spaces. */
+export function plain(text: string, max = 400): string {
+  const line = text
+    .slice(0, 8 * max)
+    .replace(SEQUENCES, '')
+    .replace(UNPRINTABLE, ' ')
+    .replace(/ {2,}/g, ' ')
+    .trim()
+  return line.length <= max ? line : `${line.slice(0, max - 1).replace(/[\ud800-\udbff]$/, '')}…`
+}
+
+/** JSON as text that a terminal can show: what `plain` would take away is escaped instead, so the value is the same. */
+export function printableJson(value: unknown, indent?: number): string {
+  const text = JSON.stringify(value, null, indent) ?? 'null'
+  return text.replace(/[\u007f-\u009f\u2028\u2029\p{Cf}]/gu, found =>
+    Array.from({ length: found.length }, (_, at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, '0')}`).join(
+      '',
+    ),
+  )
+}
+
+/** A duration in ms for people: three digits at most, seconds from one second on. */
+export function duration(ms: number): string {
+  if (ms >= 1000) return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`
+  return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`
+}
+
+/** "1 check", "2 checks". */
+export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`
+
+/** host:port, an IPv6 literal in brackets. */
+export function hostPort({ host, port }: Target): string {
+  const name = host === null ? '(no host)' : host.includes(':') ? `[${host}]` : host
+  return plain(port === null ? name : `${name}:${port}`)
+}
+
+/** Where the probe ran, or "" where nothing but a host name is known and that is empty. */
+export function originLine({ origin }: Report): string {
+  const { hostname, app, region, machine, privateIp } = origin
+  const rest = [app, region, machine, privateIp].filter(part => part !== null)
+  return plain(rest.length > 0 ? `${hostname} (${rest.join(', ')})` : hostname)
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** A value short enough for a check's own line, or null. Latencies (min, p50, p95, p99, max) become p50 and max. */
+function brief(value: unknown): string | null {
+  if (typeof value === 'number') return Number.isInteger(value) ? String(value) : value.toFixed(value < 10 ? 1 : 0)
+  if (typeof value === 'boolean') return value ? 'yes' : 'no'
+  if (typeof value === 'string') return value !== '' && value.length <= 60 ? plain(value) : null
+  if (Array.isArray(value)) {
+    const parts = value.map(item => (isRecord(item) || Array.isArray(item) ? null : brief(item)))
+    return parts.length > 0 && parts.length <= 4 && !parts.includes(null) ? parts.join(', ') : null
+  }
+  if (isRecord(value) && typeof value.p50 === 'number' && typeof value.max === 'number')
+    return `p50 ${brief(value.p50)}, max ${brief(value.max)}`
+  return null
+}
+
+/**
+ * A check's key facts for its own line: of its evidence the first `max` entries that are short, latencies before the
+ * others. So a check puts first what is worth reading first.
+ */
+export function keyFacts(check: CheckResult, max: number): string {
+  const facts = Object.entries(check.evidence).flatMap(([key, value]) => {
+    const text = brief(value)
+    return text === null ? [] : [{ text: `${plain(key, 40)} ${text}`, first: isRecord(value) }]
+  })
+  const ordered = [...facts.filter(fact => fact.first), ...facts.filter(fact => !fact.first)]
+  return ordered
+    .slice(0, max)
+    .map(fact => fact.text)
+    .join('; ')
+}
+
+/** How many checks passed, failed and were blocked. */
+export function totals({ checks, durationMs, attempts }: Report): string {
+  const of = (status: CheckResult['status']) => checks.filter(check => check.status === status).length
+  const result = `${of('passed')} passed, ${of('failed')} failed, ${of('blocked')} blocked`
+  return `${result}; ${duration(durationMs)}, ${count(attempts, 'attempt')}`
+}
+
+/** The report in one line: the verdict and, when it failed, layer and code. */
+export function headline(report: Report): string {
+  const { failure, program, verdict, checks } = report
+  if (verdict === 'pass') return `${plain(program)}: PASS, all ${checks.length} checks`
+  if (failure === null) return `${plain(program)}: FAIL`
+  return `${plain(program)}: FAIL at ${failure.layer}, ${failure.code}`
+}
