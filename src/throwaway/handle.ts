@@ -1,0 +1,53 @@
+/** The handle of a running server, the same for both engines. */
+import { join } from 'node:path'
+import type { Certificates } from './certificates.ts'
+import { type RootLogin, runSteps } from './root.ts'
+import type { Job, Supervisor } from './supervisor.ts'
+import type { Engine, Throwaway, ThrowawayOptions } from './types.ts'
+
+interface Parts {
+  readonly engine: Engine
+  readonly supervisor: Supervisor
+  readonly job: Job
+  readonly port: number
+  readonly certificates: Certificates
+  readonly options: ThrowawayOptions
+  /** default: certs/ in the supervisor's directory */
+  readonly certsDir?: string
+}
+
+/** The handle, once the server accepts root. */
+export async function handleOf(parts: Parts): Promise<Throwaway & { login: RootLogin }> {
+  const { engine, supervisor, port, certificates, options } = parts
+  const host = options.listen?.[0] ?? '::1'
+  const database = options.database ?? 'uro'
+  const certsDir = parts.certsDir ?? join(supervisor.directory, 'certs')
+  const login = {
+    host: host === '::' ? '::1' : host,
+    port,
+    certsDir,
+    verifyServer: options.serverCertificate === undefined,
+    commandPrefix: options.commandPrefix ?? [],
+  }
+  const runAsRoot: Throwaway['runAsRoot'] = (sql, on = database) =>
+    runSteps(login, [{ sql, database: on, generates: false }])
+  const [row] = await runAsRoot('SELECT version() AS version', 'postgres')
+  return {
+    engine,
+    version: String(row?.version),
+    host: login.host,
+    port,
+    database,
+    certsDir,
+    authority: certificates.authority,
+    clientAuthority: certificates.clientAuthority,
+    pid: parts.job.pid,
+    logFile: join(supervisor.directory, 'server.log'),
+    login,
+    url: (user, on = database) =>
+      `postgresql://${user}@${login.host.includes(':') ? `[${login.host}]` : login.host}:${port}/${on}?sslmode=verify-full`,
+    runAsRoot,
+    stop: supervisor.stop,
+    [Symbol.asyncDispose]: supervisor.stop,
+  }
+}
