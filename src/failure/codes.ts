@@ -37,12 +37,12 @@ export interface CodeEntry {
 export const CODES = {
   CONFIG_MISSING: {
     layer: 'config',
-    hint: "set what the message names; inside the back end's app it is there already: fly secrets list -a multiplayer-fabric-uro",
+    hint: "set it; inside the back end's app it is there already: fly secrets list -a multiplayer-fabric-uro",
     waitable: false,
   },
   CONFIG_INVALID: {
     layer: 'config',
-    hint: 'correct the setting that the message names; the form is postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full',
+    hint: 'correct that setting; the form is postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full',
     waitable: false,
   },
   CONFIG_INSECURE: {
@@ -57,7 +57,7 @@ export const CODES = {
   },
   CERT_UNREADABLE: {
     layer: 'config',
-    hint: 'ls -l the file that the message names; on Fly use the PEM secrets (CRDB_CA_CRT, CRDB_CLIENT_WRITER_CRT, ..._KEY) instead',
+    hint: 'ls -l that file; on Fly use the PEM secrets (CRDB_CA_CRT, CRDB_CLIENT_WRITER_CRT, ..._KEY) instead',
     waitable: false,
   },
   CERT_INVALID: {
@@ -67,7 +67,7 @@ export const CODES = {
   },
   KEY_PERMISSIONS: {
     layer: 'config',
-    hint: 'chmod 600 the key file that the message names',
+    hint: 'chmod 600 that key file',
     waitable: false,
   },
   KEY_ENCRYPTED: {

@@ -84,7 +84,7 @@ export const EXPLANATIONS = {
       'an option with a value out of its range',
     ],
     confirm: ['The message names the setting and what is wrong with it.'],
-    mend: [`DATABASE_URL=postgresql://gateway_writer@${HOST}:26257/uro?sslmode=verify-full`],
+    mend: ['DATABASE_URL on this deployment:', `postgresql://gateway_writer@${HOST}:26257/uro?sslmode=verify-full`],
   },
   CONFIG_INSECURE: {
     meaning:
@@ -661,7 +661,7 @@ export const EXPLANATIONS = {
   },
   TABLE_MISMATCH: {
     meaning:
-      'connection_probe exists with other columns, types, nullability or key than src/schema.ts declares, or the bare' +
+      'The table connection_probe exists with other columns, types, nullability or key than src/schema.ts declares, or the bare' +
       ' name finds another table than the one in schema public.',
     causes: [
       'the code is newer than the database (migrate has not run) or older',

@@ -3,26 +3,39 @@
  * criteria as a checklist with figures, the checks as a table, warnings, and all evidence folded away.
  */
 import type { Failure } from '../failure/failure.ts'
-import { duration, headline, hostPort, keyFacts, originLine, plain, printableJson, totals } from './plain.ts'
+import {
+  duration,
+  headline,
+  hostPort,
+  keyFacts,
+  LONGEST_WARNING,
+  originLine,
+  plain,
+  printableJson,
+  totals,
+} from './plain.ts'
 import type { CheckResult, CriterionResult, Report } from './report.ts'
+
+/** Characters of one string of evidence. */
+const LONGEST_EVIDENCE = 2000
 
 const MARKS = { passed: '✓', failed: '✗', blocked: '–' } as const
 
 /** Text that Markdown shows as it stands: markup, HTML and table separators escaped, on one line. */
 export function escapeMarkdown(text: string, max?: number): string {
   return plain(text, max)
-    .replace(/[\\`*_[\]|~#!]/g, '\\$&')
+    .replace(/[\\`*[\]|~#]|(?<![a-z0-9])_|_(?![a-z0-9])/gi, '\\$&')
     .replace(/&/g, '&amp;')
     .replace(/</g, '&lt;')
     .replace(/>/g, '&gt;')
 }
 
-/** The report as Markdown, with a line end. */
-export function renderMarkdown(report: Report): string {
+/** The report as Markdown, with a line end; `note` is a remark about the target, such as that it is a throwaway server. */
+export function renderMarkdown(report: Report, { note }: { readonly note?: string | undefined } = {}): string {
   return `${[
     `## ${escapeMarkdown(headline(report))}`,
     ...(report.failure === null ? [] : [failureParagraph(report.failure)]),
-    target(report),
+    target(report, note),
     report.criteria.map(criterion => criterionLine(criterion, report)).join('\n'),
     checksTable(report),
     ...(report.warnings.length === 0 ? [] : [warnings(report)]),
@@ -37,13 +50,13 @@ function failureParagraph(failure: Failure): string {
     return `- ${escapeMarkdown(what)}${message === '' ? '' : `: ${escapeMarkdown(message, 1000)}`}`
   })
   return [
-    `**${failure.layer}, ${escapeMarkdown(failure.code)}:** ${escapeMarkdown(failure.message, 600)}`,
+    `**${failure.layer}, \`${failure.code}\`:** ${escapeMarkdown(failure.message, 600)}`,
     ...(causes.length === 0 ? [] : [causes.join('\n')]),
     `Next: ${escapeMarkdown(failure.hint)} (\`npm run explain -- ${failure.code}\`)`,
   ].join('\n\n')
 }
 
-function target(report: Report): string {
+function target(report: Report, note: string | undefined): string {
   const { database, user, tlsName, address, engine } = report.target
   const facts = [
     ['Target', hostPort(report.target)],
@@ -52,6 +65,7 @@ function target(report: Report): string {
     ['Engine', engine ?? '–'],
     ['Probed from', originLine(report)],
     ['Started, run', `${report.startedAt}, ${report.runId}`],
+    ...(note === undefined ? [] : [['Note', note] as const]),
   ] as const
   return ['| | |', '| --- | --- |', ...facts.map(([name, value]) => `| ${name} | ${escapeMarkdown(value)} |`)].join(
     '\n',
@@ -66,7 +80,7 @@ function criterionLine({ id, title, status, checks }: CriterionResult, report: R
 /** What a criterion's line says about one of its checks. */
 function figure(check: CheckResult): string {
   if (check.status === 'blocked') return `${check.id} blocked by ${check.blockedBy ?? '–'}`
-  if (check.failure !== null) return `**${check.id} failed: ${escapeMarkdown(check.failure.code)}**`
+  if (check.failure !== null) return `**${check.id} failed: \`${check.failure.code}\`**`
   const facts = keyFacts(check, 2)
   return facts === '' ? `${check.id} passed` : `${check.id}: ${escapeMarkdown(facts)}`
 }
@@ -82,18 +96,19 @@ function checksTable(report: Report): string {
 function result(check: CheckResult): string {
   if (check.status === 'blocked') return `blocked by ${check.blockedBy ?? '–'}`
   if (check.failure === null) return 'passed'
-  return `${escapeMarkdown(check.failure.code)}: ${escapeMarkdown(check.failure.message, 600)}`
+  return `\`${check.failure.code}\`: ${escapeMarkdown(check.failure.message, 600)}`
 }
 
 const warnings = (report: Report): string =>
-  [
-    'Warnings:',
-    '',
-    ...report.warnings.map(w => `- ${escapeMarkdown(w.code)}: ${escapeMarkdown(w.message, 1000)}`),
-  ].join('\n')
+  ['Warnings:', '', ...report.warnings.map(w => `- \`${w.code}\`: ${escapeMarkdown(w.message, LONGEST_WARNING)}`)].join(
+    '\n',
+  )
 
 /** All evidence. A JSON line never begins with a backtick, so no value can end the block. */
 function evidence(report: Report): string {
   const all = Object.fromEntries(report.checks.map(check => [check.id, check.evidence]))
-  return ['<details><summary>Evidence</summary>', '```json', printableJson(all, 2), '```', '</details>'].join('\n\n')
+  const json = printableJson(all, 2, (_, value) =>
+    typeof value === 'string' ? value.slice(0, LONGEST_EVIDENCE) : value,
+  )
+  return `<details><summary>Evidence</summary>\n\n\`\`\`json\n${json}\n\`\`\`\n\n</details>`
 }

@@ -24,9 +24,16 @@ export function plain(text: string, max = 400): string {
   return line.length <= max ? line : `${line.slice(0, max - 1).replace(/[\ud800-\udbff]$/, '')}…`
 }
 
+/** A warning is printed whole where it can be: ROWS_LEFT holds the statement that removes the rows. */
+export const LONGEST_WARNING = 20_000
+
 /** JSON as text that a terminal can show: what `plain` would take away is escaped instead, so the value is the same. */
-export function printableJson(value: unknown, indent?: number): string {
-  const text = JSON.stringify(value, null, indent) ?? 'null'
+export function printableJson(
+  value: unknown,
+  indent?: number,
+  replacer?: (key: string, value: unknown) => unknown,
+): string {
+  const text = JSON.stringify(value, replacer, indent) ?? 'null'
   return text.replace(/[\u007f-\u009f\u2028\u2029\p{Cf}]/gu, found =>
     Array.from({ length: found.length }, (_, at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, '0')}`).join(
       '',
@@ -86,7 +93,7 @@ export function keyFacts(check: CheckResult, max: number): string {
   return ordered
     .slice(0, max)
     .map(fact => fact.text)
-    .join('; ')
+    .join(' · ')
 }
 
 /** How many checks passed, failed and were blocked. */

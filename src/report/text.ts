@@ -9,7 +9,17 @@
  */
 import { CODES, type Code } from '../failure/codes.ts'
 import type { Cause, Evidence, Failure } from '../failure/failure.ts'
-import { duration, headline, hostPort, keyFacts, originLine, plain, printableJson, totals } from './plain.ts'
+import {
+  duration,
+  headline,
+  hostPort,
+  keyFacts,
+  LONGEST_WARNING,
+  originLine,
+  plain,
+  printableJson,
+  totals,
+} from './plain.ts'
 import type { CheckResult, Report, Status } from './report.ts'
 
 export interface TextOptions {
@@ -49,7 +59,7 @@ export function renderText(report: Report, options: TextOptions): string {
     ),
     ...report.warnings.flatMap(({ code, message }, at) => [
       ...(at === 0 ? [''] : []),
-      `${paint.yellow('!')} ${paint.yellow(code)}: ${plain(message, 1000)}`,
+      `${paint.yellow('!')} ${paint.yellow(code)}: ${plain(message, LONGEST_WARNING)}`,
     ]),
     '',
     `${paint.bold(headline(report))}. ${totals(report)}.`,
@@ -94,7 +104,7 @@ function checkLine(check: CheckResult, paint: Palette): string {
   const start = `${mark(check.status, paint)} ${check.id.padEnd(20)} ${check.title}`
   if (check.status === 'blocked') return `${start} ${paint.yellow(`[blocked by ${check.blockedBy ?? '?'}]`)}`
   const facts = check.status === 'passed' ? keyFacts(check, 3) : ''
-  return `${start} ${paint.dim(`[${duration(check.durationMs)}${facts === '' ? '' : `; ${facts}`}]`)}`
+  return `${start} ${paint.dim(`[${duration(check.durationMs)}${facts === '' ? '' : ` · ${facts}`}]`)}`
 }
 
 function failureLines({ failure, evidence }: CheckResult, paint: Palette): string[] {
@@ -125,7 +135,7 @@ function causeLines({ name, code, message }: Cause, failure: Failure): string[] 
 function evidenceLines(evidence: Evidence): string[] {
   const entries = Object.entries(evidence).filter(([, value]) => value !== undefined)
   const shown = entries.slice(0, 30).map(([key, value]) => {
-    const text = typeof value === 'string' ? plain(value) : plain(printableJson(value))
+    const text = plain(typeof value === 'string' ? value : printableJson(value), 1000)
     return `${INDENT}    ${plain(key, 40)}: ${text}`
   })
   const more = entries.length - shown.length

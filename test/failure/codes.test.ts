@@ -1,0 +1,94 @@
+/** The codes are the contract's, and each has everything that an operator needs. */
+import { describe, expect, it } from 'vitest'
+import { explain, troubleshootingTable } from '../../src/explain.ts'
+import { CODES, type Code, LAYERS } from '../../src/failure/codes.ts'
+import { EXPLANATIONS } from '../../src/failure/explanations.ts'
+
+/** The contract's table "Layers and failure codes". */
+const CONTRACT = {
+  config:
+    'CONFIG_MISSING CONFIG_INVALID CONFIG_INSECURE CONFIG_NOT_IPV6 CERT_UNREADABLE CERT_INVALID KEY_PERMISSIONS' +
+    ' KEY_ENCRYPTED KEY_MISMATCH CERT_EXPIRED CERT_NOT_YET_VALID CERT_USAGE',
+  dns: 'DNS_NOT_FOUND DNS_NO_AAAA DNS_TIMEOUT DNS_FAILED',
+  tcp: 'TCP_REFUSED TCP_TIMEOUT TCP_UNREACHABLE TCP_RESET TCP_FAILED',
+  tls:
+    'TLS_NOT_OFFERED TLS_NOT_POSTGRES TLS_TIMEOUT TLS_CLOSED TLS_VERSION TLS_SERVER_UNTRUSTED TLS_SERVER_EXPIRED' +
+    ' TLS_SERVER_NOT_YET_VALID TLS_SERVER_NAME TLS_SERVER_USAGE TLS_CLIENT_REQUIRED TLS_CLIENT_REJECTED TLS_FAILED',
+  session:
+    'AUTH_NO_CERTIFICATE AUTH_IDENTITY AUTH_ROLE_UNKNOWN AUTH_LOGIN_DENIED SERVER_BUSY SERVER_UNAVAILABLE' +
+    ' SERVER_DRAINING SESSION_TIMEOUT SESSION_CLOSED SESSION_PROTOCOL SESSION_REFUSED' +
+    ' CERTLESS_LOGIN_ALLOWED FOREIGN_LOGIN_ALLOWED NEGATIVE_INCONCLUSIVE',
+  database: 'DATABASE_MISSING DATABASE_DENIED CATALOGUE_FAILED',
+  schema: 'TABLE_MISSING TABLE_MISMATCH',
+  privilege: 'DML_DENIED ADMIN_AT_RUNTIME DDL_ALLOWED GRANT_EXCESS',
+  write: 'WRITE_REFUSED WRITE_TIMEOUT WRITE_CONTENDED WRITE_AMBIGUOUS CONNECTION_LOST',
+  visibility: 'ROW_LATE ROW_NOT_VISIBLE ROW_MISMATCH READ_FAILED READ_TIMEOUT',
+  reuse: 'CONNECTION_REPLACED STATEMENTS_NAMED',
+  run: 'DEADLINE INTERRUPTED',
+}
+
+/** What waiting can cure, and nothing else. */
+const WAITABLE =
+  'DNS_NOT_FOUND DNS_NO_AAAA DNS_TIMEOUT DNS_FAILED TCP_REFUSED TCP_TIMEOUT TCP_UNREACHABLE TCP_RESET TCP_FAILED' +
+  ' TLS_TIMEOUT TLS_CLOSED SERVER_BUSY SERVER_UNAVAILABLE SERVER_DRAINING SESSION_TIMEOUT SESSION_CLOSED' +
+  ' WRITE_TIMEOUT WRITE_CONTENDED CONNECTION_LOST READ_TIMEOUT DEADLINE'
+
+const codes = Object.keys(CODES) as Code[]
+
+describe('the codes', () => {
+  it('are those of the contract, in its layers and order', () => {
+    expect(LAYERS).toEqual(Object.keys(CONTRACT))
+    const expected = Object.entries(CONTRACT).flatMap(([layer, text]) => text.split(' ').map(code => [code, layer]))
+    expect(codes.map(code => [code, CODES[code].layer])).toEqual(expected)
+  })
+
+  it('can be waited for only where that may help', () => {
+    expect(codes.filter(code => CODES[code].waitable)).toEqual(WAITABLE.split(' '))
+  })
+
+  it('have no hint twice', () => {
+    expect(new Set(codes.map(code => CODES[code].hint)).size).toBe(codes.length)
+  })
+})
+
+describe.each(codes)('%s', code => {
+  it('has a hint of one line and every text', () => {
+    const { meaning, causes, confirm, mend } = EXPLANATIONS[code]
+    expect(CODES[code].hint).toMatch(/^\S.{8,198}\S$/)
+    expect(meaning).toMatch(/^[A-Z].{20,}\.$/)
+    for (const texts of [causes, confirm, mend]) {
+      expect(texts.length).toBeGreaterThan(0)
+      for (const text of texts) expect(text).toMatch(/^\S.*\S$/)
+    }
+  })
+
+  it('is explained within 100 columns, with all of it', () => {
+    const text = explain(code)
+    for (const line of text.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100)
+    const { meaning, causes, confirm, mend } = EXPLANATIONS[code]
+    const unwrapped = text.replace(/ \\\n\s*/g, ' ').replace(/\s+/g, ' ')
+    for (const part of [CODES[code].hint, meaning, ...causes, ...confirm, ...mend]) expect(unwrapped).toContain(part)
+  })
+
+  it('stands in the troubleshooting table', () => {
+    expect(
+      troubleshootingTable()
+        .split('\n')
+        .filter(line => line.includes(`\`${code}\``)),
+    ).toHaveLength(1)
+  })
+})
+
+it('names the statements that close schema public, and what prints the rest', () => {
+  for (const text of [CODES.DDL_ALLOWED.hint, explain('DDL_ALLOWED').replace(/\s+/g, ' ')]) {
+    expect(text).toContain('REVOKE CREATE ON SCHEMA public FROM public;')
+    expect(text).toContain('GRANT CREATE ON SCHEMA public TO gateway_admin;')
+    expect(text).toContain('npm run bootstrap -- --engine cockroach')
+  }
+})
+
+it('has one cell for each column of the troubleshooting table', () => {
+  const rows = troubleshootingTable().trimEnd().split('\n')
+  expect(rows).toHaveLength(codes.length + 2)
+  for (const row of rows) expect(row.match(/(?<!\\)\|/g), row).toHaveLength(5)
+})
