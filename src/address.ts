@@ -6,7 +6,7 @@ import { isIPv6 } from 'node:net'
 
 /** The 16 bytes of an IPv6 literal (a zone id such as `%eth0` is ignored, brackets are not); null if it is none. */
 export function ipv6Bytes(address: string): Uint8Array | null {
-  if (!isIPv6(address)) return null
+  if (!isIPv6(address) || !/^[^%]*(%[\w.:-]+)?$/.test(address)) return null
   const text = withoutZone(address)
   const colon = text.lastIndexOf(':')
   const tail = text.slice(colon + 1)

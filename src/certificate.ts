@@ -68,8 +68,11 @@ export const validity = (certificate: X509Certificate): { from: number; to: numb
   to: Date.parse(certificate.validTo),
 })
 
+/** What a certificate may be good for. */
+export type Usage = 'serverAuth' | 'clientAuth'
+
 /** Whether it may be used for a purpose; a certificate without the extension may be used for all. */
-export function allows(certificate: X509Certificate, usage: 'serverAuth' | 'clientAuth'): boolean {
+export function allows(certificate: X509Certificate, usage: Usage): boolean {
   const names = extendedKeyUsage(certificate)
   return names === null || names.includes(usage) || names.includes('anyExtendedKeyUsage')
 }

@@ -12,7 +12,7 @@ import { ipv6Bytes, isHostName, isIPv4Notation, withoutZone } from './address.ts
 import { type Credentials, loadCredentials } from './credentials.ts'
 import { type Evidence, ProbeError } from './failure/failure.ts'
 import type { Origin, Target, Warning } from './report/report.ts'
-import { type Problem, parseUrl } from './url.ts'
+import { type Problem, parseUrl, unreadUrl } from './url.ts'
 
 export type { Credentials } from './credentials.ts'
 
@@ -101,9 +101,7 @@ export const URL_VARIABLES = { writer: 'DATABASE_URL', admin: 'MIGRATION_DATABAS
 export function loadConfig({ role, env, options, names = SYSTEM_NAMES, now = new Date() }: ConfigInput): Loaded {
   const name = URL_VARIABLES[role]
   const allOptions: Options = { ...DEFAULT_OPTIONS, ...options }
-  const parsed = env[name]
-    ? parseUrl(env[name], name)
-    : { ...parseUrl('', name), problems: [{ name, code: 'CONFIG_MISSING', message: MISSING } as const] }
+  const parsed = env[name] ? parseUrl(env[name], name) : unreadUrl([{ name, code: 'CONFIG_MISSING', message: MISSING }])
   const sni = readSni(env)
   const loaded = loadCredentials({
     role,
@@ -140,7 +138,7 @@ export function loadConfig({ role, env, options, names = SYSTEM_NAMES, now = new
   return { ok: true, config: Object.freeze({ ...deepFreeze(config), names }) }
 }
 
-const MISSING = 'is not set; the form is postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full'
+const MISSING = 'is not set (the form is postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full)'
 
 /** One error for all problems: each with the name of its setting. */
 function configError(problems: readonly Problem[], evidence: Evidence): ProbeError {

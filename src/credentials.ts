@@ -150,8 +150,8 @@ function nothing(sources: readonly Source[]): CredentialsResult {
     name: began && missing ? missing.name : 'certificates',
     code: 'CONFIG_MISSING',
     message: began
-      ? `no source of certificates is complete; ${whatLacks(nearest)}. One of: ${ways}`
-      : `no certificates are configured. One of: ${ways}`,
+      ? `: no source of certificates is complete, ${whatLacks(nearest)} is set (one of: ${ways})`
+      : `are not configured (one of: ${ways})`,
   }
   return {
     credentials: null,

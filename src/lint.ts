@@ -3,6 +3,7 @@
  * Used by the configuration and by certs:check, so that both say the same.
  */
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
+import { createSecureContext } from 'node:tls'
 import {
   allows,
   type CertificateFacts,
@@ -11,6 +12,7 @@ import {
   isIssuedBy,
   parseCertificates,
   principalsOf,
+  type Usage,
   validity,
 } from './certificate.ts'
 import type { Code } from './failure/codes.ts'
@@ -35,7 +37,9 @@ export interface ClientLint {
   readonly problems: readonly Problem[]
   readonly warnings: readonly Warning[]
   readonly facts: {
+    /** the first ones of a bundle; `caCount` says how many there are */
     readonly ca: readonly CertificateFacts[]
+    readonly caCount: number
     readonly certificate: CertificateFacts | null
     /** whether one of the configured CAs signed the certificate; false is no error: the server may know another CA */
     readonly issuedByConfiguredCa: boolean | null
@@ -47,34 +51,116 @@ export interface ClientLint {
 
 /** Holds the three against each other and against the clock. A part that is null was reported by the caller. */
 export function lintClient({ ca, cert, key, user, now }: ClientFiles): ClientLint {
+  const authorities = ca ? lintAuthorities(ca, now) : NONE
+  const pair = lintPair({ cert, key, usages: ['clientAuth'], now })
+  const [leaf] = pair.certificates
+  const problems = [...authorities.problems, ...pair.problems]
+  const pem = {
+    ca: joined(authorities.certificates),
+    cert: joined(pair.certificates),
+    key: pair.privateKey?.text ?? '',
+  }
+  if (problems.length === 0 && ca && cert && key) problems.push(...refusedByOpenSsl(cert, pem))
+  return {
+    problems,
+    warnings: [...authorities.warnings, ...pair.warnings, ...(leaf ? identityWarnings(leaf, user) : [])],
+    facts: {
+      ca: authorities.certificates.slice(0, 4).map(one => describeCertificate(one, now)),
+      caCount: authorities.certificates.length,
+      certificate: leaf ? describeCertificate(leaf, now) : null,
+      issuedByConfiguredCa: leaf && ca ? findIssuer(leaf, pair.certificates, authorities.certificates) !== null : null,
+      keyMatches: pair.keyMatches,
+    },
+    pem: problems.length === 0 && ca && cert && key ? pem : null,
+  }
+}
+
+const NONE = { certificates: [], problems: [], warnings: [] } as const
+
+const joined = (certificates: readonly X509Certificate[]): string => certificates.map(one => one.toString()).join('')
+
+/** What OpenSSL itself will not work with (a key too short, a digest too weak), before a dial runs into it. */
+function refusedByOpenSsl(cert: Pem, pem: { ca: string; cert: string; key: string }): Problem[] {
+  try {
+    createSecureContext(pem)
+    return []
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'no code'
+    return [problem(cert, 'CERT_INVALID', `holds a certificate that OpenSSL does not work with (${code})`)]
+  }
+}
+
+export interface PairLint {
+  /** the certificates, the leaf first */
+  readonly certificates: readonly X509Certificate[]
+  readonly privateKey: { readonly text: string } | null
+  readonly keyMatches: boolean | null
+  readonly problems: readonly Problem[]
+  readonly warnings: readonly Warning[]
+}
+
+/** A certificate, what it must be good for, and its key. A part that is null is left out. */
+export function lintPair({
+  cert,
+  key,
+  usages,
+  now,
+}: {
+  cert: Pem | null
+  key: Pem | null
+  usages: readonly Usage[]
+  now: number
+}): PairLint {
   const problems: Problem[] = []
   const warnings: Warning[] = []
-  const authorities = ca ? certificatesOf(ca, problems) : []
-  const chain = cert ? certificatesOf(cert, problems) : []
+  const certificates = cert ? certificatesOf(cert, problems) : []
   const privateKey = key ? loadKey(key, problems) : null
-  const leaf = chain[0]
-
-  if (ca && authorities.length > 0) lintAuthorities(ca, authorities, now, problems, warnings)
-  if (cert && leaf) lintLeaf(cert, leaf, user, now, problems, warnings)
+  const [leaf] = certificates
+  if (cert && leaf) {
+    const over = validityProblem(leaf, now)
+    if (over) problems.push(problem(cert, over.code, `holds a certificate that ${over.message}`))
+    else warnings.push(...expiresSoon(`the certificate of ${cert.name}`, validity(leaf).to, now))
+    for (const usage of usages.filter(usage => !allows(leaf, usage))) {
+      problems.push(problem(cert, 'CERT_USAGE', `holds a certificate whose extended key usage lacks ${usage}`))
+    }
+  }
   const keyMatches = leaf && privateKey ? leaf.checkPrivateKey(privateKey.object) : null
   if (key && keyMatches === false) {
     problems.push(problem(key, 'KEY_MISMATCH', `is not the key of the certificate in ${cert?.name}`))
   }
-  const complete = problems.length === 0 && privateKey && authorities.length > 0 && chain.length > 0
-  return {
-    problems,
-    warnings,
-    facts: {
-      ca: authorities.map(authority => describeCertificate(authority, now)),
-      certificate: leaf ? describeCertificate(leaf, now) : null,
-      issuedByConfiguredCa: leaf && authorities.length > 0 ? authorities.some(one => isIssuedBy(leaf, one)) : null,
-      keyMatches,
-    },
-    pem: complete ? { ca: joined(authorities), cert: joined(chain), key: privateKey.text } : null,
-  }
+  return { certificates, privateKey, keyMatches, problems, warnings }
 }
 
-const joined = (certificates: readonly X509Certificate[]): string => certificates.map(one => one.toString()).join('')
+/** The CA certificates of a text. Of several one in force is enough: during a change of CA the old one may be over. */
+export function lintAuthorities(pem: Pem, now: number): Pick<PairLint, 'certificates' | 'problems' | 'warnings'> {
+  const problems: Problem[] = []
+  const certificates = certificatesOf(pem, problems)
+  const [first] = certificates
+  if (!first) return { certificates, problems, warnings: [] }
+  const inForce = certificates.filter(one => validityProblem(one, now) === null)
+  const over = inForce.length === 0 ? validityProblem(first, now) : null
+  if (over) problems.push(problem(pem, over.code, `holds a CA certificate that ${over.message}`))
+  const end = Math.max(...inForce.map(one => validity(one).to))
+  const warnings = over ? [] : expiresSoon(`the CA certificate of ${pem.name}`, end, now)
+  return { certificates, problems, warnings }
+}
+
+/** The CA that a leaf's chain ends at, through the intermediates beside it; null if it ends at none of them. */
+export function findIssuer(
+  leaf: X509Certificate,
+  intermediates: readonly X509Certificate[],
+  authorities: readonly X509Certificate[],
+): X509Certificate | null {
+  let at = leaf
+  for (let depth = 0; depth < 8; depth++) {
+    const authority = authorities.find(one => isIssuedBy(at, one))
+    if (authority) return authority
+    const next = intermediates.find(one => one.fingerprint256 !== at.fingerprint256 && isIssuedBy(at, one))
+    if (!next) return null
+    at = next
+  }
+  return null
+}
 
 const problem = ({ name, file }: Pem, code: Code, message: string): Problem => ({
   name,
@@ -122,44 +208,12 @@ function loadKey(pem: Pem, problems: Problem[]): { text: string; object: KeyObje
   }
 }
 
-/** Of a bundle one certificate in force is enough: during a change of CA the old one may be over already. */
-function lintAuthorities(
-  pem: Pem,
-  authorities: readonly X509Certificate[],
-  now: number,
-  problems: Problem[],
-  warnings: Warning[],
-): void {
-  const inForce = authorities.filter(authority => validityProblem(authority, now) === null)
-  const first = authorities[0]
-  const over = first && inForce.length === 0 ? validityProblem(first, now) : null
-  if (over) problems.push(problem(pem, over.code, `holds a CA certificate that ${over.message}`))
-  const end = Math.max(...inForce.map(authority => validity(authority).to))
-  if (inForce.length > 0) warnSoon(`the CA certificate of ${pem.name}`, end, now, warnings)
-}
-
-function lintLeaf(
-  pem: Pem,
-  leaf: X509Certificate,
-  user: string | null,
-  now: number,
-  problems: Problem[],
-  warnings: Warning[],
-): void {
-  const over = validityProblem(leaf, now)
-  if (over) problems.push(problem(pem, over.code, `holds a certificate that ${over.message}`))
-  else warnSoon(`the client certificate of ${pem.name}`, validity(leaf).to, now, warnings)
-  if (!allows(leaf, 'clientAuth')) {
-    problems.push(problem(pem, 'CERT_USAGE', 'holds a certificate whose extended key usage lacks clientAuth'))
-  }
+function identityWarnings(leaf: X509Certificate, user: string | null): Warning[] {
   const principals = principalsOf(leaf)
-  if (user !== null && !principals.includes(user)) {
-    const names = principals.map(printable).join(', ') || 'nobody'
-    warnings.push({
-      code: 'CERT_IDENTITY',
-      message: `the client certificate names ${names}, not the user ${printable(user)}`,
-    })
-  }
+  if (user === null || principals.includes(user)) return []
+  const names = principals.map(printable).join(', ') || 'nobody'
+  const message = `the client certificate names ${names}, not the user ${printable(user)}`
+  return [{ code: 'CERT_IDENTITY', message }]
 }
 
 /** Whether a certificate is out of force now, and since or until when. */
@@ -170,11 +224,9 @@ export function validityProblem(certificate: X509Certificate, now: number): { co
   return null
 }
 
-function warnSoon(what: string, end: number, now: number, warnings: Warning[]): void {
+function expiresSoon(what: string, end: number, now: number): Warning[] {
   const days = Math.floor((end - now) / DAY_MS)
-  if (days >= EXPIRES_SOON_DAYS) return
-  warnings.push({
-    code: 'CERT_EXPIRES_SOON',
-    message: `${what} expires on ${new Date(end).toISOString()}, in ${days} day${days === 1 ? '' : 's'}`,
-  })
+  if (days >= EXPIRES_SOON_DAYS) return []
+  const message = `${what} expires on ${new Date(end).toISOString()}, in ${days} day${days === 1 ? '' : 's'}`
+  return [{ code: 'CERT_EXPIRES_SOON', message }]
 }

@@ -75,7 +75,7 @@ export function parseUrl(text: string, name: string): UrlResult {
   const problems: Problem[] = []
   const complain: Complain = (code, message) => void problems.push({ name, code, message })
   const parts = split(text, complain)
-  if (!parts) return { url: null, seen: NOTHING_SEEN, files: NO_FILES, problems }
+  if (!parts) return unreadUrl(problems)
 
   const user = parts.user === '' ? null : decode(parts.user, 'the user', complain)
   if (parts.user === '') complain('CONFIG_MISSING', `names no user: ${SHAPE}`)
@@ -104,8 +104,13 @@ export function parseUrl(text: string, name: string): UrlResult {
   }
 }
 
-const NOTHING_SEEN = { user: null, database: null, host: null, port: null } as const
-const NO_FILES: UrlFiles = { sslrootcert: null, sslcert: null, sslkey: null }
+/** The result for a URL of which nothing is known but what is wrong with it. */
+export const unreadUrl = (problems: readonly Problem[]): UrlResult => ({
+  url: null,
+  seen: { user: null, database: null, host: null, port: null },
+  files: { sslrootcert: null, sslcert: null, sslkey: null },
+  problems,
+})
 
 interface Server {
   readonly host: string | null
@@ -185,7 +190,7 @@ function parseServer(text: string, what: string, complain: Complain): Server {
 
 function checkHost(host: string, bracketed: boolean, what: string, complain: Complain): string | null {
   if (host === '') {
-    complain('CONFIG_MISSING', bracketed ? `has empty brackets as ${what}` : `names no host as ${what}: ${SHAPE}`)
+    complain('CONFIG_MISSING', bracketed ? `has empty brackets as ${what}` : `names nothing as ${what}: ${SHAPE}`)
   } else if (isIPv4Notation(host)) {
     complain('CONFIG_NOT_IPV6', `has an IPv4 address as ${what}: ${host}`)
   } else if (isWrappedIPv4(host)) {
