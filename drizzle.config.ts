@@ -1,3 +1,59 @@
+/**
+ * What drizzle-kit reads. generate and check need no database, and look at no setting. migrate (and push, pull, studio)
+ * connect as gateway_admin with the settings of `npm run migrate`: MIGRATION_DATABASE_URL and the admin's certificate.
+ *
+ * No top-level await: drizzle-kit cannot load it.
+ */
+import dns from 'node:dns'
+import { isIP, isIPv6, type LookupFunction } from 'node:net'
+import { checkServerIdentity } from 'node:tls'
 import { defineConfig } from 'drizzle-kit'
+import { loadConfig, type ProbeConfig, URL_VARIABLES } from './src/config.ts'
 
-export default defineConfig({ dialect: 'postgresql', schema: './src/schema.ts', out: './drizzle' })
+const CONNECTING = ['migrate', 'push', 'pull', 'introspect', 'studio']
+
+/** Host, port, user, database and TLS as drizzle-kit's driver takes them; beside a `url` it would drop `ssl`. */
+function credentialsOf({ hosts: [first, ...others], user, database, credentials: { ca, cert, key } }: ProbeConfig) {
+  const { host, port, hostaddr, tlsName } = first
+  const obstacles = [
+    ...(others.length > 0 ? ['several hosts'] : []),
+    ...(isIPv6(host) ? ['an IPv6 literal as the host'] : []),
+    ...(hostaddr === null ? [] : ['the parameter hostaddr']),
+  ]
+  if (obstacles.length > 0) {
+    const what = `${URL_VARIABLES.admin} has ${obstacles.join(' and ')}`
+    throw new Error(`${what}, which drizzle-kit's driver cannot dial: give one host name, or use npm run migrate`)
+  }
+  const ssl = {
+    ca,
+    cert,
+    key,
+    rejectUnauthorized: true,
+    minVersion: 'TLSv1.2',
+    ...(isIP(tlsName) ? {} : { servername: tlsName }),
+    // the driver leaves the name to Node, which without a servername would verify "localhost"
+    checkServerIdentity: (_name: string, certificate: Parameters<typeof checkServerIdentity>[1]) =>
+      checkServerIdentity(tlsName, certificate),
+  } as const
+  return { host, port, user, database, ssl }
+}
+
+/** The driver has no option for it: in this process names resolve to IPv6 addresses or not at all. */
+function onlyIPv6() {
+  const { lookup } = dns
+  const lookup6: LookupFunction = (host, options, callback) => lookup(host, { ...options, family: 6 }, callback)
+  Object.assign(dns, { lookup: lookup6 })
+}
+
+function dbCredentials() {
+  const loaded = loadConfig({ role: 'admin', env: process.env })
+  if (!loaded.ok) throw loaded.error
+  onlyIPv6()
+  return credentialsOf(loaded.config)
+}
+
+const base = { dialect: 'postgresql', schema: './src/schema.ts', out: './drizzle' } as const
+
+export default defineConfig(
+  CONNECTING.includes(process.argv[2] ?? '') ? { ...base, dbCredentials: dbCredentials() } : base,
+)

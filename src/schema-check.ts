@@ -14,11 +14,11 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { tsImport } from 'tsx/esm/api'
 import type { Grant } from './schema.ts'
-import { diffJson, diffLines } from './schema-check/diff.ts'
+import { diffJson, diffLines, withDiff } from './schema-check/diff.ts'
 import { type Migration, readMigrations, type Snapshot } from './schema-check/folder.ts'
-import { applyGrant, declaredGrants, forgetTables, type GrantSet, readGrant } from './schema-check/grants.ts'
+import { checkCustom, checkGrants, forgetTables, type GrantSet } from './schema-check/grants.ts'
 import { type GenerateMigration, regenerate } from './schema-check/regenerate.ts'
-import { BREAKPOINT, parseMigration } from './schema-check/sql.ts'
+import { BREAKPOINT } from './schema-check/sql.ts'
 
 const REPOSITORY = fileURLToPath(new URL('..', import.meta.url))
 const SCHEMA = 'src/schema.ts'
@@ -34,10 +34,6 @@ export interface SchemaCheckResult {
   /** one per difference, each naming the file; further lines of one are indented and begin with - or + */
   readonly problems: readonly string[]
 }
-
-/** A problem with its difference below it: `-` what drizzle/ holds, `+` what it should. */
-const withDiff = (problem: string, lines: readonly string[]) =>
-  [problem, ...lines.map(line => `    ${line}`)].join('\n')
 
 const message = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
@@ -71,53 +67,13 @@ async function checkGenerated(
   const written = (sql ?? '').split(BREAKPOINT).map(part => part.trim())
   try {
     const { statements, ordered } = await regenerate(before, after, written, generateMigration)
-    const lines = (parts: readonly string[]) => (ordered ? parts : parts.toSorted()).flatMap(part => part.split('\n'))
+    const lines = (parts: readonly string[]) =>
+      (ordered ? parts : parts.toSorted()).flatMap(part => [...part.split(/\r?\n/), BREAKPOINT])
     const difference = diffLines(lines(written), lines(statements.map(part => part.trim())))
-    return difference.length === 0 ? [] : [withDiff(`${file} is not what drizzle-kit generates:`, difference)]
+    return withDiff(`${file} is not what drizzle-kit generates:`, difference)
   } catch (error) {
     return [`${file} cannot be compared with what drizzle-kit generates: ${message(error)}`]
   }
-}
-
-/** A custom migration: plain GRANT and REVOKE and nothing else. Adds them to `held`. */
-function checkCustom({ file, sql }: Migration, tables: readonly string[], held: GrantSet): string[] {
-  const { statements, unterminated } = parseMigration(sql ?? '')
-  const problems = unterminated ? [`${file}: a ${unterminated} is never closed`] : []
-  if (statements.length === 0) problems.push(`${file} holds no statement (all of it is comment)`)
-  for (const statement of statements) {
-    const grant = readGrant(statement)
-    if (grant && tables.includes(grant.table)) applyGrant(held, grant)
-    else problems.push(`${file}: only plain GRANT and REVOKE on ${tables} are accepted, not: ${statement.text}`)
-  }
-  return problems
-}
-
-/** What is declared and not granted (-), granted and not declared (+), with a word on comments that swallowed one. */
-function checkGrants(grants: readonly Grant[], held: GrantSet, migrations: readonly Migration[]): string[] {
-  const declared = declaredGrants(grants)
-  const missing = [...declared].filter(grant => !held.has(grant))
-  const excess = [...held].filter(grant => !declared.has(grant))
-  const swallowed = migrations
-    .filter(({ sql }) => parseMigration(sql ?? '').comments.some(text => /\bGRANT\b[^;]*\bON\b[^;]*\bTO\b/i.test(text)))
-    .map(({ file }) => `a comment in ${file} holds a GRANT, which is never run`)
-  return [
-    ...(missing.length === 0
-      ? []
-      : [
-          withDiff(`${SCHEMA} declares grants that drizzle/*.sql does not give:`, [
-            ...missing.map(grant => `+ GRANT ${grant}`),
-            ...swallowed,
-          ]),
-        ]),
-    ...(excess.length === 0
-      ? []
-      : [
-          withDiff(
-            `drizzle/*.sql gives grants that ${SCHEMA} does not declare:`,
-            excess.map(grant => `- GRANT ${grant}`),
-          ),
-        ]),
-  ]
 }
 
 /**
@@ -133,9 +89,6 @@ export async function checkSchema({ root = REPOSITORY }: SchemaCheckOptions = {}
     importSchema(root).catch((error: unknown) => `${SCHEMA} cannot be imported: ${message(error)}`),
   ])
   const problems = [...folder.problems]
-  // with a file missing, drizzle-kit check would add nothing, and create a missing journal
-  const kitCheck = problems.length === 0 ? drizzleKitCheck(root) : null
-
   let before: Snapshot | null = snapshotOf({})
   const held: GrantSet = new Set()
   for (const migration of folder.migrations) {
@@ -152,11 +105,13 @@ export async function checkSchema({ root = REPOSITORY }: SchemaCheckOptions = {}
   if (typeof schema === 'string') problems.push(schema)
   else {
     const difference = before ? diffJson(content(before), content(snapshotOf(schema.module))) : []
-    if (difference.length > 0) {
-      problems.push(withDiff(`${SCHEMA} differs from the last migration; npm run generate makes the next:`, difference))
-    }
-    problems.push(...checkGrants(schema.grants, held, folder.migrations))
+    problems.push(
+      ...withDiff(`${SCHEMA} differs from the last migration; npm run generate makes the next:`, difference),
+    )
+    problems.push(...checkGrants(schema.grants, held, SCHEMA, folder.migrations))
   }
-  problems.push(...[await kitCheck].filter(problem => problem !== null))
+  // last, and only if all is well: it finds little, takes longest, and would create a missing journal
+  const kitProblem = problems.length === 0 ? await drizzleKitCheck(root) : null
+  if (kitProblem !== null) problems.push(kitProblem)
   return { ok: problems.length === 0, problems }
 }

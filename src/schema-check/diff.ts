@@ -45,3 +45,7 @@ export function diffLines(before: readonly string[], after: readonly string[]): 
   }
   return lines
 }
+
+/** A problem with its difference below it, and notes if there are any; no difference, no problem. */
+export const withDiff = (problem: string, lines: readonly string[], notes: readonly string[] = []): string[] =>
+  lines.length === 0 ? [] : [[problem, ...[...lines, ...notes].map(line => `    ${line}`)].join('\n')]

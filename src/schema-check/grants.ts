@@ -3,12 +3,14 @@
  * GRANT|REVOKE privilege, … ON [TABLE] [public.]table TO|FROM role, …
  */
 import type { Grant } from '../schema.ts'
-import type { Statement, Token } from './sql.ts'
+import { withDiff } from './diff.ts'
+import type { Migration } from './folder.ts'
+import { parseMigration, type Statement, type Token } from './sql.ts'
 
 /** Sentences of the form "PRIVILEGE ON table TO role"; what holds after the migrations so far. */
 export type GrantSet = Set<string>
 
-export interface GrantStatement {
+interface GrantStatement {
   readonly verb: 'grant' | 'revoke'
   readonly privileges: readonly string[]
   readonly table: string
@@ -35,7 +37,7 @@ function listAt(tokens: readonly Token[], at: number, accepts: (token: Token) =>
 }
 
 /** The statement as a plain GRANT or REVOKE, or null if it is anything else. */
-export function readGrant({ tokens }: Statement): GrantStatement | null {
+function readGrant({ tokens }: Statement): GrantStatement | null {
   const isWord = (at: number, text: string) => tokens[at]?.kind === 'word' && tokens[at].text === text
   const verb = isWord(0, 'grant') ? 'grant' : isWord(0, 'revoke') ? 'revoke' : null
   if (!verb) return null
@@ -60,7 +62,7 @@ export function readGrant({ tokens }: Statement): GrantStatement | null {
 }
 
 /** Adds the grants to `held`, or takes the revoked ones away. */
-export function applyGrant(held: GrantSet, { verb, privileges, table, roles }: GrantStatement): void {
+function applyGrant(held: GrantSet, { verb, privileges, table, roles }: GrantStatement): void {
   for (const role of roles) {
     for (const privilege of privileges) {
       if (verb === 'grant') held.add(sentence(privilege, table, role))
@@ -75,7 +77,40 @@ export function forgetTables(held: GrantSet, tables: readonly string[]): void {
 }
 
 /** The declared grants in the same form. */
-export const declaredGrants = (grants: readonly Grant[]): GrantSet =>
+const declaredGrants = (grants: readonly Grant[]): GrantSet =>
   new Set(
     grants.flatMap(({ role, table, privileges }) => privileges.map(privilege => sentence(privilege, table, role))),
   )
+
+/** A custom migration: plain GRANT and REVOKE and nothing else. Adds them to `held`. */
+export function checkCustom({ file, sql }: Migration, tables: readonly string[], held: GrantSet): string[] {
+  const { statements, unterminated } = parseMigration(sql ?? '')
+  const problems = unterminated ? [`${file}: a ${unterminated} is never closed`] : []
+  if (statements.length === 0) problems.push(`${file} holds no statement (all of it is comment)`)
+  for (const statement of statements) {
+    const grant = readGrant(statement)
+    if (grant && tables.includes(grant.table)) applyGrant(held, grant)
+    else problems.push(`${file}: only plain GRANT and REVOKE on ${tables} are accepted, not: ${statement.text}`)
+  }
+  return problems
+}
+
+/** What is declared and not granted (-), granted and not declared (+), with a word on comments that swallowed one. */
+export function checkGrants(
+  grants: readonly Grant[],
+  held: GrantSet,
+  schema: string,
+  migrations: readonly Migration[],
+): string[] {
+  const declared = declaredGrants(grants)
+  const missing = [...declared].filter(grant => !held.has(grant))
+  const excess = [...held].filter(grant => !declared.has(grant))
+  const swallowed = migrations
+    .filter(({ sql }) => parseMigration(sql ?? '').comments.some(text => /\bGRANT\b[^;]*\bON\b[^;]*\bTO\b/i.test(text)))
+    .map(({ file }) => `a comment in ${file} holds a GRANT, which is never run`)
+  const lines = (sign: string, sentences: readonly string[]) => sentences.map(grant => `${sign} GRANT ${grant}`)
+  return [
+    ...withDiff(`${schema} declares grants that drizzle/*.sql does not give:`, lines('+', missing), swallowed),
+    ...withDiff(`drizzle/*.sql gives grants that ${schema} does not declare:`, lines('-', excess)),
+  ]
+}
