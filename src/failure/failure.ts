@@ -93,7 +93,7 @@ export function causesOf(error: unknown): Cause[] {
     const code = (at as { code?: unknown }).code
     const wrapsParameters = 'query' in at && 'params' in at
     causes.push({
-      name: at.constructor.name || at.name,
+      name: at.name === 'Error' ? at.constructor.name : at.name,
       code: typeof code === 'string' ? code : null,
       message: wrapsParameters ? '' : redact(at.message),
     })

@@ -22,50 +22,58 @@ export const CHECKS = [
   {
     id: 'config',
     layer: 'config',
+    needs: null,
     criterion: null,
     title: "the settings are complete and the client's certificate and key fit together",
   },
-  { id: 'dns', layer: 'dns', criterion: null, title: 'the host has an IPv6 address' },
-  { id: 'tcp', layer: 'tcp', criterion: null, title: 'a TCP connection over IPv6 opens' },
+  { id: 'dns', layer: 'dns', needs: 'config', criterion: null, title: 'the host has an IPv6 address' },
+  { id: 'tcp', layer: 'tcp', needs: 'dns', criterion: null, title: 'a TCP connection over IPv6 opens' },
   {
     id: 'tls',
     layer: 'tls',
+    needs: 'tcp',
     criterion: 'mtls',
     title: 'the server speaks TLS, and its certificate is trusted, valid, names the host and is for servers',
   },
   {
     id: 'session',
     layer: 'session',
+    needs: 'tls',
     criterion: 'mtls',
     title: 'the server accepts the client certificate as the user',
   },
   {
     id: 'database',
     layer: 'database',
+    needs: 'session',
     criterion: null,
     title: 'the configured database exists and takes the session',
   },
   {
     id: 'certificate-required',
     layer: 'session',
+    needs: 'session',
     criterion: 'mtls',
     title: 'the same login without a certificate, and without TLS, is refused',
   },
   {
     id: 'certificate-bound',
     layer: 'session',
+    needs: 'database',
     criterion: 'mtls',
     title: 'the same certificate is refused as another role',
   },
   {
     id: 'table',
     layer: 'schema',
+    needs: 'database',
     criterion: null,
     title: 'connection_probe exists with the columns that src/ declares',
   },
   {
     id: 'role',
     layer: 'privilege',
+    needs: 'database',
     criterion: 'privileges',
     title:
       'the session runs as the configured user, who is no administrator, is a member of no role and owns nothing here',
@@ -73,34 +81,46 @@ export const CHECKS = [
   {
     id: 'row-visible',
     layer: 'visibility',
+    needs: 'table',
     criterion: 'visible',
     title: 'a row written on one connection is read, equal in every column, on another within the limit',
   },
   {
     id: 'dml',
     layer: 'privilege',
+    needs: 'table',
     criterion: 'privileges',
     title: 'INSERT, SELECT, UPDATE and DELETE each really work',
   },
   {
     id: 'ddl-refused',
     layer: 'privilege',
+    needs: 'table',
     criterion: 'privileges',
     title: 'the user can create nothing in this database, and no privilege goes beyond the four verbs',
   },
   {
     id: 'sequential-writes',
     layer: 'reuse',
+    needs: 'row-visible',
     criterion: 'reuse',
     title: 'all inserts stay on one connection, and one select at the end reads all of them',
   },
   {
     id: 'statements-unnamed',
     layer: 'reuse',
+    needs: 'sequential-writes',
     criterion: 'reuse',
     title: 'after them the server holds no named prepared statement of this session',
   },
-] as const satisfies readonly { id: string; layer: Layer; criterion: CriterionId | null; title: string }[]
+] as const satisfies readonly {
+  id: string
+  layer: Layer
+  /** the check that must have passed first; if it did not, this one is blocked by it */
+  needs: string | null
+  criterion: CriterionId | null
+  title: string
+}[]
 
 export type CheckId = (typeof CHECKS)[number]['id']
 
@@ -176,6 +196,23 @@ export interface Report {
   readonly warnings: readonly Warning[]
 }
 
+/** What every run has in common: the parts of a report that are no results. */
+export type Run = Pick<
+  Report,
+  'program' | 'runId' | 'target' | 'origin' | 'startedAt' | 'durationMs' | 'attempts' | 'warnings'
+>
+
+/** The report of a run whose settings were refused: nothing was tried, every other check is blocked. */
+export function configurationReport(run: Run, failure: Failure, evidence: Evidence): Report {
+  const checks = CHECKS.map(({ id, layer, criterion, title, needs }): CheckResult => {
+    const check = { id, layer, criterion, title, durationMs: 0 }
+    return needs === null
+      ? { ...check, status: 'failed', evidence, failure, blockedBy: null }
+      : { ...check, status: 'blocked', evidence: {}, failure: null, blockedBy: needs }
+  })
+  return assembleReport({ ...run, checks })
+}
+
 /** Failed if one of its checks failed, else blocked if one is blocked, else passed. */
 function criterionStatus(checks: readonly CheckResult[]): Status {
   if (checks.some(check => check.status === 'failed')) return 'failed'
@@ -187,9 +224,7 @@ function criterionStatus(checks: readonly CheckResult[]): Status {
  * Puts results together into a report. `checks` must hold every check once; they are put in the contract's order.
  * The verdict is pass only if every check passed; the failure is that of the first failed check in that order.
  */
-export function assembleReport(
-  parts: Omit<Report, 'schemaVersion' | 'verdict' | 'failure' | 'criteria'> & { checks: readonly CheckResult[] },
-): Report {
+export function assembleReport(parts: Run & { readonly checks: readonly CheckResult[] }): Report {
   const checks = CHECKS.map(({ id }) => {
     const result = parts.checks.find(check => check.id === id)
     if (!result) throw new Error(`no result for check ${id}`)

@@ -55,13 +55,17 @@ const isEntry = (value: unknown): value is JournalEntry => {
   return typeof entry.idx === 'number' && typeof entry.when === 'number' && typeof entry.tag === 'string'
 }
 
-const isObject = (value: unknown) => typeof value === 'object' && value !== null
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
+
+const isTable = (value: unknown) => isRecord(value) && typeof value.name === 'string' && isRecord(value.columns)
 
 const isSnapshot = (value: unknown): value is Snapshot => {
-  const snapshot = (value ?? {}) as Partial<Record<keyof Snapshot, unknown>>
-  const { id, prevId, tables, enums, schemas, sequences, roles, policies, views } = snapshot
-  const named = [tables, enums, schemas, sequences, roles, policies, views]
-  return typeof id === 'string' && typeof prevId === 'string' && named.every(isObject)
+  if (!isRecord(value) || !isRecord(value.tables)) return false
+  const { id, prevId, tables, enums, schemas, sequences, roles, policies, views } = value
+  const named = [enums, schemas, sequences, roles, policies, views]
+  return (
+    [id, prevId].every(it => typeof it === 'string') && named.every(isRecord) && Object.values(tables).every(isTable)
+  )
 }
 
 /** Reads drizzle/ below `root`. Never throws: what cannot be read, is missing, stray or out of order is a problem. */

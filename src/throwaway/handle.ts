@@ -1,8 +1,9 @@
 /** The handle of a running server, the same for both engines. */
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Certificates } from './certificates.ts'
 import { type RootLogin, runSteps } from './root.ts'
-import type { Job, Supervisor } from './supervisor.ts'
+import { type Job, type Supervisor, throwawayError } from './supervisor.ts'
 import type { Engine, Throwaway, ThrowawayOptions } from './types.ts'
 
 interface Parts {
@@ -31,7 +32,7 @@ export async function handleOf(parts: Parts): Promise<Throwaway & { login: RootL
   }
   const runAsRoot: Throwaway['runAsRoot'] = (sql, on = database) =>
     runSteps(login, [{ sql, database: on, generates: false }])
-  const [row] = await runAsRoot('SELECT version() AS version', 'postgres')
+  const [row] = await firstLogin(() => runAsRoot('SELECT version() AS version', 'postgres'), engine)
   return {
     engine,
     version: String(row?.version),
@@ -49,5 +50,20 @@ export async function handleOf(parts: Parts): Promise<Throwaway & { login: RootL
     runAsRoot,
     stop: supervisor.stop,
     [Symbol.asyncDispose]: supervisor.stop,
+  }
+}
+
+const ACCEPTS_WITHIN = 30_000 // ms
+
+/** A CockroachDB node listens before it takes sessions, so its first login is tried again; PostgreSQL's is not. */
+async function firstLogin<T>(login: () => Promise<T>, engine: Engine): Promise<T> {
+  for (const end = Date.now() + ACCEPTS_WITHIN; ; await sleep(100)) {
+    try {
+      return await login()
+    } catch (error) {
+      if (engine === 'postgresql' || Date.now() > end) {
+        throw throwawayError(`the throwaway server does not let root in: ${String(error)}`, error)
+      }
+    }
   }
 }

@@ -53,10 +53,12 @@ function stretches(steps: readonly SqlStep[]): { database: string; steps: SqlSte
   return found
 }
 
+const CONNECT_WITHIN = 15_000 // ms
+
 async function connect(login: RootLogin, database: string): Promise<postgres.Sql> {
   const read = (name: string) => readFile(join(login.certsDir, name), 'utf8')
   const [ca, cert, key] = await Promise.all([read('ca.crt'), read('client.root.crt'), read('client.root.key')])
-  return postgres({
+  const sql = postgres({
     ...ipv6Target(login),
     database,
     username: 'root',
@@ -64,10 +66,21 @@ async function connect(login: RootLogin, database: string): Promise<postgres.Sql
     max: 1,
     prepare: false,
     fetch_types: false,
-    connect_timeout: 10,
+    connect_timeout: CONNECT_WITHIN / 1000,
     onnotice: () => undefined,
     connection: { application_name: 'throwaway-root' },
   })
+  // a peer that accepts and closes would be dialled again for ever (facts/drivers.md)
+  const giveUp = setTimeout(() => void sql.end({ timeout: 0 }), CONNECT_WITHIN)
+  try {
+    await query(sql, 'SELECT 1')
+    return sql
+  } catch (error) {
+    await sql.end({ timeout: 0 })
+    throw error
+  } finally {
+    clearTimeout(giveUp)
+  }
 }
 
 /** Only arrays let an IPv6 literal through (facts/drivers.md), which the driver's types do not know. */

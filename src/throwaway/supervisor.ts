@@ -107,7 +107,7 @@ function supervisorOf(child: ChildProcess, directory: string, words: Words, gone
     },
     async lastLines(count) {
       const log = await readFile(join(directory, 'server.log'), 'utf8').catch(() => '')
-      return log.trimEnd().split('\n').slice(-count).join(' | ')
+      return log.trimEnd().split('\n').slice(-count).join(' | ').slice(-1000)
     },
     release: () => hold(child, false),
     async halt() {

@@ -1,0 +1,79 @@
+/**
+ * Every wait has a name, a budget and a signal; what overruns says which it was.
+ *
+ * deadline   the whole attempt (`--deadline`), ms
+ * wait       one thing waited for: its own limit is 5 s, at most a quarter of the deadline
+ * signal     aborted when the run is interrupted or the wait is over; the reason is always a ProbeError
+ */
+import type { Code } from './failure/codes.ts'
+import { ProbeError } from './failure/failure.ts'
+
+/** A single wait's limit, ms, where the deadline allows it (contract: Probe options). */
+const WAIT_MS = 5_000
+
+export interface Budget {
+  /** when the attempt must be over, on performance.now()'s clock, ms */
+  readonly endsAt: number
+  /** the limit of one wait, ms */
+  readonly waitMs: number
+  /** aborted with a ProbeError when the run is interrupted */
+  readonly signal: AbortSignal
+}
+
+/** What is waited for. */
+export interface Wait {
+  /** the code of the failure when this wait alone overruns */
+  readonly code: Code
+  /** the thing waited for, as it completes "… within 5000 ms": e.g. "the server did not answer the SSLRequest" */
+  readonly what: string
+}
+
+/** A budget of `deadlineMs` from now on. */
+export function startBudget(deadlineMs: number, signal: AbortSignal): Budget {
+  return { endsAt: performance.now() + deadlineMs, waitMs: Math.min(WAIT_MS, deadlineMs / 4), signal }
+}
+
+/** What is left of the deadline, ms, never negative. */
+export const remainingMs = (budget: Budget): number => Math.max(0, budget.endsAt - performance.now())
+
+/**
+ * Runs `work` under a budget. `work` gets a signal and must let go of its resources when it is aborted; whether it
+ * does or not, the promise settles in time.
+ * Rejects with `wait.code` when the wait's own limit is overrun, with DEADLINE when the deadline comes first, with
+ * the signal's reason when the run is interrupted, else with what `work` rejects with.
+ */
+export function within<T>(budget: Budget, wait: Wait, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  if (budget.signal.aborted) return Promise.reject(budget.signal.reason)
+  const left = remainingMs(budget)
+  const ms = Math.min(budget.waitMs, left)
+  const own = new AbortController()
+  return new Promise<T>((resolve, reject) => {
+    const giveUp = (reason: unknown) => {
+      reject(reason)
+      own.abort(reason)
+    }
+    const overrun = () =>
+      giveUp(
+        budget.waitMs <= left
+          ? new ProbeError(wait.code, `${wait.what} within ${Math.round(ms)} ms`)
+          : new ProbeError('DEADLINE', `the deadline came while ${wait.what}`),
+      )
+    const timer = setTimeout(overrun, ms)
+    const interrupted = () => giveUp(budget.signal.reason)
+    budget.signal.addEventListener('abort', interrupted, { once: true })
+    const done = () => {
+      clearTimeout(timer)
+      budget.signal.removeEventListener('abort', interrupted)
+    }
+    work(own.signal).then(
+      value => {
+        done()
+        resolve(value)
+      },
+      error => {
+        done()
+        reject(error)
+      },
+    )
+  })
+}

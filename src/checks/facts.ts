@@ -1,0 +1,129 @@
+/**
+ * What the catalogue says, asked on the writer's session in one flight before anything is written: the driver sends
+ * simple queries without waiting for each other's answers, so that all of it costs one round trip.
+ *
+ * Each fact is a promise of its own: a question that fails fails the checks that rest on it, and no other.
+ */
+import type { Engine } from '../engine.ts'
+import { ProbeError } from '../failure/failure.ts'
+import { TABLE_NAME } from '../schema.ts'
+import type { Session } from '../session/session.ts'
+import { type CatalogueColumn, readBareName, readColumns } from '../verify.ts'
+
+export type Verb = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
+export const VERBS: readonly Verb[] = ['SELECT', 'INSERT', 'UPDATE', 'DELETE']
+
+/** What the user holds on the table; `usage` is USAGE on schema public. */
+export interface Held {
+  readonly verbs: readonly Verb[]
+  readonly usage: boolean
+}
+
+/** A role as pg_roles has it. */
+export interface Role {
+  readonly name: string
+  readonly superuser: boolean
+  readonly createrole: boolean
+  readonly createdb: boolean
+  readonly bypassrls: boolean
+  readonly replication: boolean
+  readonly login: boolean
+}
+
+export interface Facts {
+  readonly engine: Engine
+  readonly database: Promise<{ readonly exists: boolean; readonly database: string }>
+  /** the server's name for this session */
+  readonly identity: Promise<string>
+  /** the server's clock, as text with microseconds, UTC */
+  readonly clock: Promise<string>
+  readonly columns: Promise<readonly CatalogueColumn[]>
+  readonly bareName: Promise<string | null>
+  readonly held: Promise<Held>
+  readonly users: Promise<{ readonly current: string; readonly session: string }>
+  /** the configured user, gateway_admin and root, as far as they exist */
+  readonly roles: Promise<readonly Role[]>
+}
+
+/** The only row of an answer. A server that has none to give does not know its own catalogue. */
+export function only<T>(rows: readonly T[], what: string): T {
+  const [row] = rows
+  if (row === undefined || rows.length > 1)
+    throw new ProbeError('CATALOGUE_FAILED', `${what} was answered with ${rows.length} rows instead of one`)
+  return row
+}
+
+async function readDatabase(session: Session, configured: string) {
+  // What fails here with 3D000 is the database; a missing table or privilege is another check's matter.
+  const used = session
+    .ask('the first use of the database', `SELECT 1 FROM ${TABLE_NAME} LIMIT 0`)
+    .then(() => true)
+    .catch(error => {
+      const sqlstate = error instanceof ProbeError ? error.evidence.sqlstate : undefined
+      if (sqlstate === '42P01' || sqlstate === '42501') return true
+      if (sqlstate === '3D000') return false
+      throw error
+    })
+  const listed = session.ask<{ name: string; found: string }>(
+    'the question for the database',
+    `SELECT current_database() AS name,
+            (SELECT count(*)::text FROM pg_catalog.pg_database WHERE datname = current_database()) AS found`,
+  )
+  const [isUsed, rows] = await Promise.all([used, listed.catch(error => error as ProbeError)])
+  if (!isUsed) return { exists: false, database: configured }
+  if (rows instanceof ProbeError) {
+    if (rows.evidence.sqlstate === '3D000') return { exists: false, database: configured }
+    throw rows
+  }
+  const { name, found } = only(rows, 'the question for the database')
+  if (name !== configured)
+    throw new ProbeError('CATALOGUE_FAILED', `the session is in database "${name}", not "${configured}"`)
+  return { exists: found === '1', database: name }
+}
+
+async function readHeld(session: Session): Promise<Held> {
+  const question = 'the question for the privileges'
+  const each = VERBS.map(verb => `has_table_privilege(c.oid, '${verb}') AS "${verb}"`).join(', ')
+  const rows = await session.ask<Record<Verb, boolean> & { usage: boolean }>(
+    question,
+    `SELECT ${each}, has_schema_privilege('public', 'USAGE') AS usage
+     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = 'public' AND c.relname = '${TABLE_NAME}'`,
+  )
+  const row = only(rows, question)
+  return { verbs: VERBS.filter(verb => row[verb] === true), usage: row.usage === true }
+}
+
+/** Sends every question at once. */
+export function askFacts(session: Session, engine: Engine, user: string, configured: string): Facts {
+  const one = async <T>(what: string, sql: string) => only(await session.ask<T>(what, sql), what)
+  const facts = {
+    engine,
+    database: readDatabase(session, configured),
+    identity: one<Record<string, string>>('the question for the session', engine.sessionIdentity).then(
+      row => Object.values(row)[0] ?? '',
+    ),
+    clock: one<{ now: string }>("the question for the server's clock", 'SELECT clock_timestamp()::text AS now').then(
+      ({ now }) => now,
+    ),
+    columns: readColumns(session),
+    bareName: readBareName(session),
+    held: readHeld(session),
+    users: one<{ current: string; session: string }>(
+      'the question who this is',
+      'SELECT current_user::text AS current, session_user::text AS session',
+    ),
+    roles: session.ask<Role>(
+      'the question for the roles',
+      `SELECT rolname::text AS name, rolsuper AS superuser, rolcreaterole AS createrole, rolcreatedb AS createdb,
+              rolbypassrls AS bypassrls, rolreplication AS replication, rolcanlogin AS login
+       FROM pg_catalog.pg_roles WHERE rolname IN (${quote(user)}, 'gateway_admin', 'root') ORDER BY rolname`,
+    ),
+  }
+  // Facts that nobody comes to ask for, because an earlier check failed, are no unhandled rejections.
+  for (const fact of Object.values(facts)) if (fact instanceof Promise) fact.catch(() => undefined)
+  return facts
+}
+
+/** A text as an SQL literal; standard_conforming_strings is on everywhere since 2010, so only quotes are doubled. */
+export const quote = (text: string): string => `'${text.replaceAll("'", "''")}'`

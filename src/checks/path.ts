@@ -1,0 +1,52 @@
+/** The checks that the path itself answers: config, dns, tcp, tls, session, and the database behind them. */
+import { CODES } from '../failure/codes.ts'
+import { ProbeError } from '../failure/failure.ts'
+import type { Stage } from '../session/open.ts'
+import type { Check, CheckContext, Passed } from './check.ts'
+
+export const config: Check = {
+  id: 'config',
+  run: async ({ config }) => ({ evidence: config.evidence }),
+}
+
+export const dns: Check = {
+  id: 'dns',
+  async run({ path }) {
+    if (path.dns.failure) throw path.dns.failure
+    return { evidence: path.dns.evidence, durationMs: path.dns.durationMs }
+  },
+}
+
+/** What the path found out at one stage. */
+function stage({ path }: CheckContext, id: Stage): Passed {
+  const outcome = path.opened?.stages[id]
+  if (!outcome) throw new Error(`the path never came to ${id}, and no earlier stage failed`)
+  const evidence = id === 'tcp' ? { ...outcome.evidence, tried: path.tried } : outcome.evidence
+  if (outcome.failure) {
+    Object.assign(outcome.failure.evidence, evidence)
+    throw outcome.failure
+  }
+  return { evidence, durationMs: outcome.durationMs }
+}
+
+export const tcp: Check = { id: 'tcp', run: async context => stage(context, 'tcp') }
+export const tls: Check = { id: 'tls', run: async context => stage(context, 'tls') }
+export const session: Check = { id: 'session', run: async context => stage(context, 'session') }
+
+/** CockroachDB names a missing database only when it is first used, so it is used. */
+export const database: Check = {
+  id: 'database',
+  async run(context) {
+    const { evidence } = stage(context, 'database')
+    const { database } = await context.facts()
+    const used = await database
+    if (!used.exists)
+      throw new ProbeError('DATABASE_MISSING', `there is no database "${context.config.database}"`, {
+        evidence: { ...used },
+      })
+    return { evidence: { ...evidence, ...used } }
+  },
+}
+
+/** Whether a failure is the node's passing trouble. */
+export const isWaitable = (error: ProbeError): boolean => CODES[error.code].waitable

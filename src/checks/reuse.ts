@@ -1,0 +1,136 @@
+/** One connection serves many sequential writes, and the server holds no named statement of it afterwards. */
+import { createHistogram } from 'node:perf_hooks'
+import { inArray } from 'drizzle-orm/sql/expressions/conditions'
+import { type Evidence, ProbeError } from '../failure/failure.ts'
+import { connectionProbe, type ProbeRow } from '../schema.ts'
+import type { Session } from '../session/session.ts'
+import type { Check } from './check.ts'
+import { only } from './facts.ts'
+import { newRow } from './row.ts'
+import { compare } from './row-visible.ts'
+
+/** Rows verified and removed at a time, so that memory stays flat however many are written. */
+const BATCH = 1000
+
+/** Reads a batch back in one select and compares each row. */
+async function verify(session: Session, wrote: readonly ProbeRow[]): Promise<void> {
+  const read = await session.run('read', 'the select of all rows', db =>
+    db
+      .select()
+      .from(connectionProbe)
+      .where(
+        inArray(
+          connectionProbe.id,
+          wrote.map(({ id }) => id),
+        ),
+      ),
+  )
+  const byId = new Map(read.map(row => [row.id, row]))
+  const absent = wrote.filter(({ id }) => !byId.has(id))
+  if (absent.length > 0)
+    throw new ProbeError(
+      'ROW_NOT_VISIBLE',
+      `${absent.length} of ${wrote.length} rows that were written are not there`,
+      {
+        evidence: { absent: absent.slice(0, 10).map(({ id, sequence }) => ({ id, sequence })) },
+      },
+    )
+  for (const row of wrote) {
+    const found = byId.get(row.id)
+    if (found) compare(row, found)
+  }
+}
+
+export const sequentialWrites: Check = {
+  id: 'sequential-writes',
+  async run(context) {
+    const { writes, keep } = context.config.options
+    const facts = await context.facts()
+    const writer = await context.writer()
+    const [before, clock] = await Promise.all([facts.identity, facts.clock])
+    const latency = createHistogram()
+    let batch: ProbeRow[] = []
+    let retries = 0
+    let settled = 0
+    let read = 0
+    const figures = (): Evidence => ({
+      writes: latency.count,
+      read,
+      retries,
+      settled,
+      latencyMs: {
+        min: round(latency.count === 0 ? 0 : latency.min),
+        p50: round(latency.percentile(50)),
+        p95: round(latency.percentile(95)),
+        p99: round(latency.percentile(99)),
+        max: round(latency.max),
+      },
+      session: before,
+    })
+    const startedAt = performance.now()
+    try {
+      for (let sequence = 1; sequence <= writes; sequence++) {
+        const row = newRow(context, sequence, clock)
+        const from = performance.now()
+        const written = await context.ledger.insert(writer, row)
+        latency.record(Math.max(1, Math.round((performance.now() - from) * 1000)))
+        retries += written.retries
+        if (written.settled) settled++
+        batch.push(row)
+        context.progress(sequence, writes)
+        if (batch.length === BATCH && sequence < writes) {
+          await verify(writer, batch)
+          read += batch.length
+          if (!keep)
+            await context.ledger.remove(
+              writer,
+              batch.map(({ id }) => id),
+            )
+          batch = []
+        }
+      }
+      const seconds = (performance.now() - startedAt) / 1000
+      // Both questions and the select leave together.
+      const [now] = await Promise.all([
+        writer
+          .ask<Record<string, string>>('the question for the session', facts.engine.sessionIdentity)
+          .then(rows => Object.values(only(rows, 'the question for the session'))[0] ?? ''),
+        verify(writer, batch),
+      ])
+      read += batch.length
+      if (now !== before)
+        throw new ProbeError('CONNECTION_REPLACED', `the writes began on session ${before} and ended on ${now}`, {
+          evidence: { before, after: now },
+        })
+      return { evidence: { ...figures(), perSecond: Math.round(writes / seconds) } }
+    } catch (error) {
+      if (error instanceof ProbeError) Object.assign(error.evidence, figures(), { ...error.evidence })
+      throw error
+    }
+  },
+}
+
+/** Microseconds to ms with three decimals. */
+const round = (micros: number): number => Math.round(micros) / 1000
+
+export const statementsUnnamed: Check = {
+  id: 'statements-unnamed',
+  async run(context) {
+    const writer = await context.writer()
+    // CockroachDB lists the unnamed statement too, with an empty name.
+    const rows = await writer.ask<{ name: string }>(
+      'the question for prepared statements',
+      `SELECT name::text AS name FROM pg_catalog.pg_prepared_statements WHERE name <> '' ORDER BY name LIMIT 20`,
+    )
+    const named = rows.map(({ name }) => name)
+    if (named.length > 0)
+      throw new ProbeError(
+        'STATEMENTS_NAMED',
+        `the server holds ${named.length} named prepared statements of this session`,
+        {
+          evidence: { named },
+        },
+      )
+    return { evidence: { named } }
+  },
+}

@@ -1,0 +1,123 @@
+/**
+ * A row written on one connection is read on another, independently dialled one, within the limit, equal in every
+ * column. The clock runs from handing the INSERT to the driver to the reply that shows the row.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import { eq } from 'drizzle-orm/sql/expressions/conditions'
+import { remainingMs } from '../budget.ts'
+import { type Evidence, ProbeError } from '../failure/failure.ts'
+import { connectionProbe, type NewProbeRow, type ProbeRow } from '../schema.ts'
+import type { Session } from '../session/session.ts'
+import { Blocked, type Check, type CheckContext } from './check.ts'
+import type { Held } from './facts.ts'
+import { newRow } from './row.ts'
+
+/** Reading goes on for so many times the limit, so that late is told from never. */
+const PATIENCE = 5
+/** Left for the rest of the report when the deadline is nearer than the patience, ms. */
+const RESERVE_MS = 200
+
+/** The verbs without which no row could be written, seen and removed again. */
+export const canWrite = ({ verbs, usage }: Held): boolean =>
+  usage && (['INSERT', 'SELECT', 'DELETE'] as const).every(verb => verbs.includes(verb))
+
+/** A timestamptz text as PostgreSQL and CockroachDB print it in UTC ("2026-11-22 20:07:00.12345+00"), in integer µs. */
+export function microseconds(text: string): bigint {
+  const match = /^(\d{4,})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?:\+00(?::?00)?|Z)$/.exec(text)
+  if (!match) throw new ProbeError('ROW_MISMATCH', `"${text}" is no time in UTC`)
+  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number)
+  const ms = Date.UTC(year ?? 0, (month ?? 1) - 1, day, hour, minute, second)
+  return BigInt(ms) * 1000n + BigInt((match[7] ?? '').padEnd(6, '0'))
+}
+
+/** The columns in which what was read differs from what was written. */
+export function differences(wrote: ProbeRow, read: ProbeRow): { column: string; wrote: unknown; read: unknown }[] {
+  return (Object.keys(wrote) as (keyof ProbeRow)[])
+    .filter(column =>
+      column === 'writtenAt'
+        ? microseconds(wrote.writtenAt) !== microseconds(String(read.writtenAt))
+        : !isDeepStrictEqual(wrote[column], read[column]),
+    )
+    .map(column => ({ column, wrote: wrote[column], read: read[column] }))
+}
+
+/** Rejects with ROW_MISMATCH if a value came back different. */
+export function compare(wrote: ProbeRow, read: ProbeRow): void {
+  const differing = differences(wrote, read)
+  if (differing.length > 0)
+    throw new ProbeError(
+      'ROW_MISMATCH',
+      `the row came back different in ${differing.map(({ column }) => column).join(', ')}`,
+      { evidence: { differing } },
+    )
+}
+
+const pause = (ms: number) => new Promise(settle => setTimeout(settle, ms))
+
+/** Selects a row by id; a read that lost to another transaction (40001) counts as not seen yet. */
+export async function readRow(reader: Session, id: string): Promise<ProbeRow | null> {
+  try {
+    const [row] = await reader.run('read', 'the select', db =>
+      db.select().from(connectionProbe).where(eq(connectionProbe.id, id)),
+    )
+    return row ?? null
+  } catch (error) {
+    if (error instanceof ProbeError && error.evidence.sqlstate === '40001') return null
+    throw error
+  }
+}
+
+/** Writes on one session, reads on the other, and says how long it took. */
+export async function writeAndRead(
+  context: Pick<CheckContext, 'config' | 'budget' | 'ledger'>,
+  writer: Session,
+  reader: Session,
+  row: NewProbeRow & ProbeRow,
+): Promise<Evidence> {
+  const limit = context.config.options.visibleWithinMs
+  const startedAt = performance.now()
+  const { retries, settled } = await context.ledger.insert(writer, row)
+  const writtenMs = performance.now() - startedAt
+  let reads = 0
+  let read: ProbeRow | null = null
+  const until = Math.min(startedAt + PATIENCE * limit, performance.now() + remainingMs(context.budget) - RESERVE_MS)
+  do {
+    if (reads > 0) await pause(Math.min(50, 2 ** reads))
+    read = await readRow(reader, row.id)
+    reads++
+  } while (!read && performance.now() < until)
+  const visibleMs = performance.now() - startedAt
+  const evidence = { writtenMs, visibleMs, limitMs: limit, reads, retries, settled, id: row.id }
+  if (!read)
+    throw new ProbeError(
+      'ROW_NOT_VISIBLE',
+      `the row that was written was not there for another connection within ${Math.round(visibleMs)} ms`,
+      { evidence },
+    )
+  try {
+    compare(row, read)
+  } catch (error) {
+    if (error instanceof ProbeError) Object.assign(error.evidence, evidence)
+    throw error
+  }
+  if (visibleMs > limit)
+    throw new ProbeError(
+      'ROW_LATE',
+      `the row was visible after ${Math.round(visibleMs)} ms, the limit is ${limit} ms`,
+      {
+        evidence,
+      },
+    )
+  return { ...evidence, writtenBy: read.writtenBy, origin: read.origin }
+}
+
+export const rowVisible: Check = {
+  id: 'row-visible',
+  async run(context) {
+    const facts = await context.facts()
+    if (!canWrite(await facts.held)) return new Blocked('dml')
+    const [writer, reader, clock] = await Promise.all([context.writer(), context.reader(), facts.clock])
+    const row = newRow(context, 0, clock)
+    return { evidence: await writeAndRead(context, writer, reader, row) }
+  },
+}

@@ -1,0 +1,97 @@
+/** Leaving nothing behind: this run's rows, and those that an earlier run could not remove. */
+import { inArray } from 'drizzle-orm/sql/expressions/conditions'
+import { type Budget, remainingMs, startBudget } from '../budget.ts'
+import { ProbeError } from '../failure/failure.ts'
+import type { Warning } from '../report/report.ts'
+import { connectionProbe, TABLE_NAME } from '../schema.ts'
+import { type Login, type OpenContext, open } from '../session/open.ts'
+import { openSession, type Session } from '../session/session.ts'
+import type { CheckContext } from './check.ts'
+import { quote } from './facts.ts'
+
+/** How long removing may take when the run was interrupted, and after the deadline, ms. */
+const INTERRUPTED_MS = 900
+const OVERTIME_MS = 400
+
+/** Rows as old as this are swept, so many at most, within so long (contract: The checks). */
+const SWEEP = { age: '1 day', rows: 1000, ms: 2000 } as const
+
+/** A budget of its own: a run that is interrupted or out of time still has to remove what it wrote. */
+function cleanUpBudget(budget: Budget): Budget {
+  const never = new AbortController().signal
+  if (budget.signal.aborted) return { ...startBudget(INTERRUPTED_MS, never), waitMs: INTERRUPTED_MS }
+  const ms = remainingMs(budget) + OVERTIME_MS
+  return { ...startBudget(ms, never), waitMs: Math.min(budget.waitMs, ms) }
+}
+
+/**
+ * Removes this run's rows, on a living session if there is one, else on a new one. Outcomes that are still unknown are
+ * settled first.
+ * @returns the warning that says which rows are left and how to remove them, or null
+ */
+export async function cleanUp(
+  context: CheckContext,
+  opening: OpenContext,
+  login: Login,
+  sessions: readonly Session[],
+): Promise<Warning | null> {
+  const { ledger, config } = context
+  if (ledger.rows().length === 0 || (config.options.keep && !ledger.hasUnknown())) return null
+  const budget = cleanUpBudget(opening.budget)
+  let extra: Session | null = null
+  try {
+    let session = sessions.find(candidate => !candidate.isLost())?.withBudget(budget)
+    if (!session) {
+      extra = await newSession({ ...opening, budget }, context, login)
+      session = extra
+    }
+    await ledger.settleAll(session)
+    if (!config.options.keep) await ledger.remove(session)
+    return null
+  } catch (error) {
+    if (!(error instanceof ProbeError)) throw error
+    const ids = ledger.rows()
+    if (ids.length === 0) return null
+    const statement = `DELETE FROM public.${TABLE_NAME} WHERE id IN (${ids.map(quote).join(', ')});`
+    return {
+      code: 'ROWS_LEFT',
+      message: `${ids.length} rows could not be removed (${error.code}: ${error.message}); remove them with: ${statement}`,
+    }
+  } finally {
+    await extra?.close()
+  }
+}
+
+async function newSession(opening: OpenContext, context: CheckContext, login: Login): Promise<Session> {
+  const at = context.path.opened
+  if (!at) throw new Error('rows without a path')
+  const { failure, socket, startup, address } = await open(opening, at, login)
+  if (failure) throw failure
+  if (!socket || !startup) throw new Error('a session without a socket')
+  return openSession(socket, startup, address, opening.budget)
+}
+
+/** Removes rows that earlier runs left, a day later. A sweep that fails is a note and no verdict. */
+export async function sweep(
+  context: CheckContext,
+  sessions: readonly Session[],
+  note: (text: string) => void,
+): Promise<void> {
+  const ms = Math.min(SWEEP.ms, remainingMs(context.budget))
+  const alive = sessions.findLast(session => !session.isLost())
+  if (!alive || ms === 0) return
+  const session = alive.withBudget({ ...startBudget(ms, context.budget.signal), waitMs: ms })
+  try {
+    const old = await session.ask<{ id: string }>(
+      'the question for old rows',
+      `SELECT id::text AS id FROM public.${TABLE_NAME} WHERE written_at < now() - INTERVAL '${SWEEP.age}' LIMIT ${SWEEP.rows}`,
+    )
+    if (old.length === 0) return
+    const ids = old.map(({ id }) => id)
+    await session.run('write', 'the sweep', db => db.delete(connectionProbe).where(inArray(connectionProbe.id, ids)))
+    note(`swept ${ids.length} rows that earlier runs left behind`)
+  } catch (error) {
+    if (!(error instanceof ProbeError)) throw error
+    note(`rows of earlier runs could not be swept: ${error.code}: ${error.message}`)
+  }
+}

@@ -1,0 +1,42 @@
+/** Opening a TCP connection to one IPv6 address. Never to any other family: the address is a literal. */
+import net from 'node:net'
+import { type Budget, within } from '../budget.ts'
+import { classifyConnect } from '../failure/classify.ts'
+import { ProbeError } from '../failure/failure.ts'
+
+const SAYS: Readonly<Record<string, string>> = {
+  TCP_REFUSED: 'refuses the connection',
+  TCP_UNREACHABLE: 'cannot be reached from here',
+  TCP_RESET: 'resets the connection',
+  TCP_TIMEOUT: 'does not answer',
+}
+
+/**
+ * Connects to `[address]:port`.
+ * Rejects with a TCP_ code; the errno is in the cause.
+ */
+export function connect(address: string, port: number, budget: Budget): Promise<net.Socket> {
+  const wait = { code: 'TCP_TIMEOUT', what: `[${address}]:${port} did not answer` } as const
+  return within(
+    budget,
+    wait,
+    signal =>
+      new Promise((resolve, reject) => {
+        const socket = net.connect({ host: address, port, family: 6, autoSelectFamily: false, noDelay: true })
+        const failed = (error: NodeJS.ErrnoException) => {
+          const code = classifyConnect(error.code)
+          reject(
+            new ProbeError(code, `[${address}]:${port} ${SAYS[code] ?? `fails with ${error.code}`}`, { cause: error }),
+          )
+        }
+        socket.once('error', failed)
+        signal.addEventListener('abort', () => socket.destroy(), { once: true })
+        socket.once('connect', () => {
+          // From here on whoever reads the socket listens for its end; an error nobody waits for is not a crash.
+          socket.on('error', () => undefined)
+          socket.off('error', failed)
+          resolve(socket)
+        })
+      }),
+  )
+}

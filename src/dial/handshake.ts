@@ -1,0 +1,169 @@
+/**
+ * The TLS handshake, and what the server's certificate is worth.
+ *
+ * Verification is done here and not by Node's `rejectUnauthorized`, which would destroy the socket before the
+ * certificate could be shown as evidence; nothing but TLS records is sent before it has passed.
+ */
+import type { X509Certificate } from 'node:crypto'
+import net from 'node:net'
+import tls from 'node:tls'
+import { type Budget, within } from '../budget.ts'
+import { classifyTls, classifyVerify } from '../failure/classify.ts'
+import type { Code } from '../failure/codes.ts'
+import { type Evidence, ProbeError } from '../failure/failure.ts'
+
+/** Extended key usages (RFC 5280, 4.2.1.12). */
+const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
+const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
+const USAGES: Readonly<Record<string, string>> = { [SERVER_AUTH]: 'serverAuth', [CLIENT_AUTH]: 'clientAuth' }
+
+/**
+ * Groups in our order of preference. OpenSSL 3.0 sends a key share for the first one only, PostgreSQL up to 17 takes
+ * prime256v1 only by default, and everybody takes prime256v1: first, it saves a HelloRetryRequest.
+ */
+const GROUPS = 'prime256v1:X25519:secp384r1:secp521r1'
+
+export interface HandshakeOptions {
+  /** the name that the certificate must carry; sent as SNI when it is no IP literal (RFC 6066, 3) */
+  readonly tlsName: string
+  readonly ca: string
+  /** what we present, or null to present nothing */
+  readonly certificate: { readonly cert: string; readonly key: string } | null
+  readonly maxVersion?: 'TLSv1.2'
+}
+
+export interface Handshake {
+  readonly socket: tls.TLSSocket
+  readonly evidence: Evidence
+  /** facts about the server's certificate that warnings are made of */
+  readonly server: { readonly expires: Date; readonly usages: readonly string[] | null }
+}
+
+/** Facts about a certificate. */
+function describe(certificate: X509Certificate): Evidence {
+  return {
+    subject: certificate.subject?.replaceAll('\n', ', ') ?? '',
+    issuer: certificate.issuer?.replaceAll('\n', ', ') ?? '',
+    names: certificate.subjectAltName ?? null,
+    usages: usagesOf(certificate),
+    notBefore: new Date(certificate.validFrom).toISOString(),
+    notAfter: new Date(certificate.validTo).toISOString(),
+    fingerprint256: certificate.fingerprint256,
+  }
+}
+
+const usagesOf = (certificate: X509Certificate): string[] | null =>
+  (certificate.keyUsage as string[] | undefined)?.map(oid => USAGES[oid] ?? oid) ?? null
+
+const SAYS: Partial<Record<Code, string>> = {
+  TLS_SERVER_UNTRUSTED: "the server's certificate is not issued by the configured CA",
+  TLS_SERVER_EXPIRED: "the server's certificate, or its CA's, has expired",
+  TLS_SERVER_NOT_YET_VALID: "the server's certificate, or its CA's, is not valid yet",
+  TLS_SERVER_USAGE: "the server's certificate is not for servers (serverAuth)",
+}
+
+/** The first thing wrong with the server's certificate, in the order trust, time, use, name. */
+function verify(socket: tls.TLSSocket, certificate: X509Certificate, tlsName: string): ProbeError | null {
+  if (!socket.authorized) {
+    const reason = String(socket.authorizationError)
+    const code = classifyVerify(reason)
+    return new ProbeError(code, `${SAYS[code] ?? code} (${reason})`, { evidence: { verification: reason } })
+  }
+  const usages = usagesOf(certificate)
+  if (usages && !usages.includes('serverAuth'))
+    return new ProbeError('TLS_SERVER_USAGE', SAYS.TLS_SERVER_USAGE ?? '', { evidence: { usages } })
+  const misnamed = tls.checkServerIdentity(tlsName, certificate.toLegacyObject() as tls.PeerCertificate)
+  if (misnamed)
+    return new ProbeError(
+      'TLS_SERVER_NAME',
+      `the server's certificate is not for ${tlsName} but for ${certificate.subjectAltName ?? certificate.subject}`,
+      { evidence: { wanted: tlsName, names: certificate.subjectAltName ?? null } },
+    )
+  return null
+}
+
+/** The failure that a TLS or socket error stands for, during or after the handshake. */
+export function tlsFailure(error: NodeJS.ErrnoException, keysExchanged: boolean): ProbeError {
+  const { code, alert } = classifyTls(error.code, keysExchanged)
+  const message = alert
+    ? `the server broke off with the TLS alert ${alert}`
+    : code === 'TLS_CLOSED'
+      ? 'the server closed the connection inside the TLS handshake'
+      : code === 'TLS_NOT_POSTGRES'
+        ? 'what follows the SSLRequest is not TLS'
+        : `TLS failed: ${error.code ?? error.message}`
+  return new ProbeError(code, message, { cause: error, evidence: { alert, error: error.code ?? null } })
+}
+
+/**
+ * Shakes hands on a connected socket whose SSLRequest was answered with `S`.
+ * Rejects with a TLS_ code. On TLS 1.3 a server rejects our certificate only after this has resolved (RFC 8446, 4.4.2
+ * and 6.2): whoever reads next must treat an alert before the server's first byte as this layer's.
+ */
+export function handshake(socket: net.Socket, options: HandshakeOptions, budget: Budget): Promise<Handshake> {
+  const wait = { code: 'TLS_TIMEOUT', what: 'the TLS handshake did not end' } as const
+  return within(
+    budget,
+    wait,
+    signal =>
+      new Promise((resolve, reject) => {
+        let keysExchanged = false
+        let secured: tls.TLSSocket
+        try {
+          secured = tls.connect({
+            socket,
+            ca: options.ca,
+            ...(options.certificate ?? {}),
+            ...(net.isIP(options.tlsName) === 0 && { servername: options.tlsName }),
+            minVersion: 'TLSv1.2',
+            ...(options.maxVersion && { maxVersion: options.maxVersion }),
+            ecdhCurve: GROUPS,
+            rejectUnauthorized: false,
+          })
+        } catch (error) {
+          // OpenSSL refuses to load what we configured; the linter did not see it coming.
+          socket.destroy()
+          return reject(
+            new ProbeError('TLS_FAILED', 'OpenSSL does not take the configured certificates', { cause: error }),
+          )
+        }
+        const fail = (error: ProbeError) => {
+          secured.destroy()
+          socket.destroy()
+          reject(error)
+        }
+        const failed = (error: NodeJS.ErrnoException) => fail(tlsFailure(error, keysExchanged))
+        const ended = () =>
+          fail(new ProbeError('TLS_CLOSED', 'the server closed the connection inside the TLS handshake'))
+        signal.addEventListener('abort', () => (secured.destroy(), socket.destroy()), { once: true })
+        // TLS 1.2 only: 1.3 names its secrets otherwise, and has an alert of its own for a missing certificate.
+        secured.on('keylog', (line: Buffer) => {
+          keysExchanged ||= line.subarray(0, 13).toString('latin1') === 'CLIENT_RANDOM'
+        })
+        secured.once('error', failed).once('close', ended)
+        secured.once('secureConnect', () => {
+          secured.off('error', failed).off('close', ended)
+          secured.on('error', () => undefined)
+          const certificate = secured.getPeerX509Certificate()
+          if (!certificate) return fail(new ProbeError('TLS_FAILED', 'the server presented no certificate'))
+          const evidence = {
+            protocol: secured.getProtocol(),
+            cipher: secured.getCipher().name,
+            serverName: options.tlsName,
+            clientCertificatePresented: options.certificate !== null,
+            serverCertificate: describe(certificate),
+          }
+          const wrong = verify(secured, certificate, options.tlsName)
+          if (wrong) {
+            Object.assign(wrong.evidence, evidence)
+            return fail(wrong)
+          }
+          resolve({
+            socket: secured,
+            evidence,
+            server: { expires: new Date(certificate.validTo), usages: usagesOf(certificate) },
+          })
+        })
+      }),
+  )
+}

@@ -1,0 +1,86 @@
+/**
+ * The SSLRequest exchange (PostgreSQL protocol, "SSL Session Encryption").
+ *
+ * SSLRequest   8 bytes: int32 length 8, int32 80877103
+ * 'S'          one byte: TLS may begin; anything after it and before our ClientHello is not from an honest server
+ * 'N'          one byte: no TLS here
+ * 'E'          an ErrorResponse in plaintext (CockroachDB while draining)
+ */
+import type net from 'node:net'
+import { type Budget, within } from '../budget.ts'
+import { classifyStartup } from '../failure/classify.ts'
+import { ProbeError } from '../failure/failure.ts'
+import { asCause, MessageReader, serverError } from '../wire.ts'
+
+const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])
+
+/** An ErrorResponse before TLS: a real server, so the SQLSTATE decides. */
+function refusedBeforeTls(body: Buffer): ProbeError {
+  const error = serverError(body)
+  if (!error) return notPostgres(body)
+  const evidence = { answer: 'E', sqlstate: error.sqlstate, routine: error.routine }
+  // What an old server says to a request it does not know: it has no TLS.
+  const code =
+    error.sqlstate === '0A000' || error.sqlstate === '08P01' ? 'TLS_NOT_OFFERED' : classifyStartup(error, true)
+  return new ProbeError(code, `the server answers the SSLRequest with an error: ${error.message}`, {
+    cause: asCause(error),
+    evidence,
+  })
+}
+
+const notPostgres = (bytes: Buffer): ProbeError =>
+  new ProbeError('TLS_NOT_POSTGRES', 'what answers the SSLRequest is not a PostgreSQL or CockroachDB server', {
+    evidence: { answer: bytes.subarray(0, 32).toString('latin1'), hex: bytes.subarray(0, 32).toString('hex') },
+  })
+
+/**
+ * Asks for TLS on a connected socket and returns when the server agreed; the socket is paused then.
+ * Rejects with TLS_NOT_OFFERED, TLS_NOT_POSTGRES, TLS_TIMEOUT, TLS_CLOSED, TCP_RESET (a reset before the server's
+ * first byte: whether connect() or the first read sees it is a matter of microseconds, so it has one name), or the
+ * code of the error that the server sent.
+ */
+export function requestTls(socket: net.Socket, budget: Budget): Promise<void> {
+  const wait = { code: 'TLS_TIMEOUT', what: 'the server did not answer the SSLRequest' } as const
+  return within(
+    budget,
+    wait,
+    signal =>
+      new Promise((resolve, reject) => {
+        const reader = new MessageReader()
+        let refusing = false
+        const settle = (error?: ProbeError) => {
+          socket.off('data', data).off('end', ended).off('close', ended).off('error', failed)
+          signal.removeEventListener('abort', aborted)
+          socket.pause()
+          if (error) reject(error)
+          else resolve()
+        }
+        const data = (chunk: Buffer) => {
+          if (!refusing && chunk[0] === 0x53 && chunk.length === 1) return settle()
+          if (!refusing && chunk[0] === 0x4e)
+            return settle(
+              new ProbeError('TLS_NOT_OFFERED', 'the server does not offer TLS', { evidence: { answer: 'N' } }),
+            )
+          if (!refusing && chunk[0] !== 0x45) return settle(notPostgres(chunk))
+          refusing = true
+          const [message] = reader.push(chunk)
+          if (reader.error) settle(notPostgres(chunk))
+          else if (message) settle(refusedBeforeTls(message.body))
+        }
+        const ended = () =>
+          settle(new ProbeError('TLS_CLOSED', 'the server closed the connection instead of answering the SSLRequest'))
+        const failed = (error: NodeJS.ErrnoException) =>
+          settle(
+            new ProbeError(
+              error.code === 'ECONNRESET' || error.code === 'EPIPE' ? 'TCP_RESET' : 'TLS_CLOSED',
+              'the connection was reset before the server said anything',
+              { cause: error },
+            ),
+          )
+        const aborted = () => socket.destroy()
+        signal.addEventListener('abort', aborted, { once: true })
+        socket.on('data', data).on('end', ended).on('close', ended).on('error', failed)
+        socket.write(SSL_REQUEST)
+      }),
+  )
+}

@@ -1,0 +1,89 @@
+/**
+ * What differs between CockroachDB and PostgreSQL, in one place. Everything else is one code path.
+ *
+ * Facts: shared/facts/cockroachdb.md and postgresql.md; "source" and "docs" mark what was read and not run.
+ */
+import type { Startup } from './session/startup.ts'
+
+export interface Engine {
+  readonly id: 'cockroachdb' | 'postgresql'
+  /** what identifies the server's side of a session, one row { identity } */
+  readonly sessionIdentity: string
+  /** schemas that are the engine's own: nobody can be granted anything of ours there */
+  readonly systemSchemas: readonly string[]
+  /** role options beyond LOGIN that pg_roles does not show; each is asked alone, since a release may not know it */
+  readonly roleOptions: readonly string[]
+  readonly roleOption: (option: string) => string
+  /**
+   * Privileges on tables of this database that the user or PUBLIC holds and that are beyond the four verbs or come
+   * with a grant option: rows { schema, table, column, grantee, privilege, grantable }
+   */
+  readonly excessPrivileges: string
+}
+
+const FOUR_VERBS = `('SELECT','INSERT','UPDATE','DELETE')`
+
+const postgresql: Engine = {
+  id: 'postgresql',
+  sessionIdentity: 'SELECT pg_backend_pid()::text AS identity',
+  systemSchemas: ['pg_catalog', 'information_schema', 'pg_toast'],
+  roleOptions: [],
+  roleOption: () => '',
+  // aclexplode sees what information_schema does not: MAINTAIN, and grants by column.
+  excessPrivileges: `
+    SELECT n.nspname AS schema, c.relname AS "table", x.col AS "column",
+           CASE WHEN x.grantee = 0 THEN 'public' ELSE current_user::text END AS grantee,
+           x.privilege_type AS privilege, x.is_grantable AS grantable
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL (
+      SELECT NULL::text AS col, e.* FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) e
+      UNION ALL
+      SELECT a.attname::text, e.* FROM pg_catalog.pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) e
+      WHERE a.attrelid = c.oid AND NOT a.attisdropped
+    ) x
+    WHERE c.relkind IN ('r','p','v','m','f') AND c.relpersistence <> 't' AND n.nspname <> 'pg_toast'
+      AND x.grantee IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user))
+      AND (x.privilege_type NOT IN ${FOUR_VERBS} OR (x.is_grantable AND c.relname = 'connection_probe'))
+    ORDER BY 1, 2, 3, 5 LIMIT 100`,
+}
+
+const cockroachdb: Engine = {
+  id: 'cockroachdb',
+  // pg_backend_pid() is -1 up to 22.1.2; SHOW session_id is unique per session on all versions.
+  sessionIdentity: 'SHOW session_id',
+  systemSchemas: ['pg_catalog', 'information_schema', 'crdb_internal', 'pg_extension'],
+  // CREATELOGIN with CREATEROLE makes passwords; the rest is administration (docs: role options).
+  roleOptions: [
+    'CREATELOGIN',
+    'CONTROLJOB',
+    'CONTROLCHANGEFEED',
+    'CANCELQUERY',
+    'MODIFYCLUSTERSETTING',
+    'VIEWACTIVITY',
+    'VIEWACTIVITYREDACTED',
+    'VIEWCLUSTERSETTING',
+  ],
+  roleOption: option => `SELECT crdb_internal.has_role_option('${option}') AS held`,
+  // has_table_privilege says true for TRUNCATE and REFERENCES to everybody there; information_schema is right.
+  excessPrivileges: `
+    SELECT table_schema AS schema, table_name AS "table", NULL AS "column", grantee,
+           privilege_type AS privilege, is_grantable = 'YES' AS grantable
+    FROM information_schema.table_privileges
+    WHERE grantee IN (current_user, 'public')
+      AND table_schema NOT IN ('pg_catalog','information_schema','crdb_internal','pg_extension')
+      AND table_schema NOT LIKE 'pg_temp%'
+      AND (privilege_type NOT IN ${FOUR_VERBS} OR (is_grantable = 'YES' AND table_name = 'connection_probe'))
+    ORDER BY 1, 2, 5 LIMIT 100`,
+}
+
+/** The engine that answered a startup: only CockroachDB sends the parameter crdb_version. */
+export const engineOf = (startup: Startup): Engine =>
+  startup.parameters.crdb_version === undefined ? postgresql : cockroachdb
+
+/** Engine and version as the server named itself, e.g. "CockroachDB CCL v22.1.0 (…)" or "PostgreSQL 18.4"; null before. */
+export function engineName(startup: Startup | null): string | null {
+  const { crdb_version: cockroach, server_version: version } = startup?.parameters ?? {}
+  if (cockroach) return cockroach.replace(/ \(.*/, '')
+  return version ? `PostgreSQL ${version.replace(/ \(.*/, '')}` : null
+}

@@ -1,0 +1,225 @@
+/**
+ * From what the network, TLS or the server said to a failure code. Tables by code; by text only where two causes
+ * share SQLSTATE and routine (contract: "One cause, one code").
+ *
+ * errno      system error of connect() and friends
+ * alert      a TLS alert the peer sent (RFC 8446, section 6), as OpenSSL and Node name it
+ * SQLSTATE   field C of an ErrorResponse; routine is its field R, the server's source function
+ */
+import type { Code } from './codes.ts'
+
+/** An ErrorResponse or NoticeResponse, without the fields that quote values (D, W, q). */
+export interface ServerError {
+  readonly severity: string
+  readonly sqlstate: string
+  readonly message: string
+  readonly routine: string | null
+  readonly file: string | null
+  readonly hint: string | null
+}
+
+/** connect(2)'s errors. */
+const ERRNO: Readonly<Record<string, Code>> = {
+  ECONNREFUSED: 'TCP_REFUSED',
+  ETIMEDOUT: 'TCP_TIMEOUT',
+  ENETUNREACH: 'TCP_UNREACHABLE',
+  EHOSTUNREACH: 'TCP_UNREACHABLE',
+  EADDRNOTAVAIL: 'TCP_UNREACHABLE',
+  EAFNOSUPPORT: 'TCP_UNREACHABLE',
+  EACCES: 'TCP_UNREACHABLE',
+  EPERM: 'TCP_UNREACHABLE',
+  EINVAL: 'TCP_UNREACHABLE',
+  ENETDOWN: 'TCP_UNREACHABLE',
+  EHOSTDOWN: 'TCP_UNREACHABLE',
+  ECONNRESET: 'TCP_RESET',
+  EPIPE: 'TCP_RESET',
+}
+
+/** The code of a failed connect(). */
+export const classifyConnect = (errno: string | undefined): Code => ERRNO[errno ?? ''] ?? 'TCP_FAILED'
+
+/** The alerts by which a server turns a client's certificate down: code as Node names it → the alert's name. */
+const CLIENT_CERTIFICATE_ALERTS: Readonly<Record<string, string>> = {
+  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: 'bad_certificate',
+  ERR_SSL_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE: 'unsupported_certificate',
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED: 'certificate_revoked',
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: 'certificate_expired',
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN: 'certificate_unknown',
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: 'unknown_ca',
+  ERR_SSL_TLSV1_ALERT_ACCESS_DENIED: 'access_denied',
+  ERR_SSL_TLSV1_ALERT_DECRYPT_ERROR: 'decrypt_error',
+}
+
+const CERTIFICATE_REQUIRED = 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED'
+const HANDSHAKE_FAILURE = 'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE'
+
+/** No common protocol version: the peer's alert, or its choice of one that we refuse. */
+const VERSION_ERRORS: ReadonlySet<string> = new Set([
+  'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
+  'ERR_SSL_UNSUPPORTED_PROTOCOL',
+  'ERR_SSL_VERSION_TOO_LOW',
+  'ERR_SSL_NO_PROTOCOLS_AVAILABLE',
+])
+
+/** What OpenSSL says of bytes that are no TLS record at all. */
+const NOT_TLS: ReadonlySet<string> = new Set([
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_SSL_HTTP_REQUEST',
+  'ERR_SSL_HTTPS_PROXY_REQUEST',
+  'ERR_SSL_RECORD_TOO_SMALL',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+])
+
+/** A TLS error's verdict, and the alert's name where an alert was it. */
+export interface TlsVerdict {
+  readonly code: Code
+  readonly alert: string | null
+}
+
+/**
+ * The code of an error that OpenSSL or the socket reported during or right after the handshake.
+ * `keysExchanged`: the key exchange had taken place (TLS 1.2: then handshake_failure no longer means that there is
+ * no common cipher, but that the server got no certificate; RFC 5246, 7.4.6).
+ */
+export function classifyTls(errorCode: string | undefined, keysExchanged: boolean): TlsVerdict {
+  const code = errorCode ?? ''
+  const rejected = CLIENT_CERTIFICATE_ALERTS[code]
+  if (rejected) return { code: 'TLS_CLIENT_REJECTED', alert: rejected }
+  if (code === CERTIFICATE_REQUIRED) return { code: 'TLS_CLIENT_REQUIRED', alert: 'certificate_required' }
+  if (code === HANDSHAKE_FAILURE)
+    return { code: keysExchanged ? 'TLS_CLIENT_REQUIRED' : 'TLS_FAILED', alert: 'handshake_failure' }
+  if (VERSION_ERRORS.has(code))
+    return { code: 'TLS_VERSION', alert: code.includes('ALERT') ? 'protocol_version' : null }
+  if (NOT_TLS.has(code)) return { code: 'TLS_NOT_POSTGRES', alert: null }
+  if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'ECONNABORTED') return { code: 'TLS_CLOSED', alert: null }
+  const alert = /_ALERT_(.+)$/.exec(code)?.[1]
+  return { code: 'TLS_FAILED', alert: alert ? alert.toLowerCase() : null }
+}
+
+/** What chain verification said of the server's certificate (X509_V_ERR_*, as Node names it). */
+const VERIFY_ERRORS: Readonly<Record<string, Code>> = {
+  CERT_HAS_EXPIRED: 'TLS_SERVER_EXPIRED',
+  CERT_NOT_YET_VALID: 'TLS_SERVER_NOT_YET_VALID',
+  INVALID_PURPOSE: 'TLS_SERVER_USAGE',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'TLS_SERVER_NAME',
+  ERR_TLS_CERT_ALTNAME_FORMAT: 'TLS_SERVER_NAME',
+  HOSTNAME_MISMATCH: 'TLS_SERVER_NAME',
+  IP_ADDRESS_MISMATCH: 'TLS_SERVER_NAME',
+}
+
+/** The code of a failed chain verification: anything that is not about time, use or name is a matter of trust. */
+export const classifyVerify = (error: string): Code => VERIFY_ERRORS[error] ?? 'TLS_SERVER_UNTRUSTED'
+
+/** SQLSTATEs that mean one thing wherever they come. */
+const STARTUP_SQLSTATES: Readonly<Record<string, Code>> = {
+  '28P01': 'AUTH_ROLE_UNKNOWN',
+  '53300': 'SERVER_BUSY',
+  '57P03': 'SERVER_UNAVAILABLE',
+  '57P02': 'SERVER_UNAVAILABLE',
+  '57P01': 'SERVER_DRAINING',
+  '3D000': 'DATABASE_MISSING',
+  '42501': 'DATABASE_DENIED',
+}
+
+/**
+ * 28000 at startup, by engine: the routine names the cause, or where it is shared the text does; a text of null
+ * stands for any. Held by a test against facts/cockroachdb-wire.json and facts/postgresql.md.
+ */
+const REFUSALS: readonly { engine: string; routine: string | null; text: RegExp | null; code: Code }[] = [
+  // PostgreSQL: the routine does not depend on the server's language, the text does.
+  { engine: 'postgresql', routine: 'auth_failed', text: null, code: 'AUTH_IDENTITY' },
+  {
+    engine: 'postgresql',
+    routine: 'ClientAuthentication',
+    text: /requires a valid client certificate/,
+    code: 'AUTH_NO_CERTIFICATE',
+  },
+  { engine: 'postgresql', routine: 'ClientAuthentication', text: null, code: 'AUTH_LOGIN_DENIED' },
+  { engine: 'postgresql', routine: 'InitializeSessionUserId', text: /does not exist/, code: 'AUTH_ROLE_UNKNOWN' },
+  {
+    engine: 'postgresql',
+    routine: 'InitializeSessionUserId',
+    text: /not permitted to log in/,
+    code: 'AUTH_LOGIN_DENIED',
+  },
+  // CockroachDB: one routine serves several causes, and names change between releases.
+  { engine: 'cockroachdb', routine: 'NewErrPasswordUserAuthFailed', text: null, code: 'AUTH_ROLE_UNKNOWN' },
+  {
+    engine: 'cockroachdb',
+    routine: null,
+    text: /^password authentication failed for user /,
+    code: 'AUTH_ROLE_UNKNOWN',
+  },
+  { engine: 'cockroachdb', routine: null, text: /does not have login privilege/, code: 'AUTH_LOGIN_DENIED' },
+  {
+    engine: 'cockroachdb',
+    routine: null,
+    text: /no TLS peer certificates|must use certificate authentication/,
+    code: 'AUTH_NO_CERTIFICATE',
+  },
+  {
+    engine: 'cockroachdb',
+    routine: null,
+    text: /no server\.host_based_authentication\.configuration entry|authentication rejected by configuration/,
+    code: 'AUTH_LOGIN_DENIED',
+  },
+  {
+    engine: 'cockroachdb',
+    routine: null,
+    text: /^requested user is .*, but certificate is for |^certificate authentication failed for user /,
+    code: 'AUTH_IDENTITY',
+  },
+]
+
+/**
+ * The code of an ErrorResponse at startup, when no challenge came before it (a challenge is AUTH_NO_CERTIFICATE).
+ * `namesUser`: whether CN or a DNS SAN of our certificate is the user, which decides what nothing else does.
+ */
+export function classifyStartup(error: ServerError, namesUser: boolean): Code {
+  const direct = STARTUP_SQLSTATES[error.sqlstate]
+  if (direct) return direct
+  if (!error.sqlstate.startsWith('28')) return 'SESSION_REFUSED'
+  const refusal = REFUSALS.find(
+    ({ routine, text }) =>
+      (routine === null || routine === error.routine) && (text === null || text.test(error.message)),
+  )
+  return refusal?.code ?? (namesUser ? 'AUTH_LOGIN_DENIED' : 'AUTH_IDENTITY')
+}
+
+/** What a statement was for; it decides the layer of what its SQLSTATE says. */
+export type StatementKind = 'catalogue' | 'write' | 'read'
+
+const STATEMENT_SQLSTATES: Readonly<Record<StatementKind, Readonly<Record<string, Code>>>> = {
+  catalogue: { '57014': 'CATALOGUE_FAILED' },
+  write: { '57014': 'WRITE_TIMEOUT', '55P03': 'WRITE_TIMEOUT', '40001': 'WRITE_CONTENDED', '40003': 'WRITE_AMBIGUOUS' },
+  read: { '57014': 'READ_TIMEOUT', '55P03': 'READ_TIMEOUT' },
+}
+
+/** What means the same for every statement: the database, the role or the node is the matter, not the statement. */
+const ANY_STATEMENT: Readonly<Record<string, Code>> = {
+  '42501': 'DML_DENIED',
+  '3D000': 'DATABASE_MISSING',
+  '57P01': 'SERVER_DRAINING',
+  '57P02': 'SERVER_UNAVAILABLE',
+  '57P03': 'SERVER_UNAVAILABLE',
+  '53300': 'SERVER_BUSY',
+}
+
+const GENERAL: Readonly<Record<StatementKind, Code>> = {
+  catalogue: 'CATALOGUE_FAILED',
+  write: 'WRITE_REFUSED',
+  read: 'READ_FAILED',
+}
+
+/** What a statement of this kind that overran its budget is called. */
+export const TIMEOUTS: Readonly<Record<StatementKind, Code>> = {
+  catalogue: 'CATALOGUE_FAILED',
+  write: 'WRITE_TIMEOUT',
+  read: 'READ_TIMEOUT',
+}
+
+/** The code of a SQLSTATE that a statement of this kind was answered with. */
+export const classifyStatement = (sqlstate: string, kind: StatementKind): Code =>
+  STATEMENT_SQLSTATES[kind][sqlstate] ??
+  (kind === 'catalogue' && sqlstate === '42501' ? 'CATALOGUE_FAILED' : ANY_STATEMENT[sqlstate]) ??
+  GENERAL[kind]

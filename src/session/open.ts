@@ -1,0 +1,221 @@
+/**
+ * Opening one connection to one address, stage by stage, up to ReadyForQuery: the path that every session takes,
+ * the ones that must succeed and the ones that must be refused. Nothing here throws for what the server does:
+ * each stage's outcome is a value.
+ */
+import type net from 'node:net'
+import type tls from 'node:tls'
+import { type Budget, remainingMs } from '../budget.ts'
+import type { Host, ProbeConfig } from '../config.ts'
+import { connect } from '../dial/connect.ts'
+import { type Handshake, handshake } from '../dial/handshake.ts'
+import { requestTls } from '../dial/ssl-request.ts'
+import { type Evidence, ProbeError } from '../failure/failure.ts'
+import type { Slots } from './slots.ts'
+import { type Startup, startup, startupEvidence } from './startup.ts'
+
+/** The stages after the lookup, in order. `database` is what follows AuthenticationOk. */
+export type Stage = 'tcp' | 'tls' | 'session' | 'database'
+
+export interface StageOutcome {
+  readonly durationMs: number
+  readonly evidence: Evidence
+  readonly failure: ProbeError | null
+}
+
+/** Whom to be, and how to come. */
+export interface Login {
+  readonly user: string
+  /** present the configured certificate */
+  readonly certificate: boolean
+  /** false: a StartupMessage in plaintext, with no SSLRequest */
+  readonly tls: boolean
+}
+
+export interface Opened {
+  readonly host: Host
+  readonly address: string
+  readonly stages: Partial<Record<Stage, StageOutcome>>
+  /** the failure of the last stage, null if there is a session */
+  readonly failure: ProbeError | null
+  readonly startup: Startup | null
+  readonly handshake: Handshake | null
+  /** open and paused after ReadyForQuery; null if there is no session */
+  readonly socket: net.Socket | tls.TLSSocket | null
+}
+
+export interface OpenContext {
+  readonly config: ProbeConfig
+  readonly budget: Budget
+  readonly slots: Slots
+}
+
+/**
+ * What every session sets at startup: the server ends for itself what we no longer wait for (a little before we give
+ * up, so that its answer still arrives), and prints times in one way whatever the role's settings are.
+ */
+function startupParameters(context: OpenContext, user: string): Record<string, string> {
+  const { budget, config } = context
+  const ms = Math.max(1, Math.floor(Math.min(budget.waitMs * 0.9, remainingMs(budget))))
+  return {
+    user,
+    database: config.database,
+    application_name: 'connection-probe',
+    client_encoding: 'UTF8',
+    DateStyle: 'ISO',
+    TimeZone: 'UTC',
+    options: `-c statement_timeout=${ms} -c lock_timeout=${ms}`,
+  }
+}
+
+/**
+ * Opens a connection.
+ * @param onConnected called once TCP stands, so that another connection to the same address can be dialled meanwhile
+ */
+export async function open(
+  context: OpenContext,
+  { host, address }: { readonly host: Host; readonly address: string },
+  login: Login,
+  onConnected?: () => void,
+): Promise<Opened> {
+  const first = await attempt(context, host, address, login, undefined, onConnected)
+  const ambiguous =
+    first.failure?.code === 'SESSION_CLOSED' &&
+    first.handshake?.socket.getProtocol !== undefined &&
+    first.handshake.evidence.protocol === 'TLSv1.3' &&
+    first.startup?.answered === false
+  if (!ambiguous) return first
+  // On TLS 1.3 a rejected certificate and a server that goes away look the same if the alert is lost on the way; on
+  // TLS 1.2 the rejection falls inside the handshake (contract: layers and failure codes).
+  const second = await attempt(context, host, address, login, 'TLSv1.2')
+  second.socket?.destroy()
+  return decide(first, second)
+}
+
+/** Which of the two it was: see above. */
+function decide(first: Opened, second: Opened): Opened {
+  const again = { redialledWith: 'TLSv1.2', outcome: second.failure?.code ?? 'accepted' }
+  const atTls = second.stages.tls?.failure
+  const rejected = atTls?.code.startsWith('TLS_CLIENT') ? atTls : null
+  const brokenOff = atTls?.code === 'TLS_CLOSED'
+  if (!rejected && !brokenOff) {
+    Object.assign(first.failure?.evidence ?? {}, again)
+    return first
+  }
+  const failure =
+    rejected ??
+    new ProbeError(
+      'TLS_CLIENT_REJECTED',
+      'the server breaks off where it verifies the client certificate, without an alert',
+      { cause: first.failure?.cause },
+    )
+  Object.assign(failure.evidence, again, first.handshake?.evidence)
+  const tlsStage = first.stages.tls
+  return {
+    ...first,
+    stages: {
+      ...(first.stages.tcp && { tcp: first.stages.tcp }),
+      tls: { durationMs: tlsStage?.durationMs ?? 0, evidence: tlsStage?.evidence ?? {}, failure },
+    },
+    failure,
+  }
+}
+
+async function attempt(
+  context: OpenContext,
+  host: Host,
+  address: string,
+  login: Login,
+  maxVersion: 'TLSv1.2' | undefined,
+  onConnected?: () => void,
+): Promise<Opened> {
+  const { config, budget } = context
+  const stages: Partial<Record<Stage, StageOutcome>> = {}
+  const opened = { host, address, stages, startup: null, handshake: null, socket: null }
+  let startedAt = performance.now()
+  /** Ends a stage; returns its failure. */
+  const end = (stage: Stage, evidence: Evidence, failure: ProbeError | null) => {
+    const now = performance.now()
+    stages[stage] = { durationMs: now - startedAt, evidence: { ...evidence, ...failure?.evidence }, failure }
+    startedAt = now
+    return failure
+  }
+
+  const release = await context.slots.acquire(address)
+  startedAt = performance.now()
+  const tcpEvidence = { address, port: host.port }
+  let socket: net.Socket
+  try {
+    socket = await connect(address, host.port, budget)
+  } catch (error) {
+    release()
+    return { ...opened, failure: end('tcp', tcpEvidence, asFailure(error)) }
+  }
+  socket.once('close', release)
+  end('tcp', tcpEvidence, null)
+  onConnected?.()
+
+  let secured: Handshake | null = null
+  let channel: net.Socket | tls.TLSSocket = socket
+  if (login.tls) {
+    try {
+      await requestTls(socket, budget)
+      secured = await handshake(
+        socket,
+        {
+          tlsName: host.tlsName,
+          ca: config.credentials.ca,
+          certificate: login.certificate ? config.credentials : null,
+          ...(maxVersion && { maxVersion }),
+        },
+        budget,
+      )
+      channel = secured.socket
+    } catch (error) {
+      socket.destroy()
+      const failure = asFailure(error)
+      if (failure.code === 'TCP_RESET') {
+        // A reset before the first byte belongs to the connection, not to TLS.
+        delete stages.tcp
+        return { ...opened, failure: end('tcp', tcpEvidence, failure) }
+      }
+      return { ...opened, failure: end('tls', {}, failure) }
+    }
+    end('tls', secured.evidence, null)
+  }
+
+  let said: Startup
+  try {
+    said = await startup(channel, startupParameters(context, login.user), namesUser(config), budget)
+  } catch (error) {
+    socket.destroy()
+    return { ...opened, handshake: secured, failure: end('session', {}, asFailure(error)) }
+  }
+  const { failure } = said
+  const evidence = startupEvidence(said)
+  const result = { ...opened, handshake: secured, startup: said, failure }
+  if (!failure) {
+    end('session', evidence, null)
+    end('database', {}, null)
+    return { ...result, socket: channel }
+  }
+  socket.destroy()
+  if (failure.layer === 'tls' && secured) {
+    // The alert came after the handshake: the certificate was the matter (RFC 8446, 4.4.2).
+    const { durationMs } = stages.tls ?? { durationMs: 0 }
+    stages.tls = { durationMs, evidence: { ...secured.evidence, ...failure.evidence }, failure }
+  } else if (said.authenticated && !failure.code.startsWith('AUTH_')) {
+    end('session', evidence, null)
+    end('database', {}, failure)
+  } else end('session', evidence, failure)
+  return result
+}
+
+/** Only a ProbeError is the target's doing; anything else is a bug and goes on up. */
+export function asFailure(error: unknown): ProbeError {
+  if (error instanceof ProbeError) return error
+  throw error
+}
+
+/** Whether CN or a DNS SAN of our certificate is the user. */
+const namesUser = (config: ProbeConfig): boolean => !config.warnings.some(warning => warning.code === 'CERT_IDENTITY')

@@ -1,0 +1,170 @@
+/**
+ * The startup phase, up to ReadyForQuery: written and read by ourselves, so that what the server said is evidence and
+ * a refusal has a cause. The bytes are kept: postgres.js is given them afterwards (session.ts).
+ */
+import type net from 'node:net'
+import type tls from 'node:tls'
+import { type Budget, within } from '../budget.ts'
+import { tlsFailure } from '../dial/handshake.ts'
+import { classifyStartup, type ServerError } from '../failure/classify.ts'
+import { type Evidence, ProbeError } from '../failure/failure.ts'
+import {
+  asCause,
+  authenticationName,
+  cStrings,
+  type Message,
+  MessageReader,
+  serverError,
+  startupMessage,
+} from '../wire.ts'
+
+/** More than this before ReadyForQuery, bytes, is no server's honest startup (a real one sends under 1 KiB). */
+const STARTUP_LIMIT = 256 * 1024
+
+export interface Startup {
+  /** the server's first byte came: on TLS, it had accepted the handshake */
+  readonly answered: boolean
+  /** what it asked for before AuthenticationOk; null if nothing */
+  readonly challenge: string | null
+  /** AuthenticationOk was seen: whoever we said we are, we were let in */
+  readonly authenticated: boolean
+  readonly parameters: Readonly<Record<string, string>>
+  readonly processId: number | null
+  readonly serverError: ServerError | null
+  /** why there is no session; null when ReadyForQuery came */
+  readonly failure: ProbeError | null
+  /** the server's messages, to be replayed to the driver */
+  readonly bytes: Buffer
+}
+
+/** The facts of a startup, as evidence. The secret key of BackendKeyData is none. */
+export const startupEvidence = (startup: Startup): Evidence => ({
+  authentication: startup.challenge ?? (startup.authenticated ? authenticationName(0) : null),
+  processId: startup.processId,
+  parameters: startup.parameters,
+  ...(startup.serverError && { sqlstate: startup.serverError.sqlstate, routine: startup.serverError.routine }),
+})
+
+/**
+ * Sends the StartupMessage and reads the server's answer up to ReadyForQuery, an error, a challenge or the end.
+ * Resolves with what happened, whatever it was; the socket is paused then, and still open only if `failure` is null.
+ * Rejects with DEADLINE or INTERRUPTED only.
+ *
+ * @param namesUser whether our certificate's CN or a DNS SAN is the user
+ */
+export async function startup(
+  socket: net.Socket | tls.TLSSocket,
+  parameters: Readonly<Record<string, string>>,
+  namesUser: boolean,
+  budget: Budget,
+): Promise<Startup> {
+  const reader = new MessageReader()
+  const chunks: Buffer[] = []
+  const said = {
+    answered: false,
+    challenge: null as string | null,
+    authenticated: false,
+    parameters: {} as Record<string, string>,
+    processId: null as number | null,
+    serverError: null as ServerError | null,
+  }
+  let size = 0
+  const protocol = (message: string) => new ProbeError('SESSION_PROTOCOL', message)
+
+  /** Takes one message; returns the end of the startup, or undefined to read on. */
+  const take = ({ type, body }: Message): ProbeError | null | undefined => {
+    switch (type) {
+      case 'R': {
+        if (body.length < 4) return protocol('an Authentication message without a code')
+        const request = body.readInt32BE(0)
+        if (request === 0) {
+          said.authenticated = true
+          return undefined
+        }
+        if (said.authenticated) return protocol('an authentication request after AuthenticationOk')
+        said.challenge = authenticationName(request)
+        return new ProbeError(
+          'AUTH_NO_CERTIFICATE',
+          `the server asks for a password (${said.challenge}): it saw no acceptable client certificate`,
+        )
+      }
+      case 'E': {
+        const error = serverError(body)
+        if (!error) return protocol('an ErrorResponse without a SQLSTATE')
+        said.serverError = error
+        const code = classifyStartup(error, namesUser)
+        return new ProbeError(code, `the server refuses the session: ${error.message}`, {
+          cause: asCause(error),
+          evidence: { sqlstate: error.sqlstate, routine: error.routine },
+        })
+      }
+      case 'S': {
+        const [name, value] = cStrings(body)
+        if (name === undefined || value === undefined) return protocol('a ParameterStatus without name and value')
+        said.parameters[name] = value
+        return undefined
+      }
+      case 'K':
+        if (body.length < 8) return protocol('a BackendKeyData that is too short')
+        said.processId = body.readInt32BE(0)
+        return undefined
+      case 'Z':
+        return said.authenticated ? null : protocol('ReadyForQuery before AuthenticationOk')
+      case 'N':
+      case 'v':
+        return undefined
+      default:
+        return protocol(`a message of type ${type} has no place in the startup`)
+    }
+  }
+
+  const read = (signal: AbortSignal) =>
+    new Promise<ProbeError | null>(resolve => {
+      const settle = (failure: ProbeError | null) => {
+        socket.off('data', data).off('end', ended).off('close', ended).off('error', failed)
+        signal.removeEventListener('abort', aborted)
+        socket.pause()
+        resolve(failure)
+      }
+      const data = (chunk: Buffer) => {
+        said.answered = true
+        chunks.push(chunk)
+        size += chunk.length
+        for (const message of reader.push(chunk)) {
+          const end = take(message)
+          if (end !== undefined) return settle(end)
+        }
+        if (reader.error) settle(protocol(`the server's answer is not understood: ${reader.error}`))
+        else if (size > STARTUP_LIMIT) settle(protocol(`more than ${STARTUP_LIMIT} bytes and no ReadyForQuery`))
+      }
+      const closed = (cause?: Error) =>
+        new ProbeError('SESSION_CLOSED', 'the server closed the connection during startup', { cause })
+      const ended = () => settle(closed())
+      const failed = (error: NodeJS.ErrnoException) => {
+        const lost = ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ECONNABORTED'].includes(error.code ?? '')
+        settle(lost || said.answered ? closed(error) : tlsFailure(error, true))
+      }
+      const aborted = () => socket.destroy()
+      signal.addEventListener('abort', aborted, { once: true })
+      socket.on('data', data).on('end', ended).on('close', ended).on('error', failed)
+      socket.write(startupMessage(parameters))
+      socket.resume()
+    })
+
+  let failure: ProbeError | null
+  try {
+    failure = await within(
+      budget,
+      { code: 'SESSION_TIMEOUT', what: 'the server did not answer the StartupMessage with ReadyForQuery' },
+      read,
+    )
+  } catch (error) {
+    if (!(error instanceof ProbeError) || error.code !== 'SESSION_TIMEOUT') {
+      socket.destroy()
+      throw error
+    }
+    failure = error
+  }
+  if (failure) socket.destroy()
+  return { ...said, failure, bytes: Buffer.concat(chunks) }
+}

@@ -1,0 +1,102 @@
+/**
+ * A database's table held against schema.ts. pg_catalog throughout: information_schema hides what one may not touch.
+ */
+import { ProbeError } from './failure/failure.ts'
+import { EXPECTED_COLUMNS, TABLE_NAME } from './schema.ts'
+import type { Session } from './session/session.ts'
+
+/** One column of public.connection_probe as pg_catalog has it. */
+export interface CatalogueColumn {
+  readonly oid: string
+  readonly relkind: string
+  readonly name: string
+  readonly type: string
+  readonly not_null: boolean
+  readonly primary_key: boolean
+}
+
+/** public.connection_probe, whatever the search path is: one row per column. */
+const TABLE = `
+  SELECT c.oid::text AS oid, c.relkind::text AS relkind, a.attname::text AS name,
+         format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS not_null,
+         EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
+                 WHERE k.conrelid = c.oid AND k.contype = 'p' AND a.attnum = ANY (k.conkey)) AS primary_key
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+  WHERE n.nspname = 'public' AND c.relname = '${TABLE_NAME}' AND a.attnum > 0 AND NOT a.attisdropped
+    AND c.relkind NOT IN ('i', 'I')
+  ORDER BY a.attnum`
+
+/** The columns of the table, none if there is no such table. */
+export const readColumns = (session: Session): Promise<readonly CatalogueColumn[]> =>
+  session.ask<CatalogueColumn>('the question for the table', TABLE)
+
+/** The table that the bare name finds, as an oid; null if it finds none. */
+export async function readBareName(session: Session): Promise<string | null> {
+  try {
+    const [row] = await session.ask<{ oid: string }>(
+      'the question which table the bare name finds',
+      `SELECT '${TABLE_NAME}'::regclass::oid::text AS oid`,
+    )
+    return row?.oid ?? null
+  } catch (error) {
+    if (error instanceof ProbeError && error.evidence.sqlstate === '42P01') return null
+    throw error
+  }
+}
+
+/** How the columns differ from schema.ts, a line each; empty if they do not. */
+export function columnDifferences(found: readonly CatalogueColumn[]): string[] {
+  const differences: string[] = []
+  const kind = found[0]?.relkind
+  if (kind !== undefined && kind !== 'r' && kind !== 'p') differences.push(`public.${TABLE_NAME} is no table (${kind})`)
+  for (const column of EXPECTED_COLUMNS) {
+    const actual = found.find(({ name }) => name === column.name)
+    if (!actual) {
+      differences.push(`column ${column.name} is missing`)
+      continue
+    }
+    if (actual.type !== column.type) differences.push(`column ${column.name} is ${actual.type}, not ${column.type}`)
+    if (actual.not_null !== column.notNull)
+      differences.push(`column ${column.name} is ${actual.not_null ? 'NOT NULL' : 'nullable'}`)
+    if (actual.primary_key !== column.primaryKey)
+      differences.push(`column ${column.name} is ${actual.primary_key ? '' : 'not '}part of the primary key`)
+  }
+  for (const { name, type } of found)
+    if (!EXPECTED_COLUMNS.some(column => column.name === name))
+      differences.push(`column ${name} (${type}) is not declared`)
+  return differences
+}
+
+/**
+ * Holds what was read against schema.ts.
+ * @param bareName the oid the bare name finds; undefined if that was not asked
+ * @throws ProbeError TABLE_MISSING or TABLE_MISMATCH
+ */
+export function verifyTable(found: readonly CatalogueColumn[], bareName: string | null | undefined): void {
+  if (found.length === 0)
+    throw new ProbeError('TABLE_MISSING', `there is no table public.${TABLE_NAME} in this database`)
+  const differences = columnDifferences(found)
+  if (bareName !== undefined && bareName !== found[0]?.oid)
+    differences.push(
+      bareName === null
+        ? `the bare name ${TABLE_NAME} finds no table (search_path)`
+        : `the bare name ${TABLE_NAME} finds another table than public.${TABLE_NAME} (search_path)`,
+    )
+  if (differences.length > 0)
+    throw new ProbeError(
+      'TABLE_MISMATCH',
+      `public.${TABLE_NAME} is not what src/ declares: ${differences.join('; ')}`,
+      {
+        evidence: { differences },
+      },
+    )
+}
+
+/** A grant on public.connection_probe as the catalogue has it. */
+export interface CatalogueGrant {
+  readonly grantee: string
+  readonly privilege: string
+  readonly grantable: boolean
+}

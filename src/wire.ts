@@ -1,0 +1,115 @@
+/**
+ * PostgreSQL's protocol, version 3.0, as far as a connection's beginning and its guard need it
+ * (PostgreSQL manual, "Message Formats").
+ *
+ * message          byte type, int32 length (itself included, the type not), body
+ * StartupMessage   no type: int32 length, int32 196608, then pairs of C strings, then a zero byte
+ * R  Authentication…: int32, 0 is AuthenticationOk, anything else asks for something
+ * S  ParameterStatus: name, value        K  BackendKeyData: int32 process, secret key
+ * Z  ReadyForQuery: transaction status   v  NegotiateProtocolVersion
+ * E  ErrorResponse and N  NoticeResponse: byte field, C string, …, zero byte
+ */
+import type { ServerError } from './failure/classify.ts'
+
+export interface Message {
+  /** the type byte as a character */
+  readonly type: string
+  readonly body: Buffer
+}
+
+/**
+ * Cuts a byte stream into messages. It never holds more than one message beyond the limit: what announces more, or
+ * less than its own length field, sets `error` and ends the reading.
+ */
+export class MessageReader {
+  #held: Buffer = Buffer.alloc(0)
+  readonly #limit: number
+  /** why the bytes cannot be understood, once that is so */
+  error: string | null = null
+
+  constructor(limit = 64 * 1024) {
+    this.#limit = limit
+  }
+
+  /** Takes the next bytes and returns the messages that they complete. */
+  push(chunk: Buffer): Message[] {
+    const messages: Message[] = []
+    this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk])
+    while (!this.error && this.#held.length > 0) {
+      const type = this.#held[0] ?? 0
+      if (!isMessageType(type)) this.error = `byte 0x${type.toString(16).padStart(2, '0')} is no message type`
+      if (this.#held.length < 5) break
+      const length = this.#held.readUInt32BE(1)
+      if (length < 4 || length > this.#limit) this.error = `a message of type ${name(type)} announces ${length} bytes`
+      if (this.error || this.#held.length < length + 1) break
+      messages.push({ type: String.fromCharCode(type), body: this.#held.subarray(5, length + 1) })
+      this.#held = this.#held.subarray(length + 1)
+    }
+    return messages
+  }
+}
+
+const isMessageType = (byte: number): boolean =>
+  (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a) || (byte >= 0x31 && byte <= 0x33)
+
+const name = (byte: number): string => (isMessageType(byte) ? String.fromCharCode(byte) : `0x${byte.toString(16)}`)
+
+/** The C strings of a body, as far as they are complete. */
+export function cStrings(body: Buffer): string[] {
+  const strings: string[] = []
+  for (let at = 0; at < body.length; ) {
+    const end = body.indexOf(0, at)
+    if (end < 0) break
+    strings.push(body.toString('utf8', at, end))
+    at = end + 1
+  }
+  return strings
+}
+
+/** The fields of an ErrorResponse or NoticeResponse body; null if it has no SQLSTATE, which every server sends. */
+export function serverError(body: Buffer): ServerError | null {
+  const fields = new Map(cStrings(body).map(text => [text[0] ?? '', text.slice(1)]))
+  const sqlstate = fields.get('C')
+  if (!sqlstate || !/^[0-9A-Z]{5}$/.test(sqlstate)) return null
+  return {
+    severity: fields.get('V') ?? fields.get('S') ?? '',
+    sqlstate,
+    message: fields.get('M') ?? '',
+    routine: fields.get('R') ?? null,
+    file: fields.get('F') ?? null,
+    hint: fields.get('H') ?? null,
+  }
+}
+
+/** A server's error as the `cause` of a ProbeError. */
+export const asCause = (error: ServerError): Error =>
+  Object.assign(new Error(error.message), { name: 'ErrorResponse', code: error.sqlstate })
+
+/** A StartupMessage with these parameters, in this order. */
+export function startupMessage(parameters: Readonly<Record<string, string>>): Buffer {
+  const body = Buffer.from(
+    Object.entries(parameters)
+      .map(([key, value]) => `${key}\0${value}\0`)
+      .join('') + '\0',
+  )
+  const head = Buffer.alloc(8)
+  head.writeInt32BE(body.length + 8, 0)
+  head.writeInt32BE(196608, 4)
+  return Buffer.concat([head, body])
+}
+
+/** Terminate: the polite end of a session. */
+export const TERMINATE = Buffer.from([0x58, 0, 0, 0, 4])
+
+const AUTHENTICATION: Readonly<Record<number, string>> = {
+  0: 'AuthenticationOk',
+  2: 'AuthenticationKerberosV5',
+  3: 'AuthenticationCleartextPassword',
+  5: 'AuthenticationMD5Password',
+  7: 'AuthenticationGSS',
+  9: 'AuthenticationSSPI',
+  10: 'AuthenticationSASL',
+}
+
+/** The protocol manual's name of an authentication request. */
+export const authenticationName = (code: number): string => AUTHENTICATION[code] ?? `Authentication ${code}`
