@@ -40,7 +40,7 @@ describe('a URL that is right', () => {
 })
 
 describe('a URL with one fault', () => {
-  test.each([
+  test.each<readonly [string, string]>([
     ['', 'CONFIG_INVALID'],
     ['"postgresql://u@h/d"', 'CONFIG_INVALID'],
     ['mysql://u@h/d', 'CONFIG_INVALID'],
@@ -215,7 +215,7 @@ describe('any text', () => {
     )
     fc.assert(
       fc.property(secret, password => {
-        const { problems } = parseUrl(`postgresql://u@h/d?password=${encodeURIComponent(password.toWellFormed())}`, 'X')
+        const { problems } = parseUrl(`postgresql://u@h/d?password=${encodeURIComponent(password)}`, 'X')
         expect(problems.map(({ code }) => code)).toEqual(['CONFIG_INSECURE'])
         expect(JSON.stringify(problems)).not.toContain('S3cr3t')
       }),
