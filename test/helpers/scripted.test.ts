@@ -3,7 +3,8 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { makeCredentials, postgresClient } from './clients.ts'
-import { refusal, type Script, type ScriptedServer, scriptedServer } from './scripted.ts'
+import { refusal, type Script, scriptedServer } from './scripted.ts'
+import type { SessionServer } from './sessions.ts'
 import { errorResponse, noticeResponse, sslRequest, startupMessage } from './wire.ts'
 
 let credentials: Awaited<ReturnType<typeof makeCredentials>>
@@ -14,7 +15,7 @@ beforeAll(async () => {
 const client = (server: { port: number }) => postgresClient(server.port, credentials.client('gateway_writer'))
 
 /** Connects, asks for TLS, and returns everything the server sends until it ends the connection. */
-async function conversation(server: ScriptedServer, ...say: Buffer[]): Promise<{ heard: Buffer; reset: boolean }> {
+async function conversation(server: SessionServer, ...say: Buffer[]): Promise<{ heard: Buffer; reset: boolean }> {
   const socket = net.connect({ host: '::1', port: server.port, family: 6 })
   const heard: Buffer[] = []
   let reset = false
@@ -28,7 +29,7 @@ async function conversation(server: ScriptedServer, ...say: Buffer[]): Promise<{
 }
 
 /** What a TLS client with the writer's certificate meets: how far it came and the error that ended it. */
-async function tlsOutcome(server: ScriptedServer, options: tls.ConnectionOptions = {}) {
+async function tlsOutcome(server: SessionServer, options: tls.ConnectionOptions = {}) {
   const socket = net.connect({ host: '::1', port: server.port, family: 6 })
   socket.on('error', () => {})
   socket.write(sslRequest())
@@ -126,7 +127,7 @@ describe('at each moment', () => {
   }
 
   /** How the connection of a client that would go all the way ends. */
-  async function conversationUpTo(server: ScriptedServer): Promise<string> {
+  async function conversationUpTo(server: SessionServer): Promise<string> {
     const socket = net.connect({ host: '::1', port: server.port })
     return new Promise(resolve => {
       let end = 'closed'
