@@ -1,6 +1,7 @@
 /** Which user the server runs under, and where that user can go. */
 import { execFile } from 'node:child_process'
 import { realpathSync } from 'node:fs'
+import { chown, mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { promisify } from 'node:util'
 import { type Account, throwawayError } from './supervisor.ts'
@@ -45,4 +46,13 @@ export async function temporaryParent(account: Account | null): Promise<string> 
     if (await canUse(account, place, 'w')) return realpathSync(place)
   }
   throw throwawayError(`no place for temporary files: tried ${places.join(', ')}`)
+}
+
+/**
+ * Makes a directory that is the account's before anything is in it: the supervisor, which is the account, must be able
+ * to remove everything at any moment, and may remove another's file from its own directory but nothing from another's.
+ */
+export async function makeDirectory(path: string, account: Account | null): Promise<void> {
+  await mkdir(path)
+  if (account) await chown(path, account.uid, account.gid)
 }

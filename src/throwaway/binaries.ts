@@ -1,9 +1,9 @@
 /** Where PostgreSQL's binaries are: the package of this platform, found through test/postgres, copied where need be. */
 import { existsSync } from 'node:fs'
-import { constants, cp, realpath } from 'node:fs/promises'
+import { constants, copyFile, readdir, readlink, realpath, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { basename, join } from 'node:path'
-import { canUse } from './account.ts'
+import { join } from 'node:path'
+import { canUse, makeDirectory } from './account.ts'
 import { type Account, throwawayError } from './supervisor.ts'
 
 /** The directory with bin/, lib/ and share/. @throws ThrowawayError in a production install */
@@ -25,12 +25,22 @@ export async function usableBinaries(native: string, account: Account | null, di
   const copied = join(directory, 'pg')
   if (existsSync(copied)) return copied
   if (!account || (await canUse(account, join(native, 'bin/postgres'), 'x'))) return native
-  const unneeded = (path: string): boolean => path.endsWith('.a') || ['pkgconfig', 'pgxs'].includes(basename(path))
-  await cp(native, copied, {
-    recursive: true,
-    verbatimSymlinks: true,
-    mode: constants.COPYFILE_FICLONE,
-    filter: path => !unneeded(path),
-  })
+  await copyTree(native, copied, account)
   return copied
+}
+
+/** What only compilers read. */
+const UNNEEDED = /\.a$|^pkgconfig$|^pgxs$/
+
+async function copyTree(from: string, to: string, account: Account): Promise<void> {
+  await makeDirectory(to, account)
+  await Promise.all(
+    (await readdir(from, { withFileTypes: true })).map(async entry => {
+      const [source, target] = [join(from, entry.name), join(to, entry.name)]
+      if (UNNEEDED.test(entry.name)) return
+      if (entry.isDirectory()) await copyTree(source, target, account)
+      else if (entry.isSymbolicLink()) await symlink(await readlink(source), target)
+      else await copyFile(source, target, constants.COPYFILE_FICLONE)
+    }),
+  )
 }

@@ -1,6 +1,7 @@
 /** postgresql.conf and pg_hba.conf of the throwaway server. */
-import { chown, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { chown, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeDirectory } from './account.ts'
 import type { Certificates } from './certificates.ts'
 import type { Account } from './supervisor.ts'
 import type { ThrowawayOptions } from './types.ts'
@@ -26,14 +27,14 @@ const SETTINGS = {
 const ROOT_RULE = 'hostssl all root all cert'
 const RULES = ['hostssl all all all cert'] as const
 
-/** Writes `dir`: the server's own copy of its certificate and key, and its configuration; returns postgres' arguments. */
+/** Writes `dir`: the server's own copy of its certificate and key, and its configuration. */
 export async function writeServerFiles(
   dir: string,
   account: Account | null,
   certificates: Certificates,
   options: ThrowawayOptions,
 ): Promise<void> {
-  await mkdir(dir, { mode: 0o700 })
+  await makeDirectory(dir, account)
   const path = (name: string): string => join(dir, name)
   await writeFile(path('server.crt'), certificates.node.chain)
   await writeFile(path('server.key'), certificates.node.key, { mode: 0o600 })
@@ -53,5 +54,5 @@ export async function writeServerFiles(
   const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`)
   await writeFile(path('postgresql.conf'), `${lines.join('\n')}\n`)
   if (!account) return
-  for (const name of ['', ...(await readdir(dir))]) await chown(path(name), account.uid, account.gid)
+  for (const name of await readdir(dir)) await chown(path(name), account.uid, account.gid)
 }

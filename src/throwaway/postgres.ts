@@ -6,10 +6,10 @@
  *   pg/      its binaries, where the server's account cannot reach the installed ones
  */
 import { existsSync } from 'node:fs'
-import { chown, mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { bootstrapSteps } from '../bootstrap/index.ts'
-import { temporaryParent, unprivilegedAccount } from './account.ts'
+import { makeDirectory, temporaryParent, unprivilegedAccount } from './account.ts'
 import { locateBinaries, usableBinaries } from './binaries.ts'
 import { prepareCertificates } from './certificates.ts'
 import { handleOf } from './handle.ts'
@@ -49,13 +49,11 @@ export async function startPostgres(options: ThrowawayOptions = {}): Promise<Thr
       'bin',
     )
     const path = (name: string): string => join(supervisor.directory, name)
-    await mkdir(path('certs'))
+    await makeDirectory(path('certs'), account)
     const [certificates, bootstrapped] = await Promise.all([
       prepareCertificates(path('certs'), options),
       makeData(supervisor, bin, options),
     ])
-    // the supervisor, under the server's account, must be able to empty it
-    if (account) await chown(path('certs'), account.uid, account.gid)
     await writeServerFiles(path('server'), account, certificates, options)
     const { job, port } = await serve(supervisor, bin, options)
     const throwaway = await handleOf({ engine: 'postgresql', supervisor, job, port, certificates, options })
@@ -82,8 +80,7 @@ export async function createTemplate(): Promise<Template> {
   try {
     const bin = join(await usableBinaries(await locateBinaries(), account, supervisor.directory), 'bin')
     const path = (name: string): string => join(supervisor.directory, name)
-    await mkdir(path('certs'))
-    if (account) await chown(path('certs'), account.uid, account.gid)
+    await makeDirectory(path('certs'), account)
     const [certificates] = await Promise.all([
       prepareCertificates(path('certs'), {}),
       makeData(supervisor, bin, {}).then(() => copy(supervisor, path('data'), TEMPLATE.empty)),
