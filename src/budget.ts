@@ -5,6 +5,7 @@
  * wait       one thing waited for: its own limit is 5 s, at most a quarter of the deadline
  * signal     aborted when the run is interrupted or the wait is over; the reason is always a ProbeError
  */
+import { setMaxListeners } from 'node:events'
 import type { Code } from './failure/codes.ts'
 import { ProbeError } from './failure/failure.ts'
 
@@ -30,6 +31,8 @@ export interface Wait {
 
 /** A budget of `deadlineMs` from now on. */
 export function startBudget(deadlineMs: number, signal: AbortSignal): Budget {
+  // Every wait listens; they are many at once, and none outlives its wait.
+  setMaxListeners(0, signal)
   return { endsAt: performance.now() + deadlineMs, waitMs: Math.min(WAIT_MS, deadlineMs / 4), signal }
 }
 

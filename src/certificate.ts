@@ -48,7 +48,7 @@ export function parseCertificates(text: string): { certificates: X509Certificate
     return { certificates, broken: 'holds a private key where a certificate is expected' }
   }
   const looksLikePath = /^\s*[./~][^\n]*\s*$/.test(text)
-  return { certificates, broken: `holds no PEM certificate${looksLikePath ? '; it looks like a path' : ''}` }
+  return { certificates, broken: `holds no PEM certificate${looksLikePath ? ' (it looks like a path)' : ''}` }
 }
 
 function parseCertificate(block: string): X509Certificate | null {

@@ -19,6 +19,10 @@ export interface Engine {
    * with a grant option: rows { schema, table, column, grantee, privilege, grantable }
    */
   readonly excessPrivileges: string
+  /** every grant on public.connection_probe, rows { grantee, privilege, grantable, column }; PUBLIC is 'public' */
+  readonly tableGrants: string
+  /** what a migration's session sets first; a setting that the release does not know is passed over */
+  readonly migrationSettings: readonly string[]
 }
 
 const FOUR_VERBS = `('SELECT','INSERT','UPDATE','DELETE')`
@@ -46,6 +50,21 @@ const postgresql: Engine = {
       AND x.grantee IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user))
       AND (x.privilege_type NOT IN ${FOUR_VERBS} OR (x.is_grantable AND c.relname = 'connection_probe'))
     ORDER BY 1, 2, 3, 5 LIMIT 100`,
+  tableGrants: `
+    SELECT CASE WHEN x.grantee = 0 THEN 'public' ELSE coalesce(r.rolname::text, x.grantee::text) END AS grantee,
+           x.privilege_type AS privilege, x.is_grantable AS grantable, x.col AS "column"
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL (
+      SELECT NULL::text AS col, e.* FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) e
+      UNION ALL
+      SELECT a.attname::text, e.* FROM pg_catalog.pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) e
+      WHERE a.attrelid = c.oid AND NOT a.attisdropped
+    ) x
+    LEFT JOIN pg_catalog.pg_roles r ON r.oid = x.grantee
+    WHERE n.nspname = 'public' AND c.relname = 'connection_probe' AND c.relkind IN ('r','p')
+    ORDER BY 1, 4, 2`,
+  migrationSettings: [],
 }
 
 const cockroachdb: Engine = {
@@ -75,6 +94,13 @@ const cockroachdb: Engine = {
       AND table_schema NOT LIKE 'pg_temp%'
       AND (privilege_type NOT IN ${FOUR_VERBS} OR (is_grantable = 'YES' AND table_name = 'connection_probe'))
     ORDER BY 1, 2, 5 LIMIT 100`,
+  tableGrants: `
+    SELECT grantee, privilege_type AS privilege, is_grantable = 'YES' AS grantable, NULL AS "column"
+    FROM information_schema.table_privileges
+    WHERE table_schema = 'public' AND table_name = 'connection_probe'
+    ORDER BY 1, 2`,
+  // On by default from 25.1 (docs): DDL would commit at once, and a failed migration leave the journal behind it.
+  migrationSettings: ['SET autocommit_before_ddl = false'],
 }
 
 /** The engine that answered a startup: only CockroachDB sends the parameter crdb_version. */

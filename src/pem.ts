@@ -54,7 +54,7 @@ export function pemBlocks(text: string): { blocks: Block[]; broken: boolean } {
  */
 export function readPemFile(name: string, path: string): Pem | Problem {
   const unreadable = (why: string): Problem => ({ name, code: 'CERT_UNREADABLE', message: `${quotePath(path)} ${why}` })
-  if (path.includes('-----BEGIN')) return unreadable('is PEM text; this setting takes a path')
+  if (path.includes('-----BEGIN')) return unreadable('is PEM text, and this setting takes a path')
   let fd: number | undefined
   try {
     const wrong = unfit(statSync(path))
@@ -75,8 +75,7 @@ export function readPemFile(name: string, path: string): Pem | Problem {
 
 function unfit(stats: Stats): string | null {
   if (stats.isDirectory()) return 'is a directory, not a file'
-  if (!stats.isFile()) return 'is not a regular file'
-  return stats.size > MAX_FILE_BYTES ? 'is larger than 1 MiB' : null
+  return stats.isFile() ? null : 'is not a regular file'
 }
 
 const normaliseLineEnds = (text: string): string => text.replace(/\r\n?/g, '\n')

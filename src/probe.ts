@@ -3,6 +3,7 @@
  * and returns a report. It never prints, and never throws for what the target does.
  */
 import { randomUUID } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Budget, startBudget } from './budget.ts'
 import { Blocked, type Check, type CheckContext } from './checks/check.ts'
@@ -191,6 +192,7 @@ function secondConnection(context: OpenContext, login: Login) {
     dial(candidate: Candidate) {
       const abort = new AbortController()
       const signal = AbortSignal.any([context.budget.signal, abort.signal])
+      setMaxListeners(0, signal)
       const opened = open({ ...context, budget: { ...context.budget, signal } }, candidate, login)
       opened.catch(() => undefined)
       dialled.set(candidate.address, { opened, abort })

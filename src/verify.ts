@@ -1,8 +1,9 @@
 /**
  * A database's table held against schema.ts. pg_catalog throughout: information_schema hides what one may not touch.
  */
+import type { Engine } from './engine.ts'
 import { ProbeError } from './failure/failure.ts'
-import { EXPECTED_COLUMNS, TABLE_NAME } from './schema.ts'
+import { EXPECTED_COLUMNS, GRANTS, type Grant, TABLE_NAME } from './schema.ts'
 import type { Session } from './session/session.ts'
 
 /** One column of public.connection_probe as pg_catalog has it. */
@@ -99,4 +100,42 @@ export interface CatalogueGrant {
   readonly grantee: string
   readonly privilege: string
   readonly grantable: boolean
+  readonly column: string | null
+}
+
+export const readGrants = (session: Session, engine: Engine): Promise<readonly CatalogueGrant[]> =>
+  session.ask<CatalogueGrant>('the question for the grants', engine.tableGrants)
+
+/**
+ * Holds the grants against schema.ts, exactly, for the roles that it names and for PUBLIC; what others hold (the
+ * owner, the engine's own administrators) is evidence.
+ * @throws ProbeError DML_DENIED for what is missing, GRANT_EXCESS for what is too much
+ */
+export function verifyGrants(found: readonly CatalogueGrant[]): void {
+  const declared: readonly Grant[] = GRANTS
+  for (const role of new Set(['public', ...declared.map(grant => grant.role)])) {
+    const wanted: readonly string[] = declared.filter(grant => grant.role === role).flatMap(grant => grant.privileges)
+    const held = found.filter(({ grantee }) => grantee === role)
+    const plain = held
+      .filter(({ grantable, column }) => !grantable && column === null)
+      .map(({ privilege }) => privilege)
+    const missing = wanted.filter(privilege => !held.some(grant => grant.privilege === privilege && !grant.column))
+    const excess = held.filter(({ privilege, grantable, column }) => grantable || column || !wanted.includes(privilege))
+    const evidence = { role, held: plain, missing, excess }
+    if (missing.length > 0)
+      throw new ProbeError('DML_DENIED', `${role} lacks ${missing.join(', ')} on ${TABLE_NAME}`, { evidence })
+    if (excess.length > 0) {
+      const what = excess.map(
+        ({ privilege, column, grantable }) =>
+          `${privilege}${column ? ` (${column})` : ''}${grantable ? ' with grant option' : ''}`,
+      )
+      throw new ProbeError(
+        'GRANT_EXCESS',
+        `${role} holds ${what.join(', ')} on ${TABLE_NAME}, which src/ does not declare`,
+        {
+          evidence,
+        },
+      )
+    }
+  }
 }

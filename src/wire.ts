@@ -88,9 +88,9 @@ export const asCause = (error: ServerError): Error =>
 /** A StartupMessage with these parameters, in this order. */
 export function startupMessage(parameters: Readonly<Record<string, string>>): Buffer {
   const body = Buffer.from(
-    Object.entries(parameters)
+    `${Object.entries(parameters)
       .map(([key, value]) => `${key}\0${value}\0`)
-      .join('') + '\0',
+      .join('')}\0`,
   )
   const head = Buffer.alloc(8)
   head.writeInt32BE(body.length + 8, 0)

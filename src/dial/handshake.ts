@@ -135,7 +135,11 @@ export function handshake(socket: net.Socket, options: HandshakeOptions, budget:
         const failed = (error: NodeJS.ErrnoException) => fail(tlsFailure(error, keysExchanged))
         const ended = () =>
           fail(new ProbeError('TLS_CLOSED', 'the server closed the connection inside the TLS handshake'))
-        signal.addEventListener('abort', () => (secured.destroy(), socket.destroy()), { once: true })
+        const aborted = () => {
+          secured.destroy()
+          socket.destroy()
+        }
+        signal.addEventListener('abort', aborted, { once: true })
         // TLS 1.2 only: 1.3 names its secrets otherwise, and has an alert of its own for a missing certificate.
         secured.on('keylog', (line: Buffer) => {
           keysExchanged ||= line.subarray(0, 13).toString('latin1') === 'CLIENT_RANDOM'

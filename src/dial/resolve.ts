@@ -133,7 +133,11 @@ export async function resolve(host: Host, names: NameService, budget: Budget): P
 const after = (ms: number, signal: AbortSignal) =>
   new Promise<undefined>(settle => {
     const timer = setTimeout(settle, ms, undefined)
-    signal.addEventListener('abort', () => (clearTimeout(timer), settle(undefined)), { once: true })
+    const stop = () => {
+      clearTimeout(timer)
+      settle(undefined)
+    }
+    signal.addEventListener('abort', stop, { once: true })
   })
 
 interface Explained {

@@ -111,5 +111,9 @@ export async function reopen(context: OpenContext, candidates: readonly Candidat
 const pause = (ms: number, signal: AbortSignal) =>
   new Promise<void>(settle => {
     const timer = setTimeout(settle, ms)
-    signal.addEventListener('abort', () => (clearTimeout(timer), settle()), { once: true })
+    const stop = () => {
+      clearTimeout(timer)
+      settle()
+    }
+    signal.addEventListener('abort', stop, { once: true })
   })

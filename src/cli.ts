@@ -1,0 +1,449 @@
+/**
+ * The command line: commands, options, exit codes. The only file that writes to stdout or sets the exit code.
+ *
+ * stdout   the report and nothing else          stderr   progress and notes
+ * 0 every check passed · 1 a check failed · 2 bad usage or configuration · 70 a bug · 130 interrupted
+ *
+ * Whatever a command does not need is not loaded: `--help` and a wrong setting cost no driver.
+ */
+import { randomUUID } from 'node:crypto'
+import { createRequire } from 'node:module'
+import { parseArgs } from 'node:util'
+import { loadConfig, type Options, type ProbeConfig } from './config.ts'
+import { CODES, type Code } from './failure/codes.ts'
+import { failureLine, ProbeError } from './failure/failure.ts'
+import { configurationReport, type Report } from './report/report.ts'
+
+const VERSION = '1.0.0'
+const PROGRAM = `connection-probe ${VERSION}`
+
+const EXIT = { ok: 0, failed: 1, usage: 2, bug: 70, interrupted: 130 } as const
+
+const HELP = `${PROGRAM}: proves one connection to CockroachDB, over IPv6 and mutual TLS, and says what is wrong with it
+
+usage: npm run COMMAND [-- OPTIONS]
+
+  npm start                 the demonstration, against a throwaway server on [::1]
+  npm run probe             the probe; needs DATABASE_URL and certificates
+  npm run migrate           applies drizzle/ as gateway_admin; needs MIGRATION_DATABASE_URL
+  npm run explain -- CODE   what a failure code means, and what mends it
+  npm run bootstrap         the SQL that root runs once per database
+  npm run certs:check -- DIR   what is in a directory of certificates, and what would be refused
+  npm run generate · schema:check · test   for developers
+
+options of probe and start (of migrate: --certs-dir, --deadline)
+
+  --json | --markdown   the report's form; text is the default
+  --writes N            sequential writes on one connection, at least 2 (20)
+  --visible-within MS   the limit within which the row must be seen (1000)
+  --deadline SECONDS    of one attempt (30)
+  --wait SECONDS        repeat attempts for so long while waiting can cure the cause (0)
+  --all-addresses       try every address of the host
+  --keep                leave the rows
+  --certs-dir DIR       ca.crt, client.USER.crt and client.USER.key
+  --help · --version
+
+exit codes: 0 passed, 1 a check failed, 2 usage or configuration, 70 a bug, 130 interrupted
+`
+
+/** Bad usage: one line that says which, exit 2. */
+class UsageError extends Error {}
+
+type Format = 'text' | 'json' | 'markdown'
+
+interface Arguments {
+  readonly format: Format
+  readonly options: Partial<Options>
+}
+
+const FLAGS = {
+  json: { type: 'boolean' },
+  markdown: { type: 'boolean' },
+  writes: { type: 'string' },
+  'visible-within': { type: 'string' },
+  deadline: { type: 'string' },
+  wait: { type: 'string' },
+  'all-addresses': { type: 'boolean' },
+  keep: { type: 'boolean' },
+  'certs-dir': { type: 'string' },
+  engine: { type: 'string' },
+  database: { type: 'string' },
+} as const
+
+type Flag = keyof typeof FLAGS
+
+const PROBE_FLAGS: readonly Flag[] = [
+  'json',
+  'markdown',
+  'writes',
+  'visible-within',
+  'deadline',
+  'wait',
+  'all-addresses',
+  'keep',
+  'certs-dir',
+]
+
+interface Command {
+  readonly flags: readonly Flag[]
+  /** how many words may follow */
+  readonly words: number
+  /** needs packages that a production install does not have */
+  readonly development?: true
+  readonly run: (input: { flags: Flags; words: string[] }) => Promise<number>
+}
+
+type Flags = { [K in Flag]?: (typeof FLAGS)[K]['type'] extends 'boolean' ? boolean : string }
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  probe: { flags: PROBE_FLAGS, words: 0, run: ({ flags }) => runProbe(flags) },
+  start: { flags: PROBE_FLAGS, words: 0, development: true, run: ({ flags }) => runStart(flags) },
+  migrate: { flags: ['certs-dir', 'deadline'], words: 0, run: ({ flags }) => runMigrate(flags) },
+  explain: { flags: [], words: 1, run: ({ words }) => runExplain(words) },
+  bootstrap: { flags: ['engine', 'database'], words: 0, run: ({ flags }) => runBootstrap(flags) },
+  'certs:check': { flags: [], words: 1, run: ({ words }) => runCertsCheck(words) },
+  generate: {
+    flags: [],
+    words: 0,
+    development: true,
+    run: () => runTools([['drizzle-kit', 'generate']]),
+  },
+  'schema:check': { flags: [], words: 0, development: true, run: runSchemaCheck },
+  test: {
+    flags: [],
+    words: Number.POSITIVE_INFINITY,
+    development: true,
+    run: ({ words }) => runTests(words),
+  },
+}
+
+/** A whole or decimal number within bounds. */
+function numeric(flags: Flags, flag: Flag, least: number, whole: boolean): number | undefined {
+  const text = flags[flag]
+  if (text === undefined) return undefined
+  const value = Number(text)
+  const wellFormed = whole ? /^\d+$/ : /^\d+(\.\d+)?$/
+  if (typeof text !== 'string' || !wellFormed.test(text) || value < least || value > 1e9)
+    throw new UsageError(`--${flag} wants a ${whole ? 'whole ' : ''}number of at least ${least}, not "${text}"`)
+  return value
+}
+
+function probeArguments(flags: Flags): Arguments {
+  if (flags.json && flags.markdown) throw new UsageError('--json and --markdown exclude each other')
+  const writes = numeric(flags, 'writes', 2, true)
+  const visibleWithinMs = numeric(flags, 'visible-within', 1, true)
+  const deadline = numeric(flags, 'deadline', 0.001, false)
+  const wait = numeric(flags, 'wait', 0, false)
+  if (flags['certs-dir'] === '') throw new UsageError('--certs-dir wants a directory')
+  return {
+    format: flags.json ? 'json' : flags.markdown ? 'markdown' : 'text',
+    options: {
+      ...(writes !== undefined && { writes }),
+      ...(visibleWithinMs !== undefined && { visibleWithinMs }),
+      ...(deadline !== undefined && { deadlineMs: Math.max(1, Math.round(deadline * 1000)) }),
+      ...(wait !== undefined && { waitMs: Math.round(wait * 1000) }),
+      ...(flags['all-addresses'] && { allAddresses: true }),
+      ...(flags.keep && { keep: true }),
+      ...(flags['certs-dir'] !== undefined && { certsDir: flags['certs-dir'] }),
+    },
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------- output
+
+/** Writes all of it before it resolves, also into a pipe. A reader that has gone away (`| head`) is no error. */
+const stdout = (text: string) =>
+  new Promise<void>(resolve => {
+    process.stdout.once('error', () => resolve())
+    process.stdout.write(text, () => resolve())
+  })
+
+const note = (text: string) => void process.stderr.write(`${text}\n`)
+
+const onTerminal = (stream: NodeJS.WriteStream): boolean => stream.isTTY === true && process.env.TERM !== 'dumb'
+const colour = (): boolean => onTerminal(process.stdout) && !process.env.NO_COLOR
+
+/** A line that rewrites itself, on a terminal only. */
+function progressLine(): (done: number, total: number) => void {
+  if (!onTerminal(process.stderr)) return () => undefined
+  const startedAt = performance.now()
+  let shown = 0
+  return (done, total) => {
+    const now = performance.now()
+    if (done === total) process.stderr.write('\r\u001b[K')
+    else if (now - shown > 100) {
+      shown = now
+      const rate = (done / (now - startedAt)) * 1000
+      const left = Math.ceil((total - done) / rate)
+      process.stderr.write(`\r\u001b[K${done} of ${total} writes, ${Math.round(rate)} per second, ${left} s left`)
+    }
+  }
+}
+
+async function print(report: Report, format: Format, remark?: string): Promise<void> {
+  if (format === 'json') return stdout((await import('./report/json.ts')).renderJson(report))
+  if (format === 'markdown')
+    return stdout((await import('./report/markdown.ts')).renderMarkdown(report, { note: remark }))
+  return stdout((await import('./report/text.ts')).renderText(report, { colour: colour(), note: remark }))
+}
+
+// --------------------------------------------------------------------------------------------------------- signals
+
+/** The first SIGINT or SIGTERM ends the run in order, a second one ends the process. */
+function interruption(): { signal: AbortSignal; interrupted: () => boolean } {
+  const controller = new AbortController()
+  let by: string | null = null
+  const on = (signal: NodeJS.Signals) => {
+    if (by) process.exit(EXIT.interrupted)
+    by = signal
+    controller.abort(new ProbeError('INTERRUPTED', `interrupted by ${signal}`))
+  }
+  process.on('SIGINT', on).on('SIGTERM', on).on('SIGHUP', on)
+  return { signal: controller.signal, interrupted: () => by !== null }
+}
+
+// -------------------------------------------------------------------------------------------------------- commands
+
+async function runProbe(flags: Flags): Promise<number> {
+  const { format, options } = probeArguments(flags)
+  const loaded = loadConfig({ role: 'writer', env: process.env, options })
+  if (!loaded.ok) {
+    const { error, target, origin, warnings } = loaded
+    const startedAt = new Date().toISOString()
+    const run = {
+      program: PROGRAM,
+      runId: randomUUID(),
+      target,
+      origin,
+      startedAt,
+      durationMs: 0,
+      attempts: 0,
+      warnings,
+    }
+    await print(configurationReport(run, error.toFailure(), error.evidence), format)
+    return EXIT.usage
+  }
+  return probeAndPrint(loaded.config, format)
+}
+
+async function probeAndPrint(config: ProbeConfig, format: Format, remark?: string): Promise<number> {
+  const { signal, interrupted } = interruption()
+  const { probe } = await import('./probe.ts')
+  const report = await probe(config, { signal, note, progress: progressLine(), program: PROGRAM })
+  const expected: readonly string[] = remark ? ['ADDRESS_NOT_6PN', 'ENGINE_NOT_COCKROACHDB'] : []
+  await print({ ...report, warnings: report.warnings.filter(({ code }) => !expected.includes(code)) }, format, remark)
+  if (interrupted()) return EXIT.interrupted
+  return report.verdict === 'pass' ? EXIT.ok : EXIT.failed
+}
+
+async function runStart(flags: Flags): Promise<number> {
+  const { format, options } = probeArguments(flags)
+  const { startThrowaway } = await import('./throwaway/index.ts')
+  try {
+    await using server = await startThrowaway()
+    const engine = server.version.replace(/ (on|\().*/, '')
+    const remark = `a throwaway ${engine} made by npm start on [${server.host}]:${server.port}, not your database`
+    note(`the target is ${remark}`)
+    const env = { ...process.env, CRDB_SNI: '' }
+    const own = { ...options, certsDir: server.certsDir }
+    const admin = loadConfig({
+      role: 'admin',
+      env: { ...env, MIGRATION_DATABASE_URL: server.url('gateway_admin') },
+      options: own,
+    })
+    if (!admin.ok) throw admin.error
+    const { migrate } = await import('./migrate.ts')
+    const migrated = await migrate(admin.config, new AbortController().signal)
+    if (migrated.failure) {
+      note(`the migration failed: ${failureLine(migrated.failure)}`)
+      return EXIT.failed
+    }
+    note(`migrated as gateway_admin: ${migrated.applied.join(', ')}`)
+    const writer = loadConfig({
+      role: 'writer',
+      env: { ...env, DATABASE_URL: server.url('gateway_writer') },
+      options: own,
+    })
+    if (!writer.ok) throw writer.error
+    // The throwaway server's directory holds everybody's keys; a deployment's must not.
+    const warnings = writer.config.warnings.filter(({ code }) => code !== 'ADMIN_CREDENTIALS_PRESENT')
+    return await probeAndPrint({ ...writer.config, warnings }, format, remark)
+  } catch (error) {
+    if (!(error instanceof Error && error.name === 'ThrowawayError')) throw error
+    note(error.message)
+    return EXIT.failed
+  }
+}
+
+async function runMigrate(flags: Flags): Promise<number> {
+  const { options } = probeArguments(flags)
+  const loaded = loadConfig({ role: 'admin', env: process.env, options })
+  if (!loaded.ok) {
+    const failure = loaded.error.toFailure()
+    note(`${failureLine(failure)}\nnext: ${failure.hint}`)
+    return EXIT.usage
+  }
+  const { signal, interrupted } = interruption()
+  const { migrate } = await import('./migrate.ts')
+  const { plain } = await import('./report/plain.ts')
+  const { applied, address, engine, failure } = await migrate(loaded.config, signal)
+  if (failure) {
+    note(plain(`${PROGRAM}: migrate FAILED at ${failureLine(failure)}`))
+    for (const { name, code, message } of failure.causes)
+      note(plain(`  caused by ${name}${code ? ` ${code}` : ''}: ${message}`))
+    note(plain(`next: ${failure.hint}`))
+    return interrupted() ? EXIT.interrupted : EXIT.failed
+  }
+  const what = applied.length > 0 ? `applied ${applied.join(', ')}` : 'nothing to do'
+  await stdout(`${plain(`${what}; table, columns and grants are as src/ declares (${engine} at ${address})`)}\n`)
+  return EXIT.ok
+}
+
+async function runExplain([code]: string[]): Promise<number> {
+  const codes = Object.keys(CODES)
+  if (code === undefined) throw new UsageError(`explain wants a failure code: ${codes.join(', ')}`)
+  const known = codes.find(name => name === code.toUpperCase())
+  if (!known) throw new UsageError(`there is no failure code "${code}"; npm run explain lists them`)
+  const { explain } = await import('./explain.ts')
+  await stdout(explain(known as Code))
+  return EXIT.ok
+}
+
+async function runBootstrap(flags: Flags): Promise<number> {
+  const engines = {
+    cockroach: 'cockroachdb',
+    cockroachdb: 'cockroachdb',
+    postgres: 'postgresql',
+    postgresql: 'postgresql',
+  } as const
+  const engine = engines[(flags.engine ?? 'cockroach') as keyof typeof engines]
+  if (!engine) throw new UsageError(`--engine wants cockroach or postgres, not "${flags.engine}"`)
+  const { bootstrapSql } = await import('./bootstrap/index.ts')
+  try {
+    await stdout(bootstrapSql(engine, flags.database))
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(`--database: ${error.message}`)
+    throw error
+  }
+  return EXIT.ok
+}
+
+async function runCertsCheck([dir]: string[]): Promise<number> {
+  if (dir === undefined) throw new UsageError('certs:check wants a directory')
+  const { checkCertsDir } = await import('./certs-check.ts')
+  const { text, ok } = checkCertsDir(dir)
+  await stdout(text)
+  return ok ? EXIT.ok : EXIT.failed
+}
+
+async function runSchemaCheck(): Promise<number> {
+  const { checkSchema } = await import('./schema-check.ts')
+  const { ok, problems } = await checkSchema()
+  await stdout(ok ? 'drizzle/ is what src/schema.ts declares, grants included\n' : `${problems.join('\n')}\n`)
+  return ok ? EXIT.ok : EXIT.failed
+}
+
+/** Runs development tools one after another, up to the first that fails. */
+async function runTools(tools: readonly (readonly string[])[]): Promise<number> {
+  const { spawn } = await import('node:child_process')
+  for (const [tool = '', ...args] of tools) {
+    const child = spawn(new URL(`../node_modules/.bin/${tool}`, import.meta.url).pathname, args, { stdio: 'inherit' })
+    const code = await new Promise<number>(resolve =>
+      child.once('close', (status, signal) => resolve(signal ? EXIT.interrupted : (status ?? EXIT.bug))),
+    )
+    if (code !== 0) return code
+  }
+  return EXIT.ok
+}
+
+async function runTests(words: readonly string[]): Promise<number> {
+  const checked = await runTools([
+    ['biome', 'ci', '--error-on-warnings'],
+    ['tsc', '--noEmit'],
+  ])
+  if (checked !== EXIT.ok) return checked
+  const schema = await runSchemaCheck()
+  return schema === EXIT.ok ? runTools([['vitest', 'run', ...words]]) : schema
+}
+
+// ------------------------------------------------------------------------------------------------------------ main
+
+/** What a production install leaves out; if this is there, so is the rest. */
+function hasDevelopmentInstall(): boolean {
+  try {
+    createRequire(import.meta.url).resolve('drizzle-kit')
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv
+  if (name === '--version') {
+    await stdout(`${PROGRAM}\n`)
+    return EXIT.ok
+  }
+  if (name === undefined || name === '--help' || name === 'help') {
+    await stdout(HELP)
+    return name === undefined ? EXIT.usage : EXIT.ok
+  }
+  const command = COMMANDS[name]
+  if (!command) throw new UsageError(`there is no command "${name}"; --help lists them`)
+  const { values, positionals } = parse(rest)
+  if (values.help) {
+    await stdout(HELP)
+    return EXIT.ok
+  }
+  if (values.version) {
+    await stdout(`${PROGRAM}\n`)
+    return EXIT.ok
+  }
+  const { help: _, version: __, ...flags } = values
+  for (const flag of Object.keys(flags))
+    if (!command.flags.some(known => known === flag)) throw new UsageError(`${name} has no option --${flag}`)
+  const surplus = positionals[command.words]
+  if (surplus !== undefined) throw new UsageError(`"${surplus}" is one word too many for ${name}`)
+  if (command.development && !hasDevelopmentInstall())
+    throw new UsageError(`${name} needs the development install (npm ci without --omit=dev)`)
+  return command.run({ flags, words: positionals })
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: { ...FLAGS, help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } },
+    })
+  } catch (error) {
+    const [line] = (error instanceof Error ? error.message : String(error)).split(/\. |\n/)
+    throw new UsageError(line ?? 'bad usage')
+  }
+}
+
+/** A bug says so, without a word of what a library may have quoted. */
+async function bug(error: unknown): Promise<number> {
+  const { redact } = await import('./failure/failure.ts')
+  const text =
+    error instanceof Error
+      ? `${error.name}: ${error.message}\n${error.stack
+          ?.split('\n')
+          .filter(line => /^ {4}at /.test(line))
+          .join('\n')}`
+      : String(error)
+  note(redact(`${PROGRAM}: a bug in the program, not in your deployment: ${text}`))
+  return EXIT.bug
+}
+
+let code: number
+try {
+  code = await main(process.argv.slice(2))
+} catch (error) {
+  if (error instanceof UsageError) {
+    note(`${PROGRAM}: ${error.message}`)
+    code = EXIT.usage
+  } else code = await bug(error)
+}
+// A lookup that never ends would keep the process: everything that must be said has been.
+process.exit(code)
