@@ -2,6 +2,7 @@
  * Certificates as facts: what an X.509 certificate says about itself, in words that operators know.
  */
 import { X509Certificate } from 'node:crypto'
+import { ipv6Bytes } from './address.ts'
 import { pemBlocks, printable } from './pem.ts'
 
 /** Extended key usages (RFC 5280 4.2.1.12). */
@@ -94,7 +95,7 @@ export function namesOf(certificate: X509Certificate): Record<'common' | 'dns' |
   for (const [, type = '', value = ''] of (certificate.subjectAltName ?? '').matchAll(SAN)) {
     const text = unquote(value)
     if (type === 'DNS') names.dns.push(text)
-    else if (type === 'IP Address') names.ip.push(text)
+    else if (type === 'IP Address') names.ip.push(shortAddress(text))
     else names.other.push(`${type}:${text}`)
   }
   return names
@@ -102,6 +103,10 @@ export function namesOf(certificate: X509Certificate): Record<'common' | 'dns' |
 
 /** Node's text of a subjectAltName: `DNS:a, IP Address:…`, a value in JSON quotes where it holds something odd. */
 const SAN = /([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g
+
+/** Node writes IPv6 SANs in full; this is the usual spelling (RFC 5952). */
+const shortAddress = (address: string): string =>
+  ipv6Bytes(address) === null ? address : new URL(`http://[${address}]`).hostname.slice(1, -1)
 
 function unquote(value: string): string {
   if (!value.startsWith('"')) return value

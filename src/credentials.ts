@@ -150,7 +150,7 @@ function nothing(sources: readonly Source[]): CredentialsResult {
     name: began && missing ? missing.name : 'certificates',
     code: 'CONFIG_MISSING',
     message: began
-      ? `: no source of certificates is complete, ${whatLacks(nearest)} is set (one of: ${ways})`
+      ? `is not set: no source of certificates is complete, there is ${whatLacks(nearest)} (one of: ${ways})`
       : `are not configured (one of: ${ways})`,
   }
   return {

@@ -62,7 +62,7 @@ describe('a good set', () => {
     expect(server?.key).toEqual({ file: 'node.key', permissions: '0600', matches: true })
     expect(server?.certificates[0]).toMatchObject({
       dnsNames: ['localhost'],
-      ipAddresses: ['0:0:0:0:0:0:0:1', '127.0.0.1'],
+      ipAddresses: ['::1', '127.0.0.1'],
       extendedKeyUsage: ['serverAuth', 'clientAuth'],
     })
     expect(found(dir)).toEqual([])

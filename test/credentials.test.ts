@@ -115,6 +115,9 @@ describe('the lint', () => {
     expect(problemsOf({ ca: half + ca.certificate })).toEqual(['CA CERT_INVALID'])
     expect(problemsOf({ ca: `Subject: a comment\n${ca.certificate}\n\n` })).toEqual([])
     expect(problemsOf({ ca: good.key })).toEqual(['CA CERT_INVALID'])
+    const der = Buffer.concat([Buffer.from(ca.certificate.replace(/-.*-/g, ''), 'base64'), Buffer.from('more')])
+    const long = `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----\n`
+    expect(problemsOf({ ca: long })).toEqual(['CA CERT_INVALID'])
     expect(problemsOf({ cert: good.key, key: good.certificate })).toEqual(['CERT CERT_INVALID', 'KEY CERT_INVALID'])
     expect(problemsOf({ key: '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----' })).toEqual([
       'KEY CERT_INVALID',
@@ -349,6 +352,15 @@ describe('a file', () => {
       expect(found.map(({ name, code }) => `${name} ${code}`)).toEqual(['PGSSLKEY CERT_UNREADABLE'])
       expect(found[0]?.message).toContain(path)
     }
+  })
+
+  test('is told from a PEM text put in the place of its path', () => {
+    const [problem] = loadCredentials(withKey(good.key)).problems
+    expect(problem).toEqual({
+      name: 'PGSSLKEY',
+      code: 'CERT_UNREADABLE',
+      message: 'its value (not shown) is PEM text, and this setting takes a path',
+    })
   })
 
   test('of a gibibyte is not read', () => {

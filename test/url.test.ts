@@ -88,6 +88,7 @@ describe('a URL with one fault', () => {
     ['postgresql://u@bücher.internal/d', 'CONFIG_INVALID'],
     ['postgresql://u@%2Fvar%2Frun/d', 'CONFIG_INVALID'],
     ['postgresql://u@1.2.3.4.5/d', 'CONFIG_INVALID'],
+    ['postgresql://u@1.2.3.4.0/d', 'CONFIG_INVALID'],
     ['postgresql://u@256.0.0.1/d', 'CONFIG_INVALID'],
     [`postgresql://u@${'a'.repeat(64)}/d`, 'CONFIG_INVALID'],
     [`postgresql://u@${'a.'.repeat(127)}a/d`, 'CONFIG_INVALID'],
@@ -215,8 +216,9 @@ describe('any text', () => {
     )
     fc.assert(
       fc.property(secret, password => {
-        const { problems } = parseUrl(`postgresql://u@h/d?password=${encodeURIComponent(password)}`, 'X')
-        expect(problems.map(({ code }) => code)).toEqual(['CONFIG_INSECURE'])
+        const query = `password=${encodeURIComponent(password)}&passwd=${encodeURIComponent(password)}`
+        const { problems } = parseUrl(`postgresql://u@h/d?${query}`, 'X')
+        expect(problems.map(({ code }) => code)).toEqual(['CONFIG_INSECURE', 'CONFIG_INVALID'])
         expect(JSON.stringify(problems)).not.toContain('S3cr3t')
       }),
     )
