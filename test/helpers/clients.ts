@@ -1,6 +1,10 @@
 /** For the helpers' own tests: one CA, a server on [::1], clients by their CN, and the driver as the probe uses it. */
+import { once } from 'node:events'
+import net from 'node:net'
+import tls from 'node:tls'
 import postgres from 'postgres'
 import { createAuthority } from '../../src/throwaway/authority.ts'
+import { sslRequest, startupMessage } from './wire.ts'
 
 /** Makes a CA, a server certificate for `localhost` and `::1`, and a client certificate for each name. */
 export async function makeCredentials(names: readonly string[] = ['gateway_writer', 'gateway_admin']) {
@@ -13,6 +17,7 @@ export async function makeCredentials(names: readonly string[] = ['gateway_write
   }
   const ca = authority.certificate
   return {
+    authority,
     ca,
     server: { cert: server.chain, key: server.key, ca },
     /** the TLS options of a client with this name's certificate; without a name: none */
@@ -38,4 +43,31 @@ export function postgresClient(port: number, ssl: object | false, more: object =
   // its types know neither arrays of hosts and ports nor exactOptionalPropertyTypes
   const sql = postgres(options as unknown as postgres.Options<Record<string, never>>)
   return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 0 }) })
+}
+
+/**
+ * What a TLS client meets that says its StartupMessage and leaves at the first answer: whether its handshake ended well
+ * (`secureConnect`), and the code of the first error.
+ */
+export async function tlsOutcome(port: number, options: tls.ConnectionOptions) {
+  const socket = net.connect({ host: '::1', port, family: 6 })
+  socket.on('error', () => {})
+  socket.write(sslRequest())
+  await once(socket, 'data')
+  const stream = tls.connect({ socket, ...options })
+  return new Promise<{ secured: boolean; code: string | undefined }>(resolve => {
+    let secured = false
+    let code: string | undefined
+    stream.on('secureConnect', () => {
+      secured = true
+      stream.write(startupMessage({ user: 'gateway_writer' }))
+    })
+    stream.once('data', () => stream.destroy())
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      code ??= error.code
+      stream.destroy()
+      socket.destroy()
+    })
+    stream.on('close', () => resolve({ secured, code }))
+  })
 }

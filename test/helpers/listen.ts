@@ -18,15 +18,25 @@ export interface Listener extends AsyncDisposable {
   cut(how?: 'close' | 'reset'): void
 }
 
+export interface ListenOptions {
+  /** an IPv6 literal; default `::1` */
+  readonly host?: string
+  /** default 0: one that is free */
+  readonly port?: number
+  /** a client that ends its side can still be spoken to */
+  readonly allowHalfOpen?: boolean
+}
+
 /**
- * Listens on `host` (an IPv6 literal) at a port of the system's choice and hands every connection to `serve`.
+ * Listens and hands every connection to `serve`.
  * Disposing destroys every socket and waits until all of them and the listener are closed.
  */
-export async function listen(serve: (socket: net.Socket) => void, host = '::1'): Promise<Listener> {
+export async function listen(serve: (socket: net.Socket) => void, options: ListenOptions = {}): Promise<Listener> {
+  const { host = '::1', port = 0, allowHalfOpen = false } = options
   const sockets = new Set<net.Socket>()
   let connections = 0
   let maxOpen = 0
-  const server = net.createServer({ noDelay: true }, socket => {
+  const server = net.createServer({ noDelay: true, allowHalfOpen }, socket => {
     connections += 1
     sockets.add(socket)
     maxOpen = Math.max(maxOpen, sockets.size)
@@ -34,7 +44,7 @@ export async function listen(serve: (socket: net.Socket) => void, host = '::1'):
     socket.on('close', () => sockets.delete(socket))
     serve(socket)
   })
-  server.listen(0, host)
+  server.listen({ host, port, ipv6Only: true })
   await once(server, 'listening')
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('not a TCP address')

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import tls from 'node:tls'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { makeCredentials, postgresClient } from './clients.ts'
+import { makeCredentials, postgresClient, tlsOutcome } from './clients.ts'
 import { refusal, type Script, scriptedServer } from './scripted.ts'
 import type { SessionServer } from './sessions.ts'
 import { errorResponse, noticeResponse, sslRequest, startupMessage } from './wire.ts'
@@ -26,30 +26,6 @@ async function conversation(server: SessionServer, ...say: Buffer[]): Promise<{ 
   for (const bytes of say) socket.write(bytes)
   await once(socket, 'close').catch(() => once(socket, 'close'))
   return { heard: Buffer.concat(heard), reset }
-}
-
-/** What a TLS client with the writer's certificate meets: how far it came and the error that ended it. */
-async function tlsOutcome(server: SessionServer, options: tls.ConnectionOptions = {}) {
-  const socket = net.connect({ host: '::1', port: server.port, family: 6 })
-  socket.on('error', () => {})
-  socket.write(sslRequest())
-  await once(socket, 'data')
-  const stream = tls.connect({ socket, ...credentials.client('gateway_writer'), ...options })
-  return new Promise<{ secured: boolean; code: string | undefined }>(resolve => {
-    let secured = false
-    let code: string | undefined
-    stream.on('secureConnect', () => {
-      secured = true
-      stream.write(startupMessage({ user: 'gateway_writer' }))
-    })
-    stream.once('data', () => stream.destroy())
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      code ??= error.code
-      stream.destroy()
-      socket.destroy()
-    })
-    stream.on('close', () => resolve({ secured, code }))
-  })
 }
 
 describe('a well-behaved server', () => {
@@ -197,9 +173,9 @@ describe('alerts about the client certificate', () => {
             tls: credentials.server,
             onClientCertificate: session => (session.peerName === 'gateway_writer' ? { alert, next } : 'go on'),
           })
-          const outcome = await tlsOutcome(server, { maxVersion })
+          const outcome = await tlsOutcome(server.port, { ...credentials.client('gateway_writer'), maxVersion })
           expect(outcome).toEqual({ secured: maxVersion === 'TLSv1.3', code })
-          const other = await tlsOutcome(server, { maxVersion, ...credentials.client('gateway_admin') })
+          const other = await tlsOutcome(server.port, { ...credentials.client('gateway_admin'), maxVersion })
           expect(other).toEqual({ secured: true, code: undefined })
         })
       }

@@ -20,11 +20,17 @@ export type Value = string | null
 /** The fields of an ErrorResponse or NoticeResponse by their letter. */
 export type Fields = Readonly<Record<string, string>>
 
-/** A column of a row description; `type` is the OID, text (25) when absent; `size` its width in bytes, -1 when varying. */
+/** A column of a row description. */
 export interface Column {
   readonly name: string
+  /** the OID; text (25) when absent */
   readonly type?: number
+  /** bytes; -1, as when absent: varying */
   readonly size?: number
+  /** OID of the table and number of the attribute; 0 when it comes from none */
+  readonly table?: number
+  readonly attribute?: number
+  readonly modifier?: number
 }
 
 const SSL_REQUEST = 80877103
@@ -85,9 +91,16 @@ export const rowDescription = (columns: readonly (Column | string)[]): Buffer =>
     'T',
     i16(columns.length),
     ...columns.map(column => {
-      const { name, type = TEXT, size = -1 } = typeof column === 'string' ? { name: column } : column
-      // table OID, attribute number, type OID, type size, type modifier, format (0 = text)
-      return Buffer.concat([string(name), i32(0), i16(0), i32(type), i16(size), i32(-1), i16(0)])
+      const {
+        name,
+        type = TEXT,
+        size = -1,
+        table = 0,
+        attribute = 0,
+        modifier = -1,
+      } = typeof column === 'string' ? { name: column } : column
+      // the last one is the format, 0 = text
+      return Buffer.concat([string(name), i32(table), i16(attribute), i32(type), i16(size), i32(modifier), i16(0)])
     }),
   )
 
@@ -281,13 +294,10 @@ export function readColumns(bytes: Buffer): Required<Column>[] {
   const read = cursor(bytes.subarray(5))
   return read.times(read.i16(), () => {
     const name = read.string()
-    read.i32() // table
-    read.i16() // attribute
-    const type = read.i32()
-    const size = (read.i16() << 16) >> 16
-    read.i32() // modifier
+    const [table, attribute, type] = [read.i32(), read.i16(), read.i32()]
+    const [size, modifier] = [(read.i16() << 16) >> 16, read.i32()]
     read.i16() // format
-    return { name, type, size }
+    return { name, type, size, table, attribute, modifier }
   })
 }
 
