@@ -65,7 +65,8 @@ export function throwawayError(message: string, cause?: unknown): Error {
 export async function supervise(options: SupervisorOptions): Promise<Supervisor> {
   const { account, commandPrefix } = options
   const prefixed = commandPrefix.length > 0
-  const script = await readFile(SCRIPT, 'utf8')
+  // by value, since the account may not be able to read the file; without comments, since `ps` shows it
+  const script = (await readFile(SCRIPT, 'utf8')).replace(/^ *#.*\n/gm, '')
   const shell = ['sh', '-c', script, 'throwaway', options.parent, options.signals.join(' '), String(options.patience)]
   const [file = 'sh', ...rest] = [...commandPrefix, ...(prefixed && account ? setpriv(account) : []), ...shell]
   const child = spawn(file, rest, {

@@ -37,7 +37,7 @@ async function recorded(): Promise<Recorded[]> {
   return lines.map(line => JSON.parse(line) as Recorded)
 }
 
-describe('finding CockroachDB', () => {
+describe('finding CockroachDB', { timeout: 20_000 }, () => {
   it('takes COCKROACH_BINARY, then PATH, then nothing', async () => {
     expect(findCockroach({ COCKROACH_BINARY: FAKE, PATH: '' })).toBe(FAKE)
     expect(findCockroach({ PATH: scratch })).toBeNull()
@@ -57,7 +57,7 @@ describe('finding CockroachDB', () => {
   })
 })
 
-describe('the throwaway CockroachDB', () => {
+describe('the throwaway CockroachDB', { timeout: 20_000 }, () => {
   it('starts as the facts say, bootstraps as root over TLS, and stops at SIGTERM', async () => {
     const server = await startThrowaway()
     const directory = dirname(server.certsDir)

@@ -45,7 +45,7 @@ async function login(
   }
 }
 
-describe('the throwaway PostgreSQL', () => {
+describe('the throwaway PostgreSQL', { timeout: 20_000 }, () => {
   it('starts from nothing, bootstrapped, and leaves nothing', async () => {
     const server = await startThrowaway({ engine: 'postgresql' })
     const directory = dirname(server.certsDir)
