@@ -363,7 +363,7 @@ async function runTests(words: readonly string[]): Promise<number> {
   ])
   if (checked !== EXIT.ok) return checked
   const schema = await runSchemaCheck()
-  return schema === EXIT.ok ? runTools([['vitest', 'run', ...words]]) : schema
+  return schema === EXIT.ok ? runTools([['vitest', 'run', '--config', 'test/vitest.config.ts', ...words]]) : schema
 }
 
 // ------------------------------------------------------------------------------------------------------------ main

@@ -6,7 +6,7 @@
  * hostaddr   the address that is dialled instead of looking the host up
  * tlsName    what the server's certificate must name: the host, or CRDB_SNI
  */
-import { lookup } from 'node:dns/promises'
+import dns from 'node:dns'
 import { hostname } from 'node:os'
 import { ipv6Bytes, isHostName, isIPv4Notation, withoutZone } from './address.ts'
 import { type Credentials, loadCredentials } from './credentials.ts'
@@ -59,8 +59,14 @@ export interface NameService {
 
 /** The system's own: getaddrinfo (with /etc/hosts, as everybody else's), and resolv.conf. */
 export const SYSTEM_NAMES: NameService = Object.freeze({
-  lookup: async (host: string, family: 4 | 6) =>
-    (await lookup(host, { family, all: true, verbatim: true })).map(({ address }) => address),
+  lookup: (host: string, family: 4 | 6) =>
+    new Promise<string[]>((resolve, reject) => {
+      // Looked up on the module each time: what replaces dns.lookup in a process replaces it here, too.
+      dns.lookup(host, { family, all: true, verbatim: true }, (error, found) => {
+        if (error) reject(error)
+        else resolve(found.map(({ address }) => address))
+      })
+    }),
   servers: null,
 })
 

@@ -1,0 +1,159 @@
+/**
+ * The probe and a target for it, as the tests use them.
+ *
+ *   startServer()        a throwaway server from the run's template
+ *   migrated()           the same, with drizzle/ applied by our own migrate
+ *   settings()           environment for a target on [::1], certificates as PEM
+ *   probeTarget()        the probe in this process: a Report
+ *   cli()                the command line as a process: exit code, stdout, stderr
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { inject } from 'vitest'
+import { loadConfig, type NameService, type Options, type ProbeConfig } from '../../src/config.ts'
+import { migrate } from '../../src/migrate.ts'
+import { probe } from '../../src/probe.ts'
+import type { CheckId, CheckResult, Report } from '../../src/report/report.ts'
+import { startThrowaway, type Throwaway, type ThrowawayOptions } from '../../src/throwaway/index.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+/** A throwaway server of its own, quickly: PostgreSQL copies the template of the run. */
+export const startServer = (options: ThrowawayOptions = {}): Promise<Throwaway> =>
+  startThrowaway({ template: inject('template'), ...options })
+
+/** A server with drizzle/ applied: the valid base of most fault tests. */
+export async function migrated(options: ThrowawayOptions = {}): Promise<Throwaway> {
+  const server = await startServer(options)
+  try {
+    const { failure } = await migrate(adminConfig(server), new AbortController().signal)
+    if (failure) throw new Error(`${failure.code}: ${failure.message}`)
+    return server
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
+}
+
+function configOrThrow(loaded: ReturnType<typeof loadConfig>): ProbeConfig {
+  if (!loaded.ok) throw loaded.error
+  return loaded.config
+}
+
+export const adminConfig = (server: Throwaway): ProbeConfig =>
+  configOrThrow(
+    loadConfig({
+      role: 'admin',
+      env: { MIGRATION_DATABASE_URL: server.url('gateway_admin') },
+      options: { certsDir: server.certsDir },
+    }),
+  )
+
+export interface Pem {
+  readonly ca: string
+  readonly cert: string
+  readonly key: string
+}
+
+export interface TargetOptions {
+  readonly port: number
+  /** default gateway_writer */
+  readonly user?: string
+  readonly database?: string
+  /** default [::1] */
+  readonly host?: string
+  readonly pem?: Pem
+}
+
+/** The environment for a target, with the deployed back end's own variables. */
+export const settings = ({ port, user = 'gateway_writer', database = 'uro', host = '[::1]', pem }: TargetOptions) => ({
+  DATABASE_URL: `postgresql://${user}@${host}:${port}/${database}?sslmode=verify-full`,
+  ...(pem && { CRDB_CA_CRT: pem.ca, CRDB_CLIENT_WRITER_CRT: pem.cert, CRDB_CLIENT_WRITER_KEY: pem.key }),
+})
+
+export interface ProbeOptions {
+  readonly options?: Partial<Options>
+  readonly names?: NameService
+  readonly signal?: AbortSignal
+  readonly note?: (text: string) => void
+}
+
+/** Runs the probe in this process with these settings; the settings must be right. */
+export function probeWith(
+  env: NodeJS.ProcessEnv,
+  { options, names, signal, note }: ProbeOptions = {},
+): Promise<Report> {
+  const config = configOrThrow(
+    loadConfig({ role: 'writer', env, ...(options && { options }), ...(names && { names }) }),
+  )
+  return probe(config, {
+    signal: signal ?? new AbortController().signal,
+    note: note ?? (() => undefined),
+    progress: () => undefined,
+    program: 'connection-probe test',
+  })
+}
+
+/** Runs the probe in this process against a throwaway server, as gateway_writer. */
+export const probeServer = (server: Throwaway, { options, ...more }: ProbeOptions = {}): Promise<Report> =>
+  probeWith(
+    { DATABASE_URL: server.url('gateway_writer') },
+    { options: { certsDir: server.certsDir, ...options }, ...more },
+  )
+
+/** Names that resolve to these addresses and nothing else. */
+export const namesOf = (records: Readonly<Record<string, readonly string[]>>): NameService => ({
+  lookup: async (host, family) => {
+    const found = records[host]
+    if (!found || family === 4) throw Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), { code: 'ENOTFOUND' })
+    return [...found]
+  },
+  servers: null,
+})
+
+export function check(report: Report, id: CheckId): CheckResult {
+  const found = report.checks.find(candidate => candidate.id === id)
+  if (!found) throw new Error(`no check ${id}`)
+  return found
+}
+
+/** Which checks failed and with what, and which are blocked: the whole verdict in one value. */
+export const verdictOf = (report: Report) => ({
+  failure: report.failure && `${report.failure.layer} ${report.failure.code}`,
+  failed: Object.fromEntries(
+    report.checks.filter(({ status }) => status === 'failed').map(({ id, failure }) => [id, failure?.code]),
+  ),
+  blocked: report.checks.filter(({ status }) => status === 'blocked').map(({ id }) => id),
+})
+
+export interface CliResult {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** What a spawned command line is: its result, and the process to send signals to. */
+export function startCli(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const { PATH, HOME } = process.env
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli.ts', ...args], {
+    cwd: ROOT,
+    env: { PATH, HOME, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', text => {
+    stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', text => {
+    stderr += text
+  })
+  const result = once(child, 'close').then(([code, signal]): CliResult => ({ code, signal, stdout, stderr }))
+  return { child, result }
+}
+
+/** Runs the command line as a process, with nothing in its environment but what is given. */
+export const cli = (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CliResult> =>
+  startCli(args, env).result

@@ -1,0 +1,42 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { CHECKS } from '../src/report/report.ts'
+import type { Throwaway } from '../src/throwaway/index.ts'
+import { cli, migrated, probeServer, verdictOf } from './helpers/target.ts'
+
+describe('the probe on a target that is right', () => {
+  let server: Throwaway
+  beforeAll(async () => {
+    server = await migrated()
+  })
+  afterAll(() => server.stop())
+
+  const rows = async () => (await server.runAsRoot('SELECT count(*)::int AS n FROM connection_probe', 'uro'))[0]?.n
+
+  it('passes, with every check in the order of the contract, and leaves no row', async () => {
+    const report = await probeServer(server)
+    expect(verdictOf(report)).toEqual({ failure: null, failed: {}, blocked: [] })
+    expect(report.verdict).toBe('pass')
+    expect(report.checks.map(({ id }) => id)).toEqual(CHECKS.map(({ id }) => id))
+    expect(report.criteria.map(({ id, status }) => `${id} ${status}`)).toEqual([
+      'visible passed',
+      'mtls passed',
+      'privileges passed',
+      'reuse passed',
+    ])
+    expect(await rows()).toBe(0)
+  })
+
+  it('is a process with exit code 0 and one JSON document on stdout', async () => {
+    const { code, stdout } = await cli(['probe', '--json', '--certs-dir', server.certsDir], {
+      DATABASE_URL: server.url('gateway_writer'),
+    })
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ schemaVersion: 1, verdict: 'pass', failure: null, attempts: 1 })
+  })
+
+  it('leaves its rows where asked to', async () => {
+    await probeServer(server, { options: { keep: true, writes: 5 } })
+    expect(await rows()).toBe(6)
+    await server.runAsRoot('DELETE FROM connection_probe', 'uro')
+  })
+})
