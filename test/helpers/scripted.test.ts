@@ -5,7 +5,10 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { makeCredentials, postgresClient, tlsOutcome } from './clients.ts'
 import { refusal, type Script, scriptedServer } from './scripted.ts'
 import type { SessionServer } from './sessions.ts'
-import { errorResponse, noticeResponse, sslRequest, startupMessage } from './wire.ts'
+import { errorResponse, noticeResponse, query, serverDecoder, sslRequest, startupMessage } from './wire.ts'
+
+// a reset that comes while bytes are still unread is a close without an error to a TLSSocket on a socket of one's own
+const CUT_OFF = /^(ECONNRESET|CONNECTION_CLOSED)$/
 
 let credentials: Awaited<ReturnType<typeof makeCredentials>>
 beforeAll(async () => {
@@ -188,5 +191,125 @@ describe('logins and statements', () => {
     await using server = await scriptedServer({ tls: credentials.server, onStartup: refusal('28000', 'no', 'func1') })
     await using sql = client(server)
     await expect(sql`select 1`).rejects.toMatchObject({ code: '28000', routine: 'func1' })
+  })
+
+  const error = { S: 'ERROR', V: 'ERROR', C: '40001', M: 'again', R: 'x' }
+  const replies: [string, Script['onStatement'], object][] = [
+    ['an error after rows', () => ({ columns: ['a'], rows: [['1']], error }), { code: '40001' }],
+    ['a reset', () => 'reset', { code: expect.stringMatching(CUT_OFF) }],
+    ['a close', () => 'close', { code: 'CONNECTION_CLOSED' }],
+  ]
+  for (const [name, onStatement, expected] of replies) {
+    test.each(['simple', 'bound'])(`${name}: %s`, async how => {
+      await using server = await scriptedServer({ tls: credentials.server, ...(onStatement && { onStatement }) })
+      await using sql = client(server)
+      await expect(how === 'simple' ? sql.unsafe('select a') : sql`select ${1}`).rejects.toMatchObject(expected)
+      expect(server.statements).toHaveLength(1)
+    })
+  }
+
+  test('an error at Parse, a late answer, none at all', async () => {
+    let answer: () => void = () => {}
+    const late = new Promise<void>(resolve => {
+      answer = resolve
+    })
+    await using server = await scriptedServer({
+      tls: credentials.server,
+      onParse: sql => (sql.includes('nowhere') ? { S: 'ERROR', C: '42P01', M: 'no' } : undefined),
+      onStatement: async sql => {
+        if (sql.includes('never')) return 'silent'
+        await late
+        return { tag: 'INSERT 0 5' }
+      },
+    })
+    await using sql = client(server)
+    await expect(sql`insert into nowhere values (${1})`).rejects.toMatchObject({ code: '42P01' })
+    const insert = sql`insert into t values (${1})`.execute()
+    await server.until(s => s.statements.length === 1)
+    answer()
+    expect((await insert).count).toBe(5)
+    const never = sql`select never`.catch((thrown: { code: string }) => thrown.code)
+    await server.until(s => s.statements.length === 2)
+    expect(server.open).toBe(1)
+    server.cut()
+    expect(await never).toMatch(CUT_OFF)
+  })
+
+  test('a failed transaction is a failed transaction', async () => {
+    await using server = await scriptedServer({
+      tls: credentials.server,
+      onStatement: sql => (sql.startsWith('insert') ? { error } : undefined),
+    })
+    const stream = await rawSession(server)
+    for (const sql of ['begin', 'insert into t', 'rollback', 'begin; insert into t; commit', ' ;'])
+      stream.write(query(sql))
+    const decode = serverDecoder()
+    let said = ''
+    while ((said.match(/Z/g) ?? []).length < 6) {
+      const [chunk] = (await once(stream, 'data')) as [Buffer]
+      for (const { type, bytes } of decode(chunk)) said += type === 'Z' ? `Z${bytes.toString('latin1', 5)} ` : type
+    }
+    expect(said.replace(/^.*KZI /, '')).toBe('CZT EZE CZI CEZE IZE ')
+    stream.destroy()
+  })
+})
+
+/** A TLS connection with the writer's certificate that has sent its StartupMessage. */
+async function rawSession(server: SessionServer): Promise<tls.TLSSocket> {
+  const socket = net.connect({ host: '::1', port: server.port })
+  socket.write(sslRequest())
+  await once(socket, 'data')
+  const stream = tls.connect({ socket, ...credentials.client('gateway_writer') })
+  stream.write(startupMessage({ user: 'gateway_writer' }))
+  return stream
+}
+
+describe('alerts of OpenSSL itself, and at the ClientHello', () => {
+  const table: [string, () => Script, tls.ConnectionOptions, string][] = [
+    [
+      'none given, TLS 1.3',
+      () => ({ tls: { ...credentials.server, rejectUnauthorized: true } }),
+      {},
+      'TLSV13_ALERT_CERTIFICATE_REQUIRED',
+    ],
+    [
+      'none given, TLS 1.2',
+      () => ({ tls: { ...credentials.server, rejectUnauthorized: true } }),
+      { maxVersion: 'TLSv1.2' },
+      'SSLV3_ALERT_HANDSHAKE_FAILURE',
+    ],
+    [
+      'TLS 1.1 only',
+      () => ({
+        tls: { ...credentials.server, minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' },
+      }),
+      {},
+      'TLSV1_ALERT_PROTOCOL_VERSION',
+    ],
+    [
+      '40 at the ClientHello',
+      () => ({ tls: credentials.server, onClientHello: { alert: 40 } }),
+      {},
+      'SSLV3_ALERT_HANDSHAKE_FAILURE',
+    ],
+    [
+      '116 under ChaCha20',
+      () => ({
+        tls: { ...credentials.server, ciphers: 'TLS_CHACHA20_POLY1305_SHA256' },
+        onClientCertificate: { alert: 116 },
+      }),
+      {},
+      'TLSV13_ALERT_CERTIFICATE_REQUIRED',
+    ],
+    [
+      '116 after a HelloRetryRequest',
+      () => ({ tls: { ...credentials.server, ecdhCurve: 'prime256v1' }, onClientCertificate: { alert: 116 } }),
+      { ecdhCurve: 'X25519:prime256v1' },
+      'TLSV13_ALERT_CERTIFICATE_REQUIRED',
+    ],
+  ]
+  test.each(table)('%s', async (_name, script, options, code) => {
+    await using server = await scriptedServer(script())
+    expect((await tlsOutcome(server.port, { ...credentials.client(), ...options })).code).toBe(`ERR_SSL_${code}`)
   })
 })

@@ -2,7 +2,7 @@
  * A scriptable PostgreSQL-speaking server on [::1]: real sockets, real TLS, real bytes, no database.
  *
  * A script is what it does at each moment of a connection; what it does not name, a well-behaved server does:
- *   onAccept, onSslRequest, onClientHello, onClientCertificate   see sessions.ts
+ *   onAccept, onSslRequest, onClientHello, onClientCertificate   see entry.ts
  *   onStartup       AuthenticationOk, parameters, key, ReadyForQuery
  *   onPassword      28000, the connection ends (only after a challenge)
  *   onParse         no error
