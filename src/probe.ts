@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Budget, startBudget } from './budget.ts'
+import { type AddressOutcome, tryAddresses } from './checks/addresses.ts'
 import { Blocked, type Check, type CheckContext } from './checks/check.ts'
 import { askFacts, type Facts } from './checks/facts.ts'
 import { ALL_CHECKS } from './checks/index.ts'
@@ -89,6 +90,10 @@ async function attempt(config: ProbeConfig, hooks: ProbeHooks, attempts: number)
     reader,
     facts,
     ledger,
+    addresses: once(
+      async (): Promise<readonly AddressOutcome[]> =>
+        config.options.allAddresses ? tryAddresses(context, opening, login) : [],
+    ),
     settled: async id => void (await results.get(id)),
     warn: (code, message) => warnings.push({ code, message }),
     progress: hooks.progress,

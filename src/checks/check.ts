@@ -9,6 +9,7 @@ import type { CheckId, WarningCode } from '../report/report.ts'
 import type { Path } from '../session/path.ts'
 import type { Session } from '../session/session.ts'
 import type { Slots } from '../session/slots.ts'
+import type { AddressOutcome } from './addresses.ts'
 import type { Facts } from './facts.ts'
 import type { Ledger } from './ledger.ts'
 
@@ -26,6 +27,8 @@ export interface CheckContext {
   /** what the catalogue says, asked in one round trip on the writer's session */
   facts(): Promise<Facts>
   readonly ledger: Ledger
+  /** with --all-addresses, what the other addresses came to; else none */
+  addresses(): Promise<readonly AddressOutcome[]>
   /** resolves when the check is decided, whichever way */
   settled(id: CheckId): Promise<void>
   warn(code: WarningCode, message: string): void

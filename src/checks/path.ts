@@ -17,8 +17,9 @@ export const dns: Check = {
   },
 }
 
-/** What the path found out at one stage. */
-function stage({ path }: CheckContext, id: Stage): Passed {
+/** What the path found out at one stage, and with --all-addresses what the other addresses came to there. */
+async function stage(context: CheckContext, id: Stage): Promise<Passed> {
+  const { path } = context
   const outcome = path.opened?.stages[id]
   if (!outcome) throw new Error(`the path never came to ${id}, and no earlier stage failed`)
   const evidence = id === 'tcp' ? { ...outcome.evidence, tried: path.tried } : outcome.evidence
@@ -26,7 +27,16 @@ function stage({ path }: CheckContext, id: Stage): Passed {
     Object.assign(outcome.failure.evidence, evidence)
     throw outcome.failure
   }
-  return { evidence, durationMs: outcome.durationMs }
+  const others = await context.addresses()
+  if (others.length === 0) return { evidence, durationMs: outcome.durationMs }
+  const inUse = path.tried.filter(({ address }) => address === path.opened?.address)
+  const addresses = [...inUse, ...others.map(other => other.evidence)]
+  const failed = others.find(({ failedAt }) => failedAt === id)?.failure
+  if (failed) {
+    Object.assign(failed.evidence, { addresses })
+    throw failed
+  }
+  return { evidence: id === 'tcp' ? { ...evidence, addresses } : evidence, durationMs: outcome.durationMs }
 }
 
 export const tcp: Check = { id: 'tcp', run: async context => stage(context, 'tcp') }
@@ -37,7 +47,7 @@ export const session: Check = { id: 'session', run: async context => stage(conte
 export const database: Check = {
   id: 'database',
   async run(context) {
-    const { evidence } = stage(context, 'database')
+    const { evidence } = await stage(context, 'database')
     const { database } = await context.facts()
     const used = await database
     if (!used.exists)

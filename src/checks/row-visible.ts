@@ -118,6 +118,10 @@ export const rowVisible: Check = {
     if (!canWrite(await facts.held)) return new Blocked('dml')
     const [writer, reader, clock] = await Promise.all([context.writer(), context.reader(), facts.clock])
     const row = newRow(context, 0, clock)
-    return { evidence: await writeAndRead(context, writer, reader, row) }
+    const evidence = await writeAndRead(context, writer, reader, row)
+    const others = await context.addresses()
+    const failed = others.find(({ failedAt }) => failedAt === 'row-visible')?.failure
+    if (failed) throw failed
+    return { evidence }
   },
 }

@@ -1,0 +1,126 @@
+/**
+ * `--all-addresses`: the path, and a write and a read, through every address, a few at a time. What fails through one
+ * of them fails the check that it belongs to; what each address came to is evidence.
+ */
+import { type Evidence, ProbeError } from '../failure/failure.ts'
+import { asFailure, type Login, type OpenContext, type Opened, open, type Stage } from '../session/open.ts'
+import type { Candidate } from '../session/path.ts'
+import { openSession, type Session } from '../session/session.ts'
+import { verifyTable } from '../verify.ts'
+import type { CheckContext } from './check.ts'
+import { newRow } from './row.ts'
+import { canWrite, writeAndRead } from './row-visible.ts'
+
+/** Addresses tried at the same time, each with at most two connections. */
+const CONCURRENCY = 8
+
+export interface AddressOutcome {
+  readonly address: string
+  readonly port: number
+  /** the check that the failure belongs to */
+  readonly failedAt: Stage | 'row-visible' | null
+  readonly failure: ProbeError | null
+  readonly evidence: Evidence
+}
+
+/** The clock, if the table and the verbs allow a row to be written; the checks say why where they do not. */
+async function writableSince(context: CheckContext): Promise<string | null> {
+  if (!context.path.opened || context.path.opened.failure) return null
+  try {
+    const facts = await context.facts()
+    verifyTable(await facts.columns, await facts.bareName)
+    return canWrite(await facts.held) ? await facts.clock : null
+  } catch (error) {
+    asFailure(error)
+    return null
+  }
+}
+
+/** Tries every address but the one in use, which the checks themselves go through. */
+export async function tryAddresses(
+  context: CheckContext,
+  opening: OpenContext,
+  login: Login,
+): Promise<readonly AddressOutcome[]> {
+  const clock = await writableSince(context)
+  const inUse = context.path.opened?.address
+  const others = context.path.candidates.filter(({ address }) => address !== inUse)
+  const outcomes: AddressOutcome[] = []
+  let next = 0
+  const work = async () => {
+    for (let at = next++; at < others.length; at = next++) {
+      const candidate = others[at]
+      if (candidate) outcomes[at] = await tryAddress(context, opening, login, candidate, clock)
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, others.length) }, work))
+  return outcomes
+}
+
+async function tryAddress(
+  context: CheckContext,
+  opening: OpenContext,
+  login: Login,
+  candidate: Candidate,
+  clock: string | null,
+): Promise<AddressOutcome> {
+  const { address, host } = candidate
+  const from = performance.now()
+  const outcome = (failedAt: AddressOutcome['failedAt'], failure: ProbeError | null, evidence: Evidence = {}) => ({
+    address,
+    port: host.port,
+    failedAt,
+    failure,
+    evidence: {
+      address,
+      port: host.port,
+      outcome: failure?.code ?? (clock === null ? 'connected' : 'written and read'),
+      durationMs: Math.round(performance.now() - from),
+      ...evidence,
+    },
+  })
+  const sessions: Session[] = []
+  try {
+    const [writing, reading] = await Promise.all([
+      open(opening, candidate, login),
+      clock === null ? null : open(opening, candidate, login),
+    ])
+    const failed = [writing, reading].find(opened => opened?.failure)
+    if (failed?.failure) {
+      writing.socket?.destroy()
+      reading?.socket?.destroy()
+      return outcome(lastStage(failed), named(failed.failure, address))
+    }
+    const writer = await sessionOf(writing, opening)
+    sessions.push(writer)
+    if (clock === null || !reading) return outcome(null, null)
+    const reader = await sessionOf(reading, opening)
+    sessions.push(reader)
+    try {
+      const { writtenMs, visibleMs } = await writeAndRead(context, writer, reader, newRow(context, 0, clock))
+      return outcome(null, null, { writtenMs, visibleMs })
+    } catch (error) {
+      return outcome('row-visible', named(asFailure(error), address))
+    }
+  } finally {
+    await Promise.all(sessions.map(session => session.close()))
+  }
+}
+
+/** The same failure, with the address in front. */
+const named = (failure: ProbeError, address: string): ProbeError =>
+  failure.message.includes(address)
+    ? failure
+    : new ProbeError(failure.code, `through ${address}: ${failure.message}`, {
+        cause: failure.cause,
+        evidence: failure.evidence,
+        ...(failure.hint !== undefined && { hint: failure.hint }),
+      })
+
+const lastStage = ({ stages }: Opened): Stage =>
+  (['database', 'session', 'tls', 'tcp'] as const).find(stage => stages[stage]?.failure) ?? 'tcp'
+
+async function sessionOf({ socket, startup, address }: Opened, { budget }: OpenContext): Promise<Session> {
+  if (!socket || !startup) throw new Error('a session without a socket')
+  return openSession(socket, startup, address, budget)
+}
