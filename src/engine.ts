@@ -23,6 +23,8 @@ export interface Engine {
   readonly tableGrants: string
   /** what a migration's session sets first; a setting that the release does not know is passed over */
   readonly migrationSettings: readonly string[]
+  /** taken first in the migrations' transaction; null where transactions are serializable */
+  readonly migrationLock: string | null
 }
 
 const FOUR_VERBS = `('SELECT','INSERT','UPDATE','DELETE')`
@@ -65,6 +67,8 @@ const postgresql: Engine = {
     WHERE n.nspname = 'public' AND c.relname = 'connection_probe' AND c.relkind IN ('r','p')
     ORDER BY 1, 4, 2`,
   migrationSettings: [],
+  // Released with the transaction; the number stands for this program.
+  migrationLock: 'SELECT pg_advisory_xact_lock(727365831)',
 }
 
 const cockroachdb: Engine = {
@@ -101,6 +105,7 @@ const cockroachdb: Engine = {
     ORDER BY 1, 2`,
   // On by default from 25.1 (docs): DDL would commit at once, and a failed migration leave the journal behind it.
   migrationSettings: ['SET autocommit_before_ddl = false'],
+  migrationLock: null,
 }
 
 /** The engine that answered a startup: only CockroachDB sends the parameter crdb_version. */

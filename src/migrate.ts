@@ -3,20 +3,18 @@
  * the same journal (drizzle.__drizzle_migrations) as `npx drizzle-kit migrate`. Then holds table and grants against
  * src/. Never throws for what the target does.
  */
-import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-import { migrate as drizzleMigrate } from 'drizzle-orm/postgres-js/migrator'
-import { startBudget } from './budget.ts'
+import type { MigrationMeta } from 'drizzle-orm/migrator'
+import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
+import { remainingMs, startBudget } from './budget.ts'
 import type { ProbeConfig } from './config.ts'
-import { engineName, engineOf } from './engine.ts'
+import { type Engine, engineName, engineOf } from './engine.ts'
 import { type Evidence, type Failure, ProbeError } from './failure/failure.ts'
+import { type Migration, readMigrations } from './migrations.ts'
 import type { Login } from './session/open.ts'
 import { openPath, type Path } from './session/path.ts'
 import { openSession, type Session } from './session/session.ts'
 import { createSlots } from './session/slots.ts'
 import { readBareName, readColumns, readGrants, verifyGrants, verifyTable } from './verify.ts'
-
-const FOLDER = fileURLToPath(new URL('../drizzle', import.meta.url))
 
 export interface Migrated {
   /** the names of the migrations that this run applied, in order; empty if there was nothing to do */
@@ -27,19 +25,15 @@ export interface Migrated {
   readonly evidence: Evidence
 }
 
-interface JournalEntry {
-  readonly tag: string
-  readonly when: number
-}
-
-/** How often a migration that lost against another one at the same time is looked at again. */
+/** How often a migration that lost against another one at the same time is tried again. */
 const RETRIES = 8
 
-/** Errors of two migrations at once: one of them finds what the other made, or its transaction must restart. */
-const CONTENTION: readonly unknown[] = ['40001', '40003', '42P07', '42P06', '42710', '23505', 'XX000', '40P01']
-
 /** Applies what is pending. */
-export async function migrate(config: ProbeConfig, signal: AbortSignal, folder = FOLDER): Promise<Migrated> {
+export async function migrate(
+  config: ProbeConfig,
+  signal: AbortSignal,
+  migrations = readMigrations(),
+): Promise<Migrated> {
   const budget = startBudget(config.options.deadlineMs, signal)
   const login: Login = { user: config.user, certificate: true, tls: true }
   const nothing = { applied: [], address: null, engine: null, evidence: {} }
@@ -55,8 +49,10 @@ export async function migrate(config: ProbeConfig, signal: AbortSignal, folder =
     // A migration may take longer than a single statement of the probe, up to the deadline.
     const patient = { ...budget, waitMs: config.options.deadlineMs }
     session = await openSession(opened.socket, opened.startup, opened.address, patient)
-    for (const setting of engine.migrationSettings) await session.ask('a session setting', setting).catch(ignoreUnknown)
-    const applied = await applyPending(session, readJournal(folder), folder)
+    const ms = Math.max(1, Math.floor(remainingMs(budget)))
+    const settings = [`SET statement_timeout = ${ms}`, `SET lock_timeout = ${ms}`, ...engine.migrationSettings]
+    for (const setting of settings) await session.ask('a session setting', setting).catch(ignoreUnknown)
+    const applied = await applyPending(session, engine, migrations)
     const columns = await readColumns(session)
     verifyTable(columns, await readBareName(session))
     const grants = await readGrants(session, engine)
@@ -88,11 +84,6 @@ function ignoreUnknown(error: unknown): void {
   if (!(error instanceof ProbeError) || typeof error.evidence.sqlstate !== 'string') throw error
 }
 
-function readJournal(folder: string): JournalEntry[] {
-  const journal = JSON.parse(readFileSync(`${folder}/meta/_journal.json`, 'utf8')) as { entries: JournalEntry[] }
-  return journal.entries
-}
-
 /** The `when` of the migrations that the database says it has. */
 async function readApplied(session: Session): Promise<number[]> {
   const question = 'the question for the journal'
@@ -110,34 +101,62 @@ async function readApplied(session: Session): Promise<number[]> {
 }
 
 /**
- * Runs the migrator, which holds no lock: of two at once, one may fail on what the other has just made. Then the
- * journal decides, and what is still pending is tried again.
+ * Runs the migrator inside one transaction that begins with the engine's lock, so that of two at once the second finds
+ * nothing left to do: PostgreSQL waits for the lock, CockroachDB, whose transactions are serializable and read the
+ * journal, is told to restart (40001).
  */
-async function applyPending(session: Session, journal: readonly JournalEntry[], folder: string): Promise<string[]> {
+async function applyPending(session: Session, engine: Engine, migrations: readonly Migration[]): Promise<string[]> {
   for (let attempt = 0; ; attempt++) {
     const before = new Set(await readApplied(session))
     const last = Math.max(0, ...before)
-    const pending = journal.filter(({ when }) => when > last)
-    const skipped = journal.filter(({ when }) => when <= last && !before.has(when))
+    const pending = migrations.filter(({ meta }) => meta.folderMillis > last)
+    const skipped = migrations.filter(({ meta }) => meta.folderMillis <= last && !before.has(meta.folderMillis))
     if (skipped.length > 0)
       throw new ProbeError(
         'WRITE_REFUSED',
-        `the database has later migrations but not ${skipped.map(({ tag }) => tag).join(', ')}: the migrator would pass over them`,
-        { evidence: { skipped } },
+        `the database has later migrations but not ${tags(skipped)}: the migrator would pass over them`,
+        { evidence: { skipped: skipped.map(({ tag }) => tag) } },
       )
     if (pending.length === 0) return []
     try {
-      await session.run('write', `the migrations ${pending.map(({ tag }) => tag).join(', ')}`, db =>
-        drizzleMigrate(db, { migrationsFolder: folder }),
+      const metas = migrations.map(({ meta }) => meta)
+      const applied = await session.run('write', `the migrations ${tags(pending)}`, db =>
+        runMigrator(db, engine, metas),
       )
-      return pending.map(({ tag }) => tag)
+      return migrations.filter(({ meta }) => applied.includes(meta.folderMillis)).map(({ tag }) => tag)
     } catch (error) {
-      const lostRace = error instanceof ProbeError && CONTENTION.includes(error.evidence.sqlstate)
-      if (!lostRace || attempt >= RETRIES) throw error
+      if (!(error instanceof ProbeError) || error.evidence.sqlstate !== '40001' || attempt >= RETRIES) throw error
       await new Promise(settle => setTimeout(settle, 20 * 2 ** attempt * (0.5 + Math.random())))
-      const after = await readApplied(session)
-      // Nobody else has moved on: it was not a race but the migration itself.
-      if (attempt >= 2 && after.length === before.size) throw error
     }
   }
+}
+
+const tags = (migrations: readonly Migration[]): string => migrations.map(({ tag }) => tag).join(', ')
+
+/** What drizzle-orm's dialect has, and its types leave out. */
+interface Migrator {
+  migrate(migrations: MigrationMeta[], session: unknown, config: object): Promise<void>
+}
+
+/** drizzle-orm's migrator on a transaction of ours, in which its own is a part. Returns the `when` of what it applied. */
+async function runMigrator(db: PostgresJsDatabase, engine: Engine, metas: MigrationMeta[]): Promise<number[]> {
+  return db.transaction(async tx => {
+    if (engine.migrationLock) await tx.execute(engine.migrationLock)
+    const { dialect, session } = tx as unknown as {
+      dialect: Migrator
+      session: { all(query: unknown): Promise<unknown[]> }
+    }
+    let last = 0
+    const inside = {
+      execute: (query: string) => tx.execute(query),
+      all: async (query: unknown) => {
+        const rows = await session.all(query)
+        last = Number((rows[0] as { created_at?: unknown } | undefined)?.created_at ?? 0)
+        return rows
+      },
+      transaction: (work: (transaction: typeof tx) => Promise<void>) => work(tx),
+    }
+    await dialect.migrate(metas, inside, {})
+    return metas.map(({ folderMillis }) => folderMillis).filter(when => when > last)
+  })
 }

@@ -1,5 +1,6 @@
 /** The SQL that root runs once per database, one file per engine: as text, and as steps for a driver to run. */
 import { readFileSync } from 'node:fs'
+import { embedded } from '../embedded.ts'
 
 export type BootstrapEngine = 'postgresql' | 'cockroachdb'
 
@@ -23,7 +24,7 @@ const MAINTENANCE = 'postgres'
  */
 export function bootstrapSql(engine: BootstrapEngine, database = 'uro'): string {
   if (!DATABASE_NAME.test(database)) throw new RangeError(`not a plain database name: ${JSON.stringify(database)}`)
-  const text = readFileSync(new URL(`./${engine}.sql`, import.meta.url), 'utf8')
+  const text = embedded?.bootstrap[engine] ?? readFileSync(new URL(`./${engine}.sql`, import.meta.url), 'utf8')
   return text.replaceAll('"uro"', `"${database}"`).replaceAll("'uro'", `'${database}'`)
 }
 

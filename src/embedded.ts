@@ -1,0 +1,14 @@
+/** Files that `npm run build` puts into the bundle; null when the program runs from the tree. */
+import type { Migration } from './migrations.ts'
+
+export interface Embedded {
+  readonly migrations: readonly Migration[]
+  /** the bootstrap's SQL by engine */
+  readonly bootstrap: Readonly<Record<string, string>>
+}
+
+/** Replaced by esbuild's `define`. */
+declare const CONNECTION_PROBE_EMBEDDED: Embedded | undefined
+
+export const embedded: Embedded | null =
+  typeof CONNECTION_PROBE_EMBEDDED === 'undefined' ? null : CONNECTION_PROBE_EMBEDDED
