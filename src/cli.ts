@@ -8,14 +8,18 @@
  */
 import { randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { loadConfig, type Options, type ProbeConfig } from './config.ts'
 import { CODES, type Code } from './failure/codes.ts'
-import { failureLine, ProbeError } from './failure/failure.ts'
+import { failureLine, ProbeError, redact } from './failure/failure.ts'
+import { plain } from './report/plain.ts'
 import { configurationReport, type Report } from './report/report.ts'
 
 const VERSION = '1.0.0'
 const PROGRAM = `connection-probe ${VERSION}`
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
 const EXIT = { ok: 0, failed: 1, usage: 2, bug: 70, interrupted: 130 } as const
 
@@ -27,7 +31,7 @@ usage: npm run COMMAND [-- OPTIONS]
   npm run probe             the probe; needs DATABASE_URL and certificates
   npm run migrate           applies drizzle/ as gateway_admin; needs MIGRATION_DATABASE_URL
   npm run explain -- CODE   what a failure code means, and what mends it
-  npm run bootstrap         the SQL that root runs once per database
+  npm run bootstrap         the SQL that root runs once per database (--engine cockroach | postgres, --database NAME)
   npm run certs:check -- DIR   what is in a directory of certificates, and what would be refused
   npm run generate · schema:check · test   for developers
 
@@ -41,13 +45,16 @@ options of probe and start (of migrate: --certs-dir, --deadline)
   --all-addresses       try every address of the host
   --keep                leave the rows
   --certs-dir DIR       ca.crt, client.USER.crt and client.USER.key
-  --help · --version
+  --help, --version
 
 exit codes: 0 passed, 1 a check failed, 2 usage or configuration, 70 a bug, 130 interrupted
 `
 
 /** Bad usage: one line that says which, exit 2. */
 class UsageError extends Error {}
+
+/** What was typed, in one line and without what must not be shown, should a URL have slipped in. */
+const quoted = (text: string): string => `"${plain(redact(text), 200)}"`
 
 type Format = 'text' | 'json' | 'markdown'
 
@@ -117,14 +124,18 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
 }
 
+const MOST = 1e9
+
 /** A whole or decimal number within bounds. */
 function numeric(flags: Flags, flag: Flag, least: number, whole: boolean): number | undefined {
   const text = flags[flag]
   if (text === undefined) return undefined
   const value = Number(text)
   const wellFormed = whole ? /^\d+$/ : /^\d+(\.\d+)?$/
-  if (typeof text !== 'string' || !wellFormed.test(text) || value < least || value > 1e9)
-    throw new UsageError(`--${flag} wants a ${whole ? 'whole ' : ''}number of at least ${least}, not "${text}"`)
+  if (typeof text !== 'string' || !wellFormed.test(text) || value < least || value > MOST)
+    throw new UsageError(
+      `--${flag} wants a ${whole ? 'whole ' : ''}number from ${least} to ${MOST}, not ${quoted(String(text))}`,
+    )
   return value
 }
 
@@ -159,6 +170,7 @@ const stdout = (text: string) =>
   })
 
 const note = (text: string) => void process.stderr.write(`${text}\n`)
+process.stderr.on('error', () => undefined) // a reader that has gone away
 
 const onTerminal = (stream: NodeJS.WriteStream): boolean => stream.isTTY === true && process.env.TERM !== 'dumb'
 const colour = (): boolean => onTerminal(process.stdout) && !process.env.NO_COLOR
@@ -189,17 +201,23 @@ async function print(report: Report, format: Format, remark?: string): Promise<v
 
 // --------------------------------------------------------------------------------------------------------- signals
 
-/** The first SIGINT or SIGTERM ends the run in order, a second one ends the process. */
-function interruption(): { signal: AbortSignal; interrupted: () => boolean } {
+interface Interruption {
+  /** aborted with a ProbeError INTERRUPTED by the first signal */
+  readonly signal: AbortSignal
+  /** resolves then; never otherwise */
+  readonly aborted: Promise<void>
+}
+
+/** The first SIGINT, SIGTERM or SIGHUP ends the run in order, a second one ends the process. */
+function interruption(): Interruption {
   const controller = new AbortController()
-  let by: string | null = null
-  const on = (signal: NodeJS.Signals) => {
-    if (by) process.exit(EXIT.interrupted)
-    by = signal
-    controller.abort(new ProbeError('INTERRUPTED', `interrupted by ${signal}`))
+  const { signal } = controller
+  const on = (name: NodeJS.Signals) => {
+    if (signal.aborted) process.exit(EXIT.interrupted)
+    controller.abort(new ProbeError('INTERRUPTED', `interrupted by ${name}`))
   }
   process.on('SIGINT', on).on('SIGTERM', on).on('SIGHUP', on)
-  return { signal: controller.signal, interrupted: () => by !== null }
+  return { signal, aborted: new Promise(resolve => signal.addEventListener('abort', () => resolve())) }
 }
 
 // -------------------------------------------------------------------------------------------------------- commands
@@ -223,24 +241,32 @@ async function runProbe(flags: Flags): Promise<number> {
     await print(configurationReport(run, error.toFailure(), error.evidence), format)
     return EXIT.usage
   }
-  return probeAndPrint(loaded.config, format)
+  return probeAndPrint(loaded.config, format, interruption())
 }
 
-async function probeAndPrint(config: ProbeConfig, format: Format, remark?: string): Promise<number> {
-  const { signal, interrupted } = interruption()
+async function probeAndPrint(
+  config: ProbeConfig,
+  format: Format,
+  { signal }: Interruption,
+  remark?: string,
+): Promise<number> {
   const { probe } = await import('./probe.ts')
   const report = await probe(config, { signal, note, progress: progressLine(), program: PROGRAM })
   const expected: readonly string[] = remark ? ['ADDRESS_NOT_6PN', 'ENGINE_NOT_COCKROACHDB'] : []
   await print({ ...report, warnings: report.warnings.filter(({ code }) => !expected.includes(code)) }, format, remark)
-  if (interrupted()) return EXIT.interrupted
+  if (signal.aborted) return EXIT.interrupted
   return report.verdict === 'pass' ? EXIT.ok : EXIT.failed
 }
 
 async function runStart(flags: Flags): Promise<number> {
   const { format, options } = probeArguments(flags)
+  const ending = interruption()
   const { startThrowaway } = await import('./throwaway/index.ts')
   try {
-    await using server = await startThrowaway()
+    // Interrupted while it starts, it is left to its supervisor, which removes it as soon as this process is gone.
+    const started = await Promise.race([startThrowaway(), ending.aborted])
+    if (!started) return EXIT.interrupted
+    await using server = started
     const engine = server.version.replace(/ (on|\().*/, '')
     const remark = `a throwaway ${engine} made by npm start on [${server.host}]:${server.port}, not your database`
     note(`the target is ${remark}`)
@@ -253,10 +279,10 @@ async function runStart(flags: Flags): Promise<number> {
     })
     if (!admin.ok) throw admin.error
     const { migrate } = await import('./migrate.ts')
-    const migrated = await migrate(admin.config, new AbortController().signal)
+    const migrated = await migrate(admin.config, ending.signal)
     if (migrated.failure) {
-      note(`the migration failed: ${failureLine(migrated.failure)}`)
-      return EXIT.failed
+      note(plain(`the migration failed: ${failureLine(migrated.failure)}`))
+      return ending.signal.aborted ? EXIT.interrupted : EXIT.failed
     }
     note(`migrated as gateway_admin: ${migrated.applied.join(', ')}`)
     const writer = loadConfig({
@@ -267,10 +293,10 @@ async function runStart(flags: Flags): Promise<number> {
     if (!writer.ok) throw writer.error
     // The throwaway server's directory holds everybody's keys; a deployment's must not.
     const warnings = writer.config.warnings.filter(({ code }) => code !== 'ADMIN_CREDENTIALS_PRESENT')
-    return await probeAndPrint({ ...writer.config, warnings }, format, remark)
+    return await probeAndPrint({ ...writer.config, warnings }, format, ending, remark)
   } catch (error) {
     if (!(error instanceof Error && error.name === 'ThrowawayError')) throw error
-    note(error.message)
+    note(plain(error.message, 2000))
     return EXIT.failed
   }
 }
@@ -283,16 +309,15 @@ async function runMigrate(flags: Flags): Promise<number> {
     note(`${failureLine(failure)}\nnext: ${failure.hint}`)
     return EXIT.usage
   }
-  const { signal, interrupted } = interruption()
+  const { signal } = interruption()
   const { migrate } = await import('./migrate.ts')
-  const { plain } = await import('./report/plain.ts')
   const { applied, address, engine, failure } = await migrate(loaded.config, signal)
   if (failure) {
     note(plain(`${PROGRAM}: migrate FAILED at ${failureLine(failure)}`))
     for (const { name, code, message } of failure.causes)
       note(plain(`  caused by ${name}${code ? ` ${code}` : ''}: ${message}`))
     note(plain(`next: ${failure.hint}`))
-    return interrupted() ? EXIT.interrupted : EXIT.failed
+    return signal.aborted ? EXIT.interrupted : EXIT.failed
   }
   const what = applied.length > 0 ? `applied ${applied.join(', ')}` : 'nothing to do'
   await stdout(`${plain(`${what}; table, columns and grants are as src/ declares (${engine} at ${address})`)}\n`)
@@ -303,7 +328,7 @@ async function runExplain([code]: string[]): Promise<number> {
   const codes = Object.keys(CODES)
   if (code === undefined) throw new UsageError(`explain wants a failure code: ${codes.join(', ')}`)
   const known = codes.find(name => name === code.toUpperCase())
-  if (!known) throw new UsageError(`there is no failure code "${code}"; npm run explain lists them`)
+  if (!known) throw new UsageError(`there is no failure code ${quoted(code)}; npm run explain lists them`)
   const { explain } = await import('./explain.ts')
   await stdout(explain(known as Code))
   return EXIT.ok
@@ -316,13 +341,14 @@ async function runBootstrap(flags: Flags): Promise<number> {
     postgres: 'postgresql',
     postgresql: 'postgresql',
   } as const
-  const engine = engines[(flags.engine ?? 'cockroach') as keyof typeof engines]
-  if (!engine) throw new UsageError(`--engine wants cockroach or postgres, not "${flags.engine}"`)
+  const asked = flags.engine ?? 'cockroach'
+  if (!Object.hasOwn(engines, asked)) throw new UsageError(`--engine wants cockroach or postgres, not ${quoted(asked)}`)
+  const engine = engines[asked as keyof typeof engines]
   const { bootstrapSql } = await import('./bootstrap/index.ts')
   try {
     await stdout(bootstrapSql(engine, flags.database))
   } catch (error) {
-    if (error instanceof RangeError) throw new UsageError(`--database: ${error.message}`)
+    if (error instanceof RangeError) throw new UsageError(plain(redact(`--database: ${error.message}`)))
     throw error
   }
   return EXIT.ok
@@ -347,11 +373,18 @@ async function runSchemaCheck(): Promise<number> {
 async function runTools(tools: readonly (readonly string[])[]): Promise<number> {
   const { spawn } = await import('node:child_process')
   for (const [tool = '', ...args] of tools) {
-    const child = spawn(new URL(`../node_modules/.bin/${tool}`, import.meta.url).pathname, args, { stdio: 'inherit' })
-    const code = await new Promise<number>(resolve =>
-      child.once('close', (status, signal) => resolve(signal ? EXIT.interrupted : (status ?? EXIT.bug))),
-    )
-    if (code !== 0) return code
+    const child = spawn(join(ROOT, 'node_modules/.bin', tool), args, { stdio: 'inherit', cwd: ROOT })
+    // A terminal sends SIGINT to the tool as well; whatever else ends us must not leave it behind.
+    const forward = (signal: NodeJS.Signals) => {
+      if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal)
+    }
+    process.on('SIGINT', forward).on('SIGTERM', forward).on('SIGHUP', forward)
+    const code = await new Promise<number>((resolve, reject) => {
+      child.once('error', reject)
+      child.once('close', (status, signal) => resolve(signal ? EXIT.interrupted : (status ?? EXIT.bug)))
+    })
+    process.off('SIGINT', forward).off('SIGTERM', forward).off('SIGHUP', forward)
+    if (code !== EXIT.ok) return code
   }
   return EXIT.ok
 }
@@ -384,12 +417,13 @@ async function main(argv: readonly string[]): Promise<number> {
     await stdout(`${PROGRAM}\n`)
     return EXIT.ok
   }
-  if (name === undefined || name === '--help' || name === 'help') {
+  if (name === '--help' || name === '-h' || name === 'help') {
     await stdout(HELP)
-    return name === undefined ? EXIT.usage : EXIT.ok
+    return EXIT.ok
   }
-  const command = COMMANDS[name]
-  if (!command) throw new UsageError(`there is no command "${name}"; --help lists them`)
+  if (name === undefined) throw new UsageError('no command; --help lists them')
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (!command) throw new UsageError(`there is no command ${quoted(name)}; --help lists them`)
   const { values, positionals } = parse(rest)
   if (values.help) {
     await stdout(HELP)
@@ -403,7 +437,7 @@ async function main(argv: readonly string[]): Promise<number> {
   for (const flag of Object.keys(flags))
     if (!command.flags.some(known => known === flag)) throw new UsageError(`${name} has no option --${flag}`)
   const surplus = positionals[command.words]
-  if (surplus !== undefined) throw new UsageError(`"${surplus}" is one word too many for ${name}`)
+  if (surplus !== undefined) throw new UsageError(`${quoted(surplus)} is one word too many for ${name}`)
   if (command.development && !hasDevelopmentInstall())
     throw new UsageError(`${name} needs the development install (npm ci without --omit=dev)`)
   return command.run({ flags, words: positionals })
@@ -417,14 +451,13 @@ function parse(args: string[]) {
       options: { ...FLAGS, help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } },
     })
   } catch (error) {
-    const [line] = (error instanceof Error ? error.message : String(error)).split(/\. |\n/)
-    throw new UsageError(line ?? 'bad usage')
+    const [sentence] = (error instanceof Error ? error.message : String(error)).split('. ')
+    throw new UsageError(plain(redact(sentence ?? 'bad usage')))
   }
 }
 
 /** A bug says so, without a word of what a library may have quoted. */
-async function bug(error: unknown): Promise<number> {
-  const { redact } = await import('./failure/failure.ts')
+function bug(error: unknown): number {
   const text =
     error instanceof Error
       ? `${error.name}: ${error.message}\n${error.stack
@@ -443,7 +476,7 @@ try {
   if (error instanceof UsageError) {
     note(`${PROGRAM}: ${error.message}`)
     code = EXIT.usage
-  } else code = await bug(error)
+  } else code = bug(error)
 }
 // A lookup that never ends would keep the process: everything that must be said has been.
 process.exit(code)
