@@ -1,0 +1,112 @@
+/** The table is not what src/ declares, or cannot be touched: which of the two it is, is never confused. */
+import { expect } from 'vitest'
+import { BLOCKED_BY, type Case, describeFaults, tableWith, useBase } from '../helpers/faults.ts'
+
+const mismatch = (fault: string, sql: Case['sql'], difference: string, more: Partial<Case> = {}): Case => ({
+  fault,
+  ...(sql && { sql }),
+  top: 'schema TABLE_MISMATCH',
+  failed: { table: 'TABLE_MISMATCH' },
+  blocked: BLOCKED_BY.table,
+  evidence: { table: { differences: [difference] } },
+  ...more,
+})
+
+/** A second table of that name, which the bare name finds first. */
+const OTHER = `CREATE SCHEMA other; GRANT USAGE ON SCHEMA other TO gateway_writer;
+  CREATE TABLE other.connection_probe (n int); GRANT SELECT ON other.connection_probe TO gateway_writer`
+
+const ANOTHER = 'the bare name connection_probe finds another table than public.connection_probe (search_path)'
+
+const CASES: readonly Case[] = [
+  {
+    fault: 'no table',
+    sql: 'DROP TABLE public.connection_probe',
+    top: 'schema TABLE_MISSING',
+    failed: { table: 'TABLE_MISSING' },
+    blocked: BLOCKED_BY.table,
+    table: false,
+  },
+  {
+    fault: 'a table of that name in another schema only',
+    sql: `DROP TABLE public.connection_probe; ${OTHER}`,
+    top: 'schema TABLE_MISSING',
+    failed: { table: 'TABLE_MISSING' },
+    blocked: BLOCKED_BY.table,
+    table: false,
+  },
+  {
+    ...mismatch('a renamed column', 'ALTER TABLE public.connection_probe RENAME COLUMN origin TO source', ''),
+    evidence: { table: { differences: ['column origin is missing', 'column source (text) is not declared'] } },
+  },
+  mismatch(
+    'an added column',
+    'ALTER TABLE public.connection_probe ADD COLUMN extra text',
+    'column extra (text) is not declared',
+  ),
+  mismatch('a dropped column', 'ALTER TABLE public.connection_probe DROP COLUMN payload', 'column payload is missing'),
+  mismatch(
+    'a column of another type',
+    tableWith('"sequence" bigint', '"sequence" smallint'),
+    'column sequence is smallint, not bigint',
+  ),
+  mismatch('a nullable column', tableWith('"origin" text NOT NULL', '"origin" text'), 'column origin is nullable'),
+  mismatch(
+    'no primary key',
+    'ALTER TABLE public.connection_probe DROP CONSTRAINT connection_probe_pkey',
+    'column id is not part of the primary key',
+    { engines: ['postgresql'] },
+  ),
+  mismatch(
+    'another primary key',
+    tableWith('"sequence" bigint NOT NULL', '"sequence" bigint NOT NULL, PRIMARY KEY (id, sequence)').replace(
+      '"id" uuid PRIMARY KEY',
+      '"id" uuid',
+    ),
+    'column sequence is part of the primary key',
+  ),
+  {
+    ...mismatch(
+      'a view of that name',
+      `ALTER TABLE public.connection_probe RENAME TO hidden;
+       CREATE VIEW public.connection_probe AS SELECT * FROM public.hidden;
+       GRANT SELECT, INSERT, UPDATE, DELETE ON public.connection_probe TO gateway_writer`,
+      'public.connection_probe is no table (v)',
+    ),
+    evidence: { table: { differences: expect.arrayContaining(['public.connection_probe is no table (v)']) } },
+    table: false,
+  },
+  mismatch(
+    'another table found first by the bare name, by the role',
+    `${OTHER}; ALTER ROLE gateway_writer SET search_path = other, public`,
+    ANOTHER,
+  ),
+  mismatch(
+    'another table found first by the bare name, by the database',
+    database => `${OTHER}; ALTER DATABASE ${database} SET search_path = other, public`,
+    ANOTHER,
+  ),
+  mismatch(
+    'a search path on which the table is not',
+    'ALTER ROLE gateway_writer SET search_path = other',
+    'the bare name connection_probe finds no table (search_path)',
+  ),
+  {
+    fault: 'a table without any grant does not look like a missing one',
+    sql: 'REVOKE ALL ON public.connection_probe FROM gateway_writer',
+    top: 'privilege DML_DENIED',
+    failed: { dml: 'DML_DENIED' },
+    blocked: BLOCKED_BY.dml,
+    evidence: { dml: { held: [], missing: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'] } },
+  },
+  {
+    fault: 'no USAGE on schema public',
+    sql: 'REVOKE USAGE ON SCHEMA public FROM gateway_writer, public',
+    top: 'privilege DML_DENIED',
+    failed: { dml: 'DML_DENIED' },
+    blocked: BLOCKED_BY.dml,
+    evidence: { dml: { missing: ['USAGE on schema public'] } },
+  },
+]
+
+describeFaults('the table', useBase(), CASES)

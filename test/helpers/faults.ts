@@ -1,0 +1,279 @@
+/**
+ * One valid base, one fault, the expected verdict: what the attribution tables run on.
+ *
+ *   base     a migrated server with what src/ declares and nothing else; `restore` brings it back before every case,
+ *            so that no case depends on another
+ *   fault    SQL that root runs, or one thing that a proxy before the server does wrong
+ *   verdict  what failed with which code, what is blocked, the evidence, and that no row is left
+ *
+ * What differs between the engines in how a base is restored stands here, once.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { bootstrapSteps } from '../../src/bootstrap/index.ts'
+import type { Options } from '../../src/config.ts'
+import { CODES, type Code, type Layer } from '../../src/failure/codes.ts'
+import type { CheckId, Report } from '../../src/report/report.ts'
+import { renderText } from '../../src/report/text.ts'
+import { defaultEngine, type Engine, type Throwaway, type ThrowawayOptions } from '../../src/throwaway/index.ts'
+import { faultyProxy, type ProxyOptions } from './proxy.ts'
+import type { Session, SessionServer } from './sessions.ts'
+import { statementsOf } from './statements.ts'
+import { check, migrated, type Pem, probeWith, settings, verdictOf } from './target.ts'
+
+export type OnStatement = NonNullable<ProxyOptions['onStatement']>
+export type Proxy = Partial<Omit<ProxyOptions, 'upstream' | 'credentials' | 'tls'>>
+
+/** What a check that the case is not about would be blocked by. */
+export const BLOCKED_BY = {
+  table: ['row-visible', 'dml', 'ddl-refused', 'sequential-writes', 'statements-unnamed'],
+  row: ['sequential-writes', 'statements-unnamed'],
+  dml: ['row-visible', 'sequential-writes', 'statements-unnamed'],
+  writes: ['statements-unnamed'],
+} as const satisfies Record<string, readonly CheckId[]>
+
+export interface Expected {
+  /** layer and code of the report's failure; absent: the run passes */
+  readonly top?: `${Layer} ${Code}`
+  /** every check that fails, with its code */
+  readonly failed?: Partial<Record<CheckId, Code>>
+  /** checks that may fail as well, where the engines differ in what a privilege brings along */
+  readonly mayFail?: Partial<Record<CheckId, Code>>
+  readonly blocked?: readonly CheckId[]
+  /** what the evidence of these checks holds, whether they passed or failed */
+  readonly evidence?: Partial<Record<CheckId, object>>
+  /** true: rows are left, and the warning ROWS_LEFT names them and removes them */
+  readonly rowsLeft?: true
+}
+
+export interface Case extends Expected {
+  readonly fault: string
+  /** where the fault exists; absent: on both */
+  readonly engines?: readonly Engine[]
+  /** run as root in the case's database, after it was restored */
+  readonly sql?: string | ((database: string) => string)
+  /** what a proxy before the server does; made anew for each run */
+  readonly proxy?: () => Proxy
+  readonly user?: string
+  readonly options?: Partial<Options>
+  /** false: there is no table to count rows in afterwards */
+  readonly table?: false
+  /** done while the probe runs; ends what it began when disposed */
+  readonly meanwhile?: (base: Base, database: string) => Promise<AsyncDisposable>
+}
+
+/** Statements of the probe, by their text. */
+export const isInsert = (sql: string): boolean => /^insert /i.test(sql) && !isSettling(sql)
+export const isSettling = (sql: string): boolean => / on conflict /i.test(sql)
+export const isRead = (sql: string): boolean => /^select .* = \$1$/i.test(sql)
+export const isFinalRead = (sql: string): boolean => /^select .* in \(\$/i.test(sql)
+export const isDelete = (sql: string): boolean => /^delete /i.test(sql)
+
+/** Which row an insert writes: 0 row-visible's, -1 dml's, 1 and up those of sequential-writes. */
+export const sequenceOf = (params: readonly (string | null)[]): number => Number(params[2])
+
+/** A fault for the insert of one row, so many times. */
+export function onInsert(sequence: number, fault: Awaited<ReturnType<OnStatement>>, times = 1): () => Proxy {
+  return () => {
+    let left = times
+    return {
+      onStatement: (sql, params) =>
+        isInsert(sql) && sequenceOf(params) === sequence && left-- > 0 ? fault : undefined,
+    }
+  }
+}
+
+/** A fault for the reads of one row; those of other rows are left alone. */
+export function onRead(sequence: number, fault: () => Awaited<ReturnType<OnStatement>>): () => Proxy {
+  return () => {
+    let id: string | null | undefined
+    return {
+      onStatement(sql, params) {
+        if (isInsert(sql) && sequenceOf(params) === sequence) id = params[0]
+        return id && isRead(sql) && params[0] === id ? fault() : undefined
+      },
+    }
+  }
+}
+
+const TABLE_SQL = migrationSql('0000_connection_probe')
+const GRANTS_SQL = migrationSql('0001_grants')
+
+function migrationSql(tag: string): string {
+  return readFileSync(new URL(`../../drizzle/${tag}.sql`, import.meta.url), 'utf8').replaceAll(
+    '--> statement-breakpoint',
+    '',
+  )
+}
+
+/** SQL that makes the table anew with one thing different, grants and all. */
+export function tableWith(from: string, to: string): string {
+  if (!TABLE_SQL.includes(from)) throw new Error(`the migration does not say ${from}`)
+  return `DROP TABLE public.connection_probe; ${TABLE_SQL.replace(from, to)}; ${GRANTS_SQL}`
+}
+
+/** A trigger on the table that runs this body before each insert. PostgreSQL. */
+export const insertTrigger = (body: string): string => `
+  CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${body} END $$;
+  CREATE TRIGGER meddle BEFORE INSERT ON public.connection_probe FOR EACH ROW EXECUTE FUNCTION public.meddle()`
+
+/** Everything in the database, and everything that gateway_writer is and holds, is as after bootstrap and migration. */
+const POSTGRESQL_RESTORE = (database: string): string => `
+  SET client_min_messages = error;
+  DROP SCHEMA IF EXISTS public CASCADE; DROP SCHEMA IF EXISTS other CASCADE;
+  ALTER DATABASE ${database} OWNER TO root; ALTER DATABASE ${database} RESET ALL;
+  DROP OWNED BY gateway_writer CASCADE; DROP OWNED BY gateway_reader CASCADE;
+  REVOKE CREATE ON DATABASE ${database} FROM PUBLIC;
+  REVOKE gateway_admin, gateway_reader, pg_execute_server_program FROM gateway_writer;
+  ALTER ROLE gateway_writer NOSUPERUSER NOCREATEROLE NOCREATEDB NOBYPASSRLS NOREPLICATION;
+  ALTER ROLE gateway_writer RESET ALL; ALTER ROLE gateway_writer IN DATABASE ${database} RESET ALL;
+  CREATE SCHEMA public;
+  ${bootstrapSteps('postgresql', database)
+    .filter(({ generates }) => !generates)
+    .map(({ sql }) => `${sql};`)
+    .join('\n')}
+  SET ROLE gateway_admin; ${TABLE_SQL}; ${GRANTS_SQL}; RESET ROLE;`
+
+/** What a case may have done to the roles; a release that does not know one has nothing to undo. */
+const COCKROACHDB_ROLES: readonly string[] = [
+  ...['admin', 'gateway_admin', 'gateway_reader'].map(role => `REVOKE ${role} FROM gateway_writer`),
+  ...['CREATEROLE', 'CREATEDB', 'CREATELOGIN', 'CONTROLJOB', 'CANCELQUERY', 'VIEWACTIVITY'].map(
+    option => `ALTER ROLE gateway_writer WITH NO${option}`,
+  ),
+  'ALTER ROLE gateway_writer RESET ALL',
+]
+
+export interface Base {
+  readonly server: Throwaway
+  /** A restored database, with `sql` run on it as root; its name. */
+  restore(sql?: string | ((database: string) => string)): Promise<string>
+  /** The proxy, with certificates that this server's clients trust. */
+  proxy(options?: Proxy): Promise<SessionServer>
+  pem(user: string): Pem
+  count(database: string): Promise<number>
+}
+
+/** A base around a migrated server. */
+async function createBase(options: ThrowawayOptions): Promise<Base> {
+  const server = await migrated(options)
+  const read = (name: string): string => readFileSync(join(server.certsDir, name), 'utf8')
+  const pem = (user: string): Pem => ({
+    ca: read('ca.crt'),
+    cert: read(`client.${user}.crt`),
+    key: read(`client.${user}.key`),
+  })
+  const proxied = await server.authority.issue({ commonName: 'node', dnsNames: ['localhost'], ipAddresses: ['::1'] })
+  const credentials = ({ sslRequested, peerName }: Session) => {
+    if (!sslRequested) return undefined
+    return peerName === undefined ? { ca: read('ca.crt') } : pem(peerName)
+  }
+  let made = 0
+
+  async function restoreCockroach(): Promise<string> {
+    const database = `case_${++made}`
+    for (const statement of COCKROACHDB_ROLES) await server.runAsRoot(statement, 'postgres').catch(() => undefined)
+    for (const step of bootstrapSteps('cockroachdb', database)) await server.runAsRoot(step.sql, step.database)
+    for (const sql of statementsOf(`${TABLE_SQL}; ${GRANTS_SQL}`)) await server.runAsRoot(sql, database)
+    return database
+  }
+
+  return {
+    server,
+    pem,
+    async restore(sql = '') {
+      if (server.engine === 'cockroachdb') {
+        const database = await restoreCockroach()
+        const text = typeof sql === 'string' ? sql : sql(database)
+        for (const statement of statementsOf(text)) await server.runAsRoot(statement, database)
+        return database
+      }
+      const { database } = server
+      await server.runAsRoot(`${POSTGRESQL_RESTORE(database)} ${typeof sql === 'string' ? sql : sql(database)}`)
+      return database
+    },
+    proxy: more =>
+      faultyProxy({ upstream: server, tls: { cert: proxied.chain, key: proxied.key }, credentials, ...more }),
+    async count(database) {
+      const [row] = await server.runAsRoot('SELECT count(*)::int4 AS n FROM public.connection_probe', database)
+      return Number(row?.n)
+    },
+  }
+}
+
+/** A base for the tests of a file. */
+export function useBase(options: ThrowawayOptions = {}): () => Base {
+  let base: Base | undefined
+  beforeAll(async () => {
+    base = await createBase(options)
+  })
+  afterAll(() => base?.server.stop())
+  return () => {
+    if (!base) throw new Error('the base is used before it is made')
+    return base
+  }
+}
+
+/** Runs the probe on the base with the case's fault. */
+export async function probeCase(
+  base: Base,
+  { sql, proxy, user = 'gateway_writer', options, meanwhile }: Omit<Case, 'fault'>,
+) {
+  const database = await base.restore(sql)
+  await using _meanwhile = meanwhile ? await meanwhile(base, database) : undefined
+  await using server = proxy ? await base.proxy(proxy()) : undefined
+  const report = await probeWith(
+    settings({ port: server?.port ?? base.server.port, user, database, pem: base.pem(user) }),
+    { options: { writes: 5, visibleWithinMs: 300, ...options } },
+  )
+  return { report, database, statements: server?.statements ?? [], maxOpen: server?.maxOpen ?? 0 }
+}
+
+const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g
+
+/** Nothing is left of a run; or ROWS_LEFT names exactly what is, and the statement in it removes it. */
+export async function expectNothingLeft(base: Base, database: string, report: Report, rowsLeft = false): Promise<void> {
+  const warning = report.warnings.find(({ code }) => code === 'ROWS_LEFT')
+  if (!rowsLeft) {
+    expect(warning).toBeUndefined()
+    expect(await base.count(database)).toBe(0)
+    return
+  }
+  const statement =
+    /DELETE FROM public\.connection_probe WHERE id IN \([^)]*\);/.exec(warning?.message ?? '')?.[0] ?? ''
+  const there = await base.server.runAsRoot('SELECT id::text AS id FROM public.connection_probe', database)
+  const named = [...statement.matchAll(UUID)].map(([id]) => id)
+  expect(named.sort()).toEqual(there.map(({ id }) => id).sort())
+  expect(named.length).toBeGreaterThan(0)
+  await base.server.runAsRoot(statement, database)
+  expect(await base.count(database)).toBe(0)
+}
+
+/** The report is what the case expects, and its text says so where a tired reader looks first. */
+export function expectVerdict(report: Report, expected: Expected): void {
+  const { top, failed = {}, mayFail = {}, blocked = [], evidence = {} } = expected
+  const verdict = verdictOf(report)
+  const optional = Object.entries(mayFail).filter(([id, code]) => verdict.failed[id] === code)
+  expect(verdict).toEqual({ failure: top ?? null, failed: { ...Object.fromEntries(optional), ...failed }, blocked })
+  expect(report.verdict).toBe(top ? 'fail' : 'pass')
+  for (const [id, facts] of Object.entries(evidence)) expect(check(report, id as CheckId).evidence).toMatchObject(facts)
+  const [first, second] = renderText(report, { colour: false }).split('\n')
+  if (!report.failure) return
+  expect(first).toContain(report.failure.code)
+  expect(first).toContain(report.failure.layer)
+  expect(second).toBe(`next: ${report.failure.hint}`)
+  expect(report.failure.hint).toBe(CODES[report.failure.code].hint)
+}
+
+/** The table: one test for each case that this engine can have. */
+export function describeFaults(title: string, base: () => Base, cases: readonly Case[]): void {
+  const engine = defaultEngine()
+  describe(`${title} (${engine})`, () => {
+    for (const one of cases.filter(({ engines }) => !engines || engines.includes(engine)))
+      it(one.fault, async () => {
+        const { report, database } = await probeCase(base(), one)
+        expectVerdict(report, one)
+        if (one.table !== false) await expectNothingLeft(base(), database, report, one.rowsLeft)
+      })
+  })
+}
