@@ -8,9 +8,11 @@ import type { X509Certificate } from 'node:crypto'
 import net from 'node:net'
 import tls from 'node:tls'
 import { type Budget, within } from '../budget.ts'
+import { parseCertificates } from '../certificate.ts'
 import { classifyTls, classifyVerify } from '../failure/classify.ts'
 import type { Code } from '../failure/codes.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
+import { findIssuer } from '../lint.ts'
 
 /** Extended key usages (RFC 5280, 4.2.1.12). */
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
@@ -46,10 +48,16 @@ function describe(certificate: X509Certificate): Evidence {
     issuer: certificate.issuer?.replaceAll('\n', ', ') ?? '',
     names: certificate.subjectAltName ?? null,
     usages: usagesOf(certificate),
-    notBefore: new Date(certificate.validFrom).toISOString(),
-    notAfter: new Date(certificate.validTo).toISOString(),
+    notBefore: isoTime(certificate.validFrom),
+    notAfter: isoTime(certificate.validTo),
     fingerprint256: certificate.fingerprint256,
   }
+}
+
+/** A certificate's time; as it stands there if it is none (nothing has been verified yet). */
+function isoTime(text: string): string {
+  const time = new Date(text)
+  return Number.isNaN(time.getTime()) ? text : time.toISOString()
 }
 
 const usagesOf = (certificate: X509Certificate): string[] | null =>
@@ -62,11 +70,23 @@ const SAYS: Partial<Record<Code, string>> = {
   TLS_SERVER_USAGE: "the server's certificate is not for servers (serverAuth)",
 }
 
+/** Whether the chain that the server sent ends at a configured CA, whatever else is wrong with it. */
+function isTrusted(certificate: X509Certificate, ca: string): boolean {
+  const sent: X509Certificate[] = []
+  for (let at = certificate.issuerCertificate; at && sent.length < 8; at = at.issuerCertificate) sent.push(at)
+  return findIssuer(certificate, sent, parseCertificates(ca).certificates) !== null
+}
+
 /** The first thing wrong with the server's certificate, in the order trust, time, use, name. */
-function verify(socket: tls.TLSSocket, certificate: X509Certificate, tlsName: string): ProbeError | null {
+function verify(
+  socket: tls.TLSSocket,
+  certificate: X509Certificate,
+  { tlsName, ca }: HandshakeOptions,
+): ProbeError | null {
   if (!socket.authorized) {
+    // Of several errors OpenSSL keeps the last one; without trust the others say nothing.
     const reason = String(socket.authorizationError)
-    const code = classifyVerify(reason)
+    const code = isTrusted(certificate, ca) ? classifyVerify(reason) : 'TLS_SERVER_UNTRUSTED'
     return new ProbeError(code, `${SAYS[code] ?? code} (${reason})`, { evidence: { verification: reason } })
   }
   const usages = usagesOf(certificate)
@@ -119,6 +139,8 @@ export function handshake(socket: net.Socket, options: HandshakeOptions, budget:
             ...(options.maxVersion && { maxVersion: options.maxVersion }),
             ecdhCurve: GROUPS,
             rejectUnauthorized: false,
+            // Node would compare with "localhost" where the name is an address; `verify` compares with the name.
+            checkServerIdentity: () => undefined,
           })
         } catch (error) {
           // OpenSSL refuses to load what we configured; the linter did not see it coming.
@@ -145,7 +167,7 @@ export function handshake(socket: net.Socket, options: HandshakeOptions, budget:
           keysExchanged ||= line.subarray(0, 13).toString('latin1') === 'CLIENT_RANDOM'
         })
         secured.once('error', failed).once('close', ended)
-        secured.once('secureConnect', () => {
+        const shaken = () => {
           secured.off('error', failed).off('close', ended)
           secured.on('error', () => undefined)
           const certificate = secured.getPeerX509Certificate()
@@ -157,7 +179,7 @@ export function handshake(socket: net.Socket, options: HandshakeOptions, budget:
             clientCertificatePresented: options.certificate !== null,
             serverCertificate: describe(certificate),
           }
-          const wrong = verify(secured, certificate, options.tlsName)
+          const wrong = verify(secured, certificate, options)
           if (wrong) {
             Object.assign(wrong.evidence, evidence)
             return fail(wrong)
@@ -167,6 +189,14 @@ export function handshake(socket: net.Socket, options: HandshakeOptions, budget:
             evidence,
             server: { expires: new Date(certificate.validTo), usages: usagesOf(certificate) },
           })
+        }
+        secured.once('secureConnect', () => {
+          try {
+            shaken()
+          } catch (error) {
+            // Nothing has been verified: what calls itself a certificate may hold anything.
+            fail(new ProbeError('TLS_FAILED', "the server's certificate is not understood", { cause: error }))
+          }
         })
       }),
   )

@@ -57,7 +57,7 @@ export function requestTls(socket: net.Socket, budget: Budget): Promise<void> {
         }
         const data = (chunk: Buffer) => {
           if (!refusing && chunk[0] === 0x53 && chunk.length === 1) return settle()
-          if (!refusing && chunk[0] === 0x4e)
+          if (!refusing && chunk[0] === 0x4e && chunk.length === 1)
             return settle(
               new ProbeError('TLS_NOT_OFFERED', 'the server does not offer TLS', { evidence: { answer: 'N' } }),
             )

@@ -92,8 +92,9 @@ export function classifyTls(errorCode: string | undefined, keysExchanged: boolea
     return { code: 'TLS_VERSION', alert: code.includes('ALERT') ? 'protocol_version' : null }
   if (NOT_TLS.has(code)) return { code: 'TLS_NOT_POSTGRES', alert: null }
   if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'ECONNABORTED') return { code: 'TLS_CLOSED', alert: null }
-  const alert = /_ALERT_(.+)$/.exec(code)?.[1]
-  return { code: 'TLS_FAILED', alert: alert ? alert.toLowerCase() : null }
+  // The alerts of TLS extensions (RFC 6066) have no ALERT in OpenSSL's names: ERR_SSL_TLSV1_UNRECOGNIZED_NAME.
+  const alert = /^ERR_SSL_(?:SSLV3_ALERT|TLSV1_ALERT|TLSV13_ALERT|TLSV1)_(.+)$/.exec(code)?.[1]
+  return { code: 'TLS_FAILED', alert: alert?.toLowerCase() ?? null }
 }
 
 /** What chain verification said of the server's certificate (X509_V_ERR_*, as Node names it). */

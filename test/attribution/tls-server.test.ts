@@ -1,0 +1,345 @@
+/**
+ * Layer tls, the server's side: real certificates that vary in one property each, and bytes that are not what a
+ * server of ours would send.
+ */
+import { beforeAll, describe, expect, test } from 'vitest'
+import { createAuthority, type IssueOptions } from '../../src/throwaway/authority.ts'
+import { type Script, scriptedServer } from '../helpers/scripted.ts'
+import { check, cli, namesOf, settings } from '../helpers/target.ts'
+import type { ServerTls } from '../helpers/tls-side.ts'
+import { errorResponse } from '../helpers/wire.ts'
+import { days, type Expected, expectAttributed, expectSaid, makePki, type Pki, run, SERVER, target } from './cases.ts'
+
+let pki: Pki
+beforeAll(async () => {
+  pki = await makePki()
+})
+
+type Verdict = Omit<Expected, 'check'>
+
+/** The path opens a second connection once TCP stands; nothing is dialled again for a fault of the server's. */
+const CONNECTIONS = 2
+
+describe('the server certificate', () => {
+  const issued = (options: Partial<IssueOptions>) => async (): Promise<ServerTls> => {
+    const { chain, key } = await pki.authority.issue({ ...SERVER, ...options })
+    return { cert: chain, key }
+  }
+  const foreign = async (name: string): Promise<ServerTls> => {
+    const { chain, key } = await (await createAuthority({ name })).issue(SERVER)
+    return { cert: chain, key }
+  }
+
+  const faults: readonly (readonly [string, () => Promise<ServerTls>, Verdict])[] = [
+    [
+      'unknown CA',
+      () => foreign('another CA'),
+      { code: 'TLS_SERVER_UNTRUSTED', evidence: { verification: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' } },
+    ],
+    ['another CA of the same name', () => foreign('attribution CA'), { code: 'TLS_SERVER_UNTRUSTED' }],
+    [
+      'self-signed',
+      async () => {
+        const { certificate, key } = await createAuthority({ name: 'node' })
+        return { cert: certificate, key }
+      },
+      { code: 'TLS_SERVER_UNTRUSTED' },
+    ],
+    [
+      'missing intermediate',
+      async () => {
+        const below = await pki.authority.issueIntermediate({ name: 'below' })
+        const { certificate, key } = await below.issue(SERVER)
+        return { cert: certificate, key }
+      },
+      { code: 'TLS_SERVER_UNTRUSTED', evidence: { verification: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' } },
+    ],
+    [
+      'unknown CA, and expired: trust comes first',
+      async () => {
+        const { chain, key } = await (await createAuthority({ name: 'x' })).issue({ ...SERVER, notAfter: days(-0.01) })
+        return { cert: chain, key }
+      },
+      { code: 'TLS_SERVER_UNTRUSTED' },
+    ],
+    [
+      'expired',
+      issued({ notBefore: days(-10), notAfter: days(-1) }),
+      { code: 'TLS_SERVER_EXPIRED', evidence: { verification: 'CERT_HAS_EXPIRED' } },
+    ],
+    [
+      'expired intermediate',
+      async () => {
+        const below = await pki.authority.issueIntermediate({ name: 'b', notBefore: days(-9), notAfter: days(-1) })
+        const { chain, key } = await below.issue(SERVER)
+        return { cert: chain, key }
+      },
+      { code: 'TLS_SERVER_EXPIRED' },
+    ],
+    [
+      'not yet valid',
+      issued({ notBefore: days(1), notAfter: days(10) }),
+      { code: 'TLS_SERVER_NOT_YET_VALID', evidence: { verification: 'CERT_NOT_YET_VALID' } },
+    ],
+    ['no serverAuth', issued({ usages: ['clientAuth'] }), { code: 'TLS_SERVER_USAGE' }],
+    [
+      'IP literal not in SAN',
+      issued({ ipAddresses: ['::2'] }),
+      { code: 'TLS_SERVER_NAME', evidence: { wanted: '::1' }, message: /not for ::1 but for DNS:localhost, IP/ },
+    ],
+    [
+      'IP literal as a DNS name',
+      issued({ ipAddresses: [], dnsNames: ['::1'] }),
+      { code: 'TLS_SERVER_NAME', evidence: { wanted: '::1' } },
+    ],
+    [
+      'CN only',
+      issued({ commonName: '::1', ipAddresses: [], dnsNames: [] }),
+      { code: 'TLS_SERVER_NAME', evidence: { wanted: '::1', names: null } },
+    ],
+  ]
+  test.each(faults)('%s', async (_name, present, verdict) => {
+    await using server = await scriptedServer({ tls: await present() })
+    const report = await run(target(server, pki.pem))
+    expectAttributed(report, { check: 'tls', ...verdict })
+    expect(check(report, 'tls').evidence).toMatchObject({
+      protocol: 'TLSv1.3',
+      serverCertificate: { subject: expect.stringContaining('CN='), notAfter: expect.any(String) },
+    })
+    expect(server.connections).toBeLessThanOrEqual(CONNECTIONS)
+    // nothing is said to a server that is not the one wanted
+    expect(server.sessions.every(({ startup }) => startup === undefined)).toBe(true)
+  })
+
+  const names: readonly (readonly [string, Partial<IssueOptions>, Record<string, string>, Verdict | null])[] = [
+    [
+      'wrong name',
+      { dnsNames: ['other.app.internal'] },
+      {},
+      { code: 'TLS_SERVER_NAME', evidence: { wanted: 'db.app.internal' } },
+    ],
+    [
+      'the name in the CN only',
+      { commonName: 'db.app.internal', dnsNames: ['x.internal'] },
+      {},
+      { code: 'TLS_SERVER_NAME' },
+    ],
+    ['a name below the one it has', { dnsNames: ['app.internal'] }, {}, { code: 'TLS_SERVER_NAME' }],
+    [
+      'CRDB_SNI that it does not carry',
+      { dnsNames: ['db.app.internal'] },
+      { CRDB_SNI: 'a.b' },
+      { code: 'TLS_SERVER_NAME' },
+    ],
+    ['the right name', { dnsNames: ['db.app.internal'] }, {}, null],
+    ['a wildcard for it', { dnsNames: ['*.app.internal'] }, {}, null],
+    ['CRDB_SNI that it carries', { dnsNames: ['x.flycast'] }, { CRDB_SNI: 'x.flycast' }, null],
+  ]
+  test.each(names)('dialled by name: %s', async (_name, options, env, verdict) => {
+    await using server = await scriptedServer({ tls: await issued(options)() })
+    const names = namesOf({ 'db.app.internal': ['::1'] })
+    const config = target(server, pki.pem, { host: 'db.app.internal', names, env })
+    const report = await run(config)
+    if (verdict) expectAttributed(report, { check: 'tls', ...verdict })
+    else expect(check(report, 'tls').status).toBe('passed')
+  })
+
+  test('an IP literal that it names, and no name: passes', async () => {
+    await using server = await scriptedServer({ tls: await issued({ dnsNames: [] })() })
+    expect(check(await run(target(server, pki.pem)), 'tls').status).toBe('passed')
+  })
+
+  test('with its intermediate: passes', async () => {
+    const below = await pki.authority.issueIntermediate({ name: 'below' })
+    const { chain, key } = await below.issue(SERVER)
+    await using server = await scriptedServer({ tls: { cert: chain, key } })
+    expect(check(await run(target(server, pki.pem)), 'tls').status).toBe('passed')
+  })
+
+  test('without any extended key usage: passes, as OpenSSL has it', async () => {
+    await using server = await scriptedServer({ tls: await issued({ usages: null })() })
+    expect(check(await run(target(server, pki.pem)), 'tls').status).toBe('passed')
+  })
+
+  test('TLS 1.1 only', async () => {
+    const old: ServerTls = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }
+    await using server = await scriptedServer({ tls: { ...pki.server, ...old } })
+    const report = await run(target(server, pki.pem))
+    expectAttributed(report, { code: 'TLS_VERSION', check: 'tls', evidence: { alert: 'protocol_version' } })
+    expect(server.connections).toBeLessThanOrEqual(CONNECTIONS)
+  })
+
+  test('as a process: exit code 1, and the same verdict as JSON', async () => {
+    await using server = await scriptedServer({ tls: await foreign('another CA') })
+    const env = settings({ port: server.port, pem: pki.pem })
+    const [text, json] = [await cli(['probe'], env), await cli(['probe', '--json'], env)]
+    expect([text.code, json.code]).toEqual([1, 1])
+    const { failure } = JSON.parse(json.stdout)
+    expect(failure).toMatchObject({ code: 'TLS_SERVER_UNTRUSTED', layer: 'tls' })
+    expectSaid(text.stdout, 'TLS_SERVER_UNTRUSTED', failure.hint)
+  })
+})
+
+const error = (sqlstate: string, message: string) => errorResponse({ S: 'FATAL', V: 'FATAL', C: sqlstate, M: message })
+const raw = (text: string) => Buffer.from(text, 'latin1')
+
+/** What some servers answer when they are spoken to in PostgreSQL's protocol. */
+const HTTP =
+  'HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request'
+const SSH = 'SSH-2.0-OpenSSH_9.6p1 Debian-1\r\n'
+const MYSQL = 'J\0\0\0\n8.0.36\0\x08\0\0\0abcdefgh\0'
+
+describe('bytes instead of TLS', () => {
+  const answers: readonly (readonly [string, Script, Verdict])[] = [
+    ['N', {}, { code: 'TLS_NOT_OFFERED', evidence: { answer: 'N' } }],
+    [
+      'E: draining',
+      { onSslRequest: { send: error('57P01', 'server is not accepting clients, try another node'), next: 'close' } },
+      { code: 'SERVER_DRAINING', sqlstate: '57P01' },
+    ],
+    [
+      'E: too many clients',
+      { onSslRequest: { send: error('53300', 'sorry, too many clients already'), next: 'close' } },
+      { code: 'SERVER_BUSY', sqlstate: '53300' },
+    ],
+    [
+      'E: starting up',
+      { onSslRequest: { send: error('57P03', 'the database system is starting up'), next: 'close' } },
+      { code: 'SERVER_UNAVAILABLE', sqlstate: '57P03' },
+    ],
+    [
+      'E: unknown request',
+      { onSslRequest: { send: error('0A000', 'unsupported frontend protocol 1234.5679'), next: 'close' } },
+      { code: 'TLS_NOT_OFFERED', sqlstate: '0A000' },
+    ],
+    [
+      'E: an error of another kind',
+      { onSslRequest: { send: error('XX000', 'internal error'), next: 'close' } },
+      { code: 'SESSION_REFUSED', sqlstate: 'XX000' },
+    ],
+    [
+      'E and garbage',
+      { onSslRequest: { send: raw('EHLO who is there\r\n'), next: 'close' } },
+      { code: 'TLS_NOT_POSTGRES' },
+    ],
+    [
+      'E without a SQLSTATE',
+      { onSslRequest: { send: errorResponse({ S: 'FATAL', M: 'no' }), next: 'close' } },
+      { code: 'TLS_NOT_POSTGRES' },
+    ],
+    [
+      'an HTTP server',
+      { onSslRequest: { send: raw(HTTP), next: 'close' } },
+      { code: 'TLS_NOT_POSTGRES', evidence: { answer: HTTP.slice(0, 32) } },
+    ],
+    ['an SSH banner at once', { onAccept: { send: raw(SSH), next: 'silent' } }, { code: 'TLS_NOT_POSTGRES' }],
+    [
+      'an SSH banner, byte by byte',
+      { onAccept: { send: raw(SSH), everyMs: 1, next: 'silent' } },
+      { code: 'TLS_NOT_POSTGRES' },
+    ],
+    ['a MySQL greeting at once', { onAccept: { send: raw(MYSQL), next: 'silent' } }, { code: 'TLS_NOT_POSTGRES' }],
+    [
+      'a banner that begins with N',
+      { onAccept: { send: raw('NNTP ready\r\n'), next: 'silent' } },
+      { code: 'TLS_NOT_POSTGRES' },
+    ],
+    ['S and extra bytes', { onSslRequest: { send: raw('Sx'), next: 'silent' } }, { code: 'TLS_NOT_POSTGRES' }],
+    [
+      'S, and then another protocol',
+      { onClientHello: { send: raw(HTTP), next: 'close' } },
+      { code: 'TLS_NOT_POSTGRES', message: /is not TLS/ },
+    ],
+    [
+      'S, and then an error in plaintext',
+      { onClientHello: { send: error('57P01', 'gone'), next: 'close' } },
+      { code: 'TLS_NOT_POSTGRES' },
+    ],
+  ]
+  test.each(answers)('%s', async (name, script, verdict) => {
+    await using server = await scriptedServer({ ...(name !== 'N' && { tls: pki.server }), ...script })
+    const report = await run(target(server, pki.pem))
+    expectAttributed(report, { check: 'tls', ...verdict })
+    expect(server.connections).toBeLessThanOrEqual(CONNECTIONS)
+    expect(server.sessions.every(({ startup }) => startup === undefined)).toBe(true)
+  })
+
+  test('as a process: a draining node, exit code 1', async () => {
+    await using server = await scriptedServer({ onSslRequest: { send: error('57P01', 'draining'), next: 'close' } })
+    const { code, stdout } = await cli(['probe', '--json'], settings({ port: server.port, pem: pki.pem }))
+    expect(code).toBe(1)
+    expect(JSON.parse(stdout).failure).toMatchObject({ code: 'SERVER_DRAINING', layer: 'session', sqlstate: '57P01' })
+  })
+})
+
+describe('silence, close and reset on the way to TLS', () => {
+  const deadlineMs = 1_600 // one wait is a quarter of it
+
+  const silences: readonly (readonly [string, Script])[] = [
+    ['at accept', { onAccept: 'silent' }],
+    ['after the SSLRequest', { onSslRequest: 'silent' }],
+    ['after half an ErrorResponse', { onSslRequest: { send: raw('E\0\0'), next: 'silent' } }],
+    ['after the ClientHello', { onClientHello: 'silent' }],
+    ['after half a record', { onClientHello: { send: Buffer.of(22, 3, 3, 1, 0, 2), next: 'silent' } }],
+  ]
+  test.each(silences)('silence %s', async (_name, script) => {
+    await using server = await scriptedServer({ tls: pki.server, ...script })
+    const report = await run(target(server, pki.pem, { deadlineMs }))
+    expectAttributed(report, { code: 'TLS_TIMEOUT', check: 'tls', message: /within 400 ms$/ })
+    expect(report.durationMs).toBeLessThan(deadlineMs)
+    expect(server.connections).toBeLessThanOrEqual(CONNECTIONS)
+    await server.until(({ open }) => open === 0)
+  })
+
+  test('silence after the client certificate, TLS 1.2', async () => {
+    await using server = await scriptedServer({
+      tls: { ...pki.server, maxVersion: 'TLSv1.2' },
+      onClientCertificate: 'silent',
+    })
+    const report = await run(target(server, pki.pem, { deadlineMs }))
+    expectAttributed(report, { code: 'TLS_TIMEOUT', check: 'tls', message: /the TLS handshake did not end within/ })
+  })
+
+  const ends: readonly (readonly [string, Script, Verdict & { check?: 'tcp' }])[] = [
+    ['close at accept', { onAccept: 'close' }, { code: 'TLS_CLOSED' }],
+    ['close after the SSLRequest', { onSslRequest: 'close' }, { code: 'TLS_CLOSED' }],
+    ['close inside an ErrorResponse', { onSslRequest: { send: raw('E\0\0'), next: 'close' } }, { code: 'TLS_CLOSED' }],
+    ['close after the S', { onSslRequest: { send: raw('S'), next: 'close' } }, { code: 'TLS_CLOSED' }],
+    ['close after the ClientHello', { onClientHello: 'close' }, { code: 'TLS_CLOSED' }],
+    [
+      'close inside a record',
+      { onClientHello: { send: Buffer.of(22, 3, 3, 1), next: 'close' } },
+      { code: 'TLS_CLOSED' },
+    ],
+    ['reset after the SSLRequest', { onSslRequest: 'reset' }, { code: 'TCP_RESET', check: 'tcp' }],
+    ['reset after the S', { onSslRequest: { send: raw('S'), next: 'reset' } }, { code: 'TLS_CLOSED' }],
+    ['reset after the ClientHello', { onClientHello: 'reset' }, { code: 'TLS_CLOSED' }],
+  ]
+  test.each(ends)('%s', async (_name, script, verdict) => {
+    await using server = await scriptedServer({ tls: pki.server, ...script })
+    const report = await run(target(server, pki.pem, { deadlineMs: 4_000 }))
+    expectAttributed(report, { check: 'tls', ...verdict })
+    expect(server.connections).toBeLessThanOrEqual(CONNECTIONS)
+  })
+})
+
+describe('an alert inside the handshake that is about no certificate of ours', () => {
+  const alerts: readonly (readonly [number, string, Verdict])[] = [
+    [40, 'handshake_failure', { code: 'TLS_FAILED' }],
+    [70, 'protocol_version', { code: 'TLS_VERSION' }],
+    [80, 'internal_error', { code: 'TLS_FAILED' }],
+    [112, 'unrecognized_name', { code: 'TLS_FAILED' }],
+  ]
+  test.each(alerts)('%i %s', async (alert, name, verdict) => {
+    await using server = await scriptedServer({ tls: pki.server, onClientHello: { alert } })
+    const report = await run(target(server, pki.pem))
+    expectAttributed(report, { check: 'tls', evidence: { alert: name }, ...verdict })
+  })
+
+  test('no cipher in common', async () => {
+    const tls = { ...pki.server, maxVersion: 'TLSv1.2', ciphers: 'AES128-SHA' } as const
+    await using server = await scriptedServer({ tls })
+    const report = await run(target(server, pki.pem))
+    expectAttributed(report, { code: 'TLS_FAILED', check: 'tls', evidence: { alert: 'handshake_failure' } })
+  })
+})
