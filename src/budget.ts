@@ -6,6 +6,7 @@
  * signal     aborted when the run is interrupted or the wait is over; the reason is always a ProbeError
  */
 import { setMaxListeners } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Code } from './failure/codes.ts'
 import { ProbeError } from './failure/failure.ts'
 
@@ -52,6 +53,7 @@ export function within<T>(budget: Budget, wait: Wait, work: (signal: AbortSignal
   const own = new AbortController()
   return new Promise<T>((resolve, reject) => {
     const giveUp = (reason: unknown) => {
+      done()
       reject(reason)
       own.abort(reason)
     }
@@ -68,7 +70,8 @@ export function within<T>(budget: Budget, wait: Wait, work: (signal: AbortSignal
       clearTimeout(timer)
       budget.signal.removeEventListener('abort', interrupted)
     }
-    work(own.signal).then(
+    // A work that throws before it waits rejects like any other.
+    new Promise<T>(settle => settle(work(own.signal))).then(
       value => {
         done()
         resolve(value)
@@ -80,3 +83,7 @@ export function within<T>(budget: Budget, wait: Wait, work: (signal: AbortSignal
     )
   })
 }
+
+/** Waits so long, ms; no longer than the budget lasts, and not at all once the run is interrupted. Never rejects. */
+export const pause = (ms: number, budget: Budget): Promise<void> =>
+  sleep(Math.min(ms, remainingMs(budget)), undefined, { signal: budget.signal }).catch(() => undefined)

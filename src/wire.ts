@@ -15,6 +15,8 @@ export interface Message {
   /** the type byte as a character */
   readonly type: string
   readonly body: Buffer
+  /** all of it, as it came */
+  readonly bytes: Buffer
 }
 
 /**
@@ -31,9 +33,13 @@ export class MessageReader {
     this.#limit = limit
   }
 
-  /** Takes the next bytes and returns the messages that they complete. */
-  push(chunk: Buffer): Message[] {
-    const messages: Message[] = []
+  /** What follows the messages taken so far. */
+  get rest(): Buffer {
+    return this.#held
+  }
+
+  /** Takes the next bytes and gives the messages that they complete, one at a time: who stops leaves the others held. */
+  *push(chunk: Buffer): Generator<Message, void, undefined> {
     this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk])
     while (!this.error && this.#held.length > 0) {
       const type = this.#held[0] ?? 0
@@ -42,10 +48,10 @@ export class MessageReader {
       const length = this.#held.readUInt32BE(1)
       if (length < 4 || length > this.#limit) this.error = `a message of type ${name(type)} announces ${length} bytes`
       if (this.error || this.#held.length < length + 1) break
-      messages.push({ type: String.fromCharCode(type), body: this.#held.subarray(5, length + 1) })
+      const bytes = this.#held.subarray(0, length + 1)
       this.#held = this.#held.subarray(length + 1)
+      yield { type: String.fromCharCode(type), body: bytes.subarray(5), bytes }
     }
-    return messages
   }
 }
 
@@ -74,7 +80,8 @@ export function serverError(body: Buffer): ServerError | null {
   return {
     severity: fields.get('V') ?? fields.get('S') ?? '',
     sqlstate,
-    message: fields.get('M') ?? '',
+    // A server may say as much as it likes; this much of it is quoted.
+    message: (fields.get('M') ?? '').slice(0, 1000),
     routine: fields.get('R') ?? null,
     file: fields.get('F') ?? null,
     hint: fields.get('H') ?? null,
@@ -83,7 +90,7 @@ export function serverError(body: Buffer): ServerError | null {
 
 /** A server's error as the `cause` of a ProbeError. */
 export const asCause = (error: ServerError): Error =>
-  Object.assign(new Error(error.message), { name: 'ErrorResponse', code: error.sqlstate })
+  Object.assign(new Error(error.message), { name: 'ErrorResponse', code: error.sqlstate, routine: error.routine })
 
 /** A StartupMessage with these parameters, in this order. */
 export function startupMessage(parameters: Readonly<Record<string, string>>): Buffer {

@@ -9,6 +9,7 @@
 
 import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import { inArray } from 'drizzle-orm/sql/expressions/conditions'
+import { pause } from '../budget.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { connectionProbe, type NewProbeRow } from '../schema.ts'
 import type { Session } from '../session/session.ts'
@@ -50,8 +51,6 @@ function isUnknown(error: ProbeError): boolean {
   return sqlstate === undefined
 }
 
-const wait = (ms: number) => new Promise(settle => setTimeout(settle, ms))
-
 const insertAgain = (db: PostgresJsDatabase, row: NewProbeRow) =>
   db
     .insert(connectionProbe)
@@ -74,7 +73,7 @@ export function createLedger(reconnect: () => Promise<Session>): Ledger {
         return returned.length > 0 ? 'repeated' : 'landed'
       } catch (error) {
         if (!(error instanceof ProbeError) || error.code !== 'WRITE_CONTENDED' || attempt >= RETRIES) throw error
-        await wait(FIRST_PAUSE_MS * 2 ** attempt)
+        await pause(FIRST_PAUSE_MS * 2 ** attempt, session.budget)
       }
     }
   }
@@ -113,7 +112,7 @@ export function createLedger(reconnect: () => Promise<Session>): Ledger {
           if (!isUnknown(error)) {
             rows.delete(id)
             if (error.code === 'WRITE_CONTENDED' && retries < RETRIES) {
-              await wait(FIRST_PAUSE_MS * 2 ** retries * (0.5 + Math.random()))
+              await pause(FIRST_PAUSE_MS * 2 ** retries * (0.5 + Math.random()), session.budget)
               continue
             }
             throw Object.assign(error, { evidence: { ...error.evidence, ...evidence } })
@@ -139,7 +138,7 @@ export function createLedger(reconnect: () => Promise<Session>): Ledger {
             break
           } catch (error) {
             if (!(error instanceof ProbeError) || error.code !== 'WRITE_CONTENDED' || attempt >= RETRIES) throw error
-            await wait(FIRST_PAUSE_MS * 2 ** attempt)
+            await pause(FIRST_PAUSE_MS * 2 ** attempt, session.budget)
           }
         }
         for (const id of batch) rows.delete(id)

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { eq } from 'drizzle-orm/sql/expressions/conditions'
-import { remainingMs } from '../budget.ts'
+import { pause, remainingMs } from '../budget.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { connectionProbe, type NewProbeRow, type ProbeRow } from '../schema.ts'
 import type { Session } from '../session/session.ts'
@@ -52,8 +52,6 @@ export function compare(wrote: ProbeRow, read: ProbeRow): void {
     )
 }
 
-const pause = (ms: number) => new Promise(settle => setTimeout(settle, ms))
-
 /** Selects a row by id; a read that lost to another transaction (40001) counts as not seen yet. */
 export async function readRow(reader: Session, id: string): Promise<ProbeRow | null> {
   try {
@@ -82,7 +80,7 @@ export async function writeAndRead(
   let read: ProbeRow | null = null
   const until = Math.min(startedAt + PATIENCE * limit, performance.now() + remainingMs(context.budget) - RESERVE_MS)
   do {
-    if (reads > 0) await pause(Math.min(50, 2 ** reads))
+    if (reads > 0) await pause(Math.min(50, 2 ** reads), context.budget)
     read = await readRow(reader, row.id)
     reads++
   } while (!read && performance.now() < until)

@@ -9,9 +9,9 @@ import { openSession, type Session } from '../session/session.ts'
 import type { CheckContext } from './check.ts'
 import { quote } from './facts.ts'
 
-/** How long removing may take when the run was interrupted, and after the deadline, ms. */
+/** How long removing may take when the run was interrupted, and after the deadline, ms: with a polite end within half a second. */
 const INTERRUPTED_MS = 900
-const OVERTIME_MS = 400
+const OVERTIME_MS = 250
 
 /** Rows as old as this are swept, so many at most, within so long (contract: The checks). */
 const SWEEP = { age: '1 day', rows: 1000, ms: 2000 } as const

@@ -3,7 +3,7 @@
  * fails is evidence, and the next one is tried if waiting could have cured the failure (the node's trouble, such as
  * refused or draining); what cannot be cured so (a certificate, an identity) is the deployment's and ends the path.
  */
-import { within } from '../budget.ts'
+import { pause, remainingMs } from '../budget.ts'
 import type { Host } from '../config.ts'
 import { resolve } from '../dial/resolve.ts'
 import { CODES } from '../failure/codes.ts'
@@ -100,20 +100,7 @@ export async function reopen(context: OpenContext, candidates: readonly Candidat
       last = opened.failure
       if (!CODES[last.code].waitable || last.layer === 'run') throw last
     }
-    await within(context.budget, { code: 'DEADLINE', what: 'waiting to try again' }, signal =>
-      pause(PAUSE_MS, signal),
-    ).catch(() => {
-      throw last
-    })
+    await pause(PAUSE_MS, context.budget)
+    if (last && remainingMs(context.budget) === 0) throw last
   }
 }
-
-const pause = (ms: number, signal: AbortSignal) =>
-  new Promise<void>(settle => {
-    const timer = setTimeout(settle, ms)
-    const stop = () => {
-      clearTimeout(timer)
-      settle()
-    }
-    signal.addEventListener('abort', stop, { once: true })
-  })

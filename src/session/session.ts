@@ -1,9 +1,9 @@
 /**
  * A session: postgres.js and Drizzle on a socket that is already dialled and logged in.
  *
- * The driver believes that it connects: the StartupMessage it writes is swallowed, since ours has been sent, and the
- * server's recorded answer is played to it. It gets the socket once; asked for another, it gets the reason why there
- * is none, so it can never reconnect behind the caller's back.
+ * Between the socket and the driver stands a `DriverSide` (driver-side.ts), which is all that the driver sees. When the
+ * connection is gone, whatever the reason, every statement under way ends with that reason, and so does every later
+ * one; the driver is not told, so it can never reconnect behind the caller's back.
  */
 import type net from 'node:net'
 import type tls from 'node:tls'
@@ -13,11 +13,8 @@ import { type Budget, within } from '../budget.ts'
 import { classifyStatement, type StatementKind, TIMEOUTS } from '../failure/classify.ts'
 import { ProbeError } from '../failure/failure.ts'
 import { TERMINATE } from '../wire.ts'
+import { driverSide } from './driver-side.ts'
 import type { Startup } from './startup.ts'
-
-/** One message, and all that may come in answer to one statement, bytes: no question of ours has a larger answer. */
-const MESSAGE_LIMIT = 16 * 1024 * 1024
-const EXCHANGE_LIMIT = 64 * 1024 * 1024
 
 /** How long a polite end may take, ms. */
 const GOODBYE_MS = 200
@@ -26,10 +23,13 @@ export interface Session {
   readonly db: PostgresJsDatabase
   readonly processId: number | null
   readonly address: string
+  /** what its statements wait under */
+  readonly budget: Budget
   /**
-   * Runs statements of one kind under the statement budget; `what` completes "… within 5000 ms" and is no secret.
+   * Runs statements of one kind under the statement budget; `what` completes "… was not answered within 5000 ms" and
+   * is no secret.
    * Rejects with the code of the SQLSTATE, of the wait (the session is destroyed then: its answer could come at any
-   * time), or CONNECTION_LOST.
+   * time), SESSION_PROTOCOL, or CONNECTION_LOST.
    */
   run<T>(kind: StatementKind, what: string, work: (db: PostgresJsDatabase) => PromiseLike<T>): Promise<T>
   /** Asks the catalogue by the simple protocol: no parameters, one round trip; rows as objects. */
@@ -43,24 +43,23 @@ export interface Session {
   destroy(): void
 }
 
-type Channel = net.Socket | tls.TLSSocket
-
 /** Takes over a socket after ReadyForQuery. Costs no round trip. */
 export async function openSession(
-  channel: Channel,
+  channel: net.Socket | tls.TLSSocket,
   startup: Startup,
   address: string,
   budget: Budget,
 ): Promise<Session> {
+  /** what the statements under way are rejected with when the connection is gone */
+  const pending = new Set<(reason: Error) => void>()
   let lost: Error | null = null
-  channel.on('error', error => {
-    lost ??= error
-  })
-  channel.once('close', () => {
-    lost ??= new Error('the server closed the connection')
-  })
-  guard(channel)
-  let given = false
+  const lose = (reason: Error) => {
+    channel.destroy()
+    lost ??= reason
+    for (const reject of pending) reject(lost)
+    pending.clear()
+  }
+  const side = driverSide(channel, lose)
   const options = {
     host: ['::1'],
     port: [1],
@@ -73,41 +72,56 @@ export async function openSession(
     connect_timeout: 0,
     onnotice: () => undefined,
     // Not in postgres.js's types, but in its connection.js: whoever brings a socket is connected.
-    socket: () => {
-      if (given) throw lost ?? new Error('the connection is gone')
-      given = true
-      answerLocally(channel, startup.bytes)
-      return channel
-    },
+    socket: () => side.socket,
   }
   const sql = postgres(options as unknown as postgres.Options<Record<string, never>>)
   const db = drizzle({ client: sql as postgres.Sql })
 
   const failureOf = (error: unknown, kind: StatementKind, what: string): ProbeError => {
-    if (error instanceof ProbeError) return error
-    const server = postgresError(error)
+    // The reason why a session ended is that of every statement on it; each report of it has evidence of its own.
+    if (error instanceof ProbeError)
+      return new ProbeError(error.code, error.message, { cause: error.cause, evidence: { ...error.evidence } })
+    const server = serverErrorIn(error)
     if (server)
-      return new ProbeError(classifyStatement(server.code, kind), `${what}: ${server.message}`, {
+      return new ProbeError(classifyStatement(server.code, kind), `${what}: ${server.message.slice(0, 1000)}`, {
         cause: error,
         evidence: { sqlstate: server.code, routine: server.routine ?? null },
       })
-    if (lost instanceof ProbeError) return lost
-    if (lost || channel.destroyed)
-      return new ProbeError('CONNECTION_LOST', `${what}: the connection was lost`, { cause: lost ?? error })
-    return new ProbeError('SESSION_PROTOCOL', `${what}: the server's answer is not understood`, { cause: error })
+    if (error === lost) return new ProbeError('CONNECTION_LOST', `${what}: the connection was lost`, { cause: error })
+    // The driver stumbled over an answer: what it would make of the next one is anybody's guess.
+    const failure = new ProbeError('SESSION_PROTOCOL', `${what}: the server's answer is not understood`, {
+      cause: error,
+    })
+    lose(failure)
+    return failure
   }
 
-  const within_ = (at: Budget): Session => ({
+  const under = (at: Budget): Session => ({
     db,
     processId: startup.processId,
     address,
+    budget: at,
     isLost: () => lost !== null || channel.destroyed,
-    async run(kind, what, work) {
-      try {
-        return await within(at, { code: TIMEOUTS[kind], what: `no answer to ${what}` }, async signal => {
-          signal.addEventListener('abort', () => channel.destroy(), { once: true })
-          return await work(db)
+    async run<T>(kind: StatementKind, what: string, work: (db: PostgresJsDatabase) => PromiseLike<T>) {
+      const statement = (signal: AbortSignal) =>
+        new Promise<T>((resolve, reject) => {
+          if (lost) return reject(lost)
+          signal.addEventListener('abort', () => lose(signal.reason), { once: true })
+          pending.add(reject)
+          const done = () => pending.delete(reject)
+          work(db).then(
+            value => {
+              done()
+              resolve(value)
+            },
+            error => {
+              done()
+              reject(error)
+            },
+          )
         })
+      try {
+        return await within(at, { code: TIMEOUTS[kind], what: `${what} was not answered` }, statement)
       } catch (error) {
         throw failureOf(error, kind, what)
       }
@@ -115,7 +129,7 @@ export async function openSession(
     async ask<T>(what: string, text: string) {
       return await this.run('catalogue', what, async () => (await sql.unsafe(text)) as unknown as readonly T[])
     },
-    withBudget: within_,
+    withBudget: under,
     async close() {
       if (channel.destroyed) return
       const closed = new Promise<void>(resolve => channel.once('close', () => resolve()))
@@ -128,75 +142,14 @@ export async function openSession(
   })
   // The driver pipelines only once a first query has been answered: the empty one, and by ourselves.
   await sql.unsafe('')
-  return within_(budget)
+  side.start()
+  return under(budget)
 }
 
 /** A server's error inside whatever the driver and Drizzle wrapped around it. */
-function postgresError(error: unknown): { code: string; message: string; routine?: string } | null {
+function serverErrorIn(error: unknown): { code: string; message: string; routine?: string | null } | null {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++)
-    if (at.name === 'PostgresError') return at as Error & { code: string; routine?: string }
+    if (at.name === 'PostgresError' || at.name === 'ErrorResponse')
+      return at as Error & { code: string; routine?: string | null }
   return null
-}
-
-/** The answer to an empty query: EmptyQueryResponse, ReadyForQuery (idle). */
-const EMPTY_ANSWER = Buffer.from([0x49, 0, 0, 0, 4, 0x5a, 0, 0, 0, 5, 0x49])
-
-/**
- * Stands in for the server until the driver is ready: its StartupMessage (no type byte, length first) is answered with
- * the bytes that the server sent to ours, and its first query, which must be the empty one, with nothing to report.
- * From then on what it writes goes out.
- */
-function answerLocally(channel: Channel, startupBytes: Buffer): void {
-  const write = channel.write
-  let held: Buffer = Buffer.alloc(0)
-  let started = false
-  const answer = (bytes: Buffer) => setImmediate(() => channel.unshift(bytes))
-  channel.write = ((bytes: Buffer) => {
-    held = Buffer.concat([held, bytes])
-    if (!started) {
-      started = true
-      held = held.subarray(held.readInt32BE(0))
-    }
-    if (held.length > 0) {
-      channel.write = write
-      answer(EMPTY_ANSWER)
-    }
-    return true
-  }) as Channel['write']
-  setImmediate(() => {
-    channel.resume()
-    channel.unshift(startupBytes)
-  })
-}
-
-/**
- * Watches what comes in, beside the driver, which would take any length on trust: a message or an answer beyond the
- * limits ends the session. Reads the headers only (type, int32 length), holds nothing.
- */
-function guard(channel: Channel): void {
-  const header = Buffer.alloc(5)
-  let have = 0
-  let skip = 0
-  let exchange = 0
-  const refuse = (why: string) =>
-    channel.destroy(new ProbeError('SESSION_PROTOCOL', `the server's answer is too large: ${why}`))
-  channel.prependListener('data', (chunk: Buffer) => {
-    exchange += chunk.length
-    for (let at = 0; at < chunk.length; ) {
-      if (skip > 0) {
-        const take = Math.min(skip, chunk.length - at)
-        skip -= take
-        at += take
-        continue
-      }
-      header[have++] = chunk[at++] ?? 0
-      if (have < 5) continue
-      have = 0
-      const length = header.readUInt32BE(1)
-      if (length < 4 || length > MESSAGE_LIMIT) return void refuse(`a message announces ${length} bytes`)
-      skip = length - 4
-      if (header[0] === 0x5a) exchange = 0
-    }
-    if (exchange > EXCHANGE_LIMIT) refuse(`over ${EXCHANGE_LIMIT} bytes for one statement`)
-  })
 }

@@ -1,6 +1,6 @@
 /**
  * The startup phase, up to ReadyForQuery: written and read by ourselves, so that what the server said is evidence and
- * a refusal has a cause. The bytes are kept: postgres.js is given them afterwards (session.ts).
+ * a refusal has a cause. postgres.js takes over after it (session.ts).
  */
 import type net from 'node:net'
 import type tls from 'node:tls'
@@ -19,7 +19,7 @@ import {
 } from '../wire.ts'
 
 /** More than this before ReadyForQuery, bytes, is no server's honest startup (a real one sends under 1 KiB). */
-const STARTUP_LIMIT = 256 * 1024
+const STARTUP_LIMIT = 64 * 1024
 
 export interface Startup {
   /** the server's first byte came: on TLS, it had accepted the handshake */
@@ -33,8 +33,6 @@ export interface Startup {
   readonly serverError: ServerError | null
   /** why there is no session; null when ReadyForQuery came */
   readonly failure: ProbeError | null
-  /** the server's messages, to be replayed to the driver */
-  readonly bytes: Buffer
 }
 
 /** The facts of a startup, as evidence. The secret key of BackendKeyData is none. */
@@ -59,7 +57,6 @@ export async function startup(
   budget: Budget,
 ): Promise<Startup> {
   const reader = new MessageReader()
-  const chunks: Buffer[] = []
   const said = {
     answered: false,
     challenge: null as string | null,
@@ -128,11 +125,14 @@ export async function startup(
       }
       const data = (chunk: Buffer) => {
         said.answered = true
-        chunks.push(chunk)
         size += chunk.length
         for (const message of reader.push(chunk)) {
           const end = take(message)
-          if (end !== undefined) return settle(end)
+          if (end === undefined) continue
+          settle(end)
+          // What the server says after ReadyForQuery is for whoever takes over.
+          if (end === null && reader.rest.length > 0) socket.unshift(reader.rest)
+          return
         }
         if (reader.error) settle(protocol(`the server's answer is not understood: ${reader.error}`))
         else if (size > STARTUP_LIMIT) settle(protocol(`more than ${STARTUP_LIMIT} bytes and no ReadyForQuery`))
@@ -166,5 +166,5 @@ export async function startup(
     failure = error
   }
   if (failure) socket.destroy()
-  return { ...said, failure, bytes: Buffer.concat(chunks) }
+  return { ...said, failure }
 }

@@ -1,0 +1,121 @@
+/**
+ * What postgres.js sees of a session's socket: only whole messages that have a place in the answer to a statement.
+ *
+ * The driver trusts its server. Left alone with a hostile one it waits for a message of any length, turns in circles
+ * for a column without a name's end, rejects promises that nobody holds (a second Authentication), throws from streams
+ * that nobody asked for (COPY), prints what it does not know, and writes to a socket that it has let go. So:
+ *
+ * login     the StartupMessage that it writes is not sent, ours has been; it is told AuthenticationOk and ReadyForQuery
+ * answers   messages are cut, limited and looked at here; what does not belong ends the session
+ * notices   N, S and A (notice, parameter, notification) may come at any time, and are for nobody
+ */
+import { EventEmitter } from 'node:events'
+import type net from 'node:net'
+import type tls from 'node:tls'
+import { ProbeError } from '../failure/failure.ts'
+import { asCause, type Message, MessageReader, serverError } from '../wire.ts'
+
+/** One message, and all that may come between two messages of ours, bytes: no question has a larger answer. */
+const MESSAGE_LIMIT = 1024 * 1024
+const EXCHANGE_LIMIT = 4 * 1024 * 1024
+
+/** AuthenticationOk, ReadyForQuery (idle); and the answer to an empty query: EmptyQueryResponse, ReadyForQuery. */
+const LOGIN_ANSWER = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 0, 0x5a, 0, 0, 0, 5, 0x49])
+const EMPTY_ANSWER = Buffer.from([0x49, 0, 0, 0, 4, 0x5a, 0, 0, 0, 5, 0x49])
+
+/** T row description, D row, C complete, E error, Z ready, 1 parsed, 2 bound, n no data, t parameters, I empty query */
+const ANSWERS: ReadonlySet<string> = new Set('TDCEZ12ntI')
+const NOTICES: ReadonlySet<string> = new Set('NSA')
+
+export interface DriverSide {
+  /** as much of a socket as postgres.js's connection.js uses */
+  readonly socket: EventEmitter
+  /** The driver is ready: from now on it hears the server. */
+  start(): void
+}
+
+/**
+ * Stands between a logged-in, paused socket and the driver.
+ * @param lose called when the connection is gone or must go, with the reason: a ProbeError, the error that the server
+ *   sent last (as `cause`), or the socket's
+ */
+export function driverSide(channel: net.Socket | tls.TLSSocket, lose: (reason: Error) => void): DriverSide {
+  const reader = new MessageReader(MESSAGE_LIMIT)
+  /** the answers to the driver's first two messages, its StartupMessage and the empty query */
+  const local = [LOGIN_ANSWER, EMPTY_ANSWER]
+  let exchange = 0
+  /** an error that no ReadyForQuery has followed yet: if the connection ends now, it is why */
+  let said: Error | null = null
+
+  const socket = Object.assign(new EventEmitter(), {
+    readyState: 'open',
+    write(bytes: Buffer): boolean {
+      exchange = 0
+      const answer = local.shift()
+      if (answer) setImmediate(() => socket.emit('data', answer))
+      else if (channel.writable) channel.write(bytes)
+      return true
+    },
+    pause: () => undefined,
+    resume: () => undefined,
+    end: () => undefined,
+    destroy: () => undefined,
+  })
+  const refuse = (why: string, cause?: unknown) =>
+    lose(new ProbeError('SESSION_PROTOCOL', `the server's answer is not understood: ${why}`, { cause }))
+
+  const take = (chunk: Buffer) => {
+    exchange += chunk.length
+    for (const message of reader.push(chunk)) {
+      const why = objection(message)
+      if (why) return refuse(why)
+      if (message.type === 'Z') said = null
+      if (message.type === 'E') said = errorOf(message)
+      if (NOTICES.has(message.type)) continue
+      try {
+        socket.emit('data', message.bytes)
+      } catch (error) {
+        return refuse(`a message of type ${message.type}`, error)
+      }
+    }
+    if (reader.error) refuse(reader.error)
+    else if (exchange > EXCHANGE_LIMIT) refuse(`more than ${EXCHANGE_LIMIT} bytes for one statement`)
+  }
+  const closed = () => lose(said ?? new Error('the server closed the connection'))
+  channel.on('error', error => lose(said ?? error))
+  channel.once('end', closed).once('close', closed)
+
+  return {
+    socket,
+    start() {
+      if (channel.destroyed) return closed()
+      channel.on('data', take)
+      channel.resume()
+    },
+  }
+}
+
+function errorOf({ body }: Message): Error | null {
+  const error = serverError(body)
+  return error && asCause(error)
+}
+
+/** What is wrong with a message that comes while a statement is answered, null if nothing is. */
+function objection({ type, body }: Message): string | null {
+  if (type === 'E' && !serverError(body)) return 'an ErrorResponse without a SQLSTATE'
+  if (type === 'T' && !isRowDescription(body)) return 'a RowDescription that does not hold what it announces'
+  if (!ANSWERS.has(type) && !NOTICES.has(type)) return `a message of type ${type} has no place in an answer`
+  return null
+}
+
+/** int16 count, then for each column a C string and 18 bytes, and nothing else. */
+function isRowDescription(body: Buffer): boolean {
+  if (body.length < 2) return false
+  let at = 2
+  for (let column = body.readUInt16BE(0); column > 0; column--) {
+    const end = body.indexOf(0, at)
+    if (end < 0) return false
+    at = end + 19
+  }
+  return at === body.length
+}
