@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { loadConfig, type Options, type ProbeConfig } from './config.ts'
+import { embedded } from './embedded.ts'
 import { CODES, type Code } from './failure/codes.ts'
 import { failureLine, ProbeError, redact } from './failure/failure.ts'
 import { plain } from './report/plain.ts'
@@ -116,6 +117,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: () => runTools([['drizzle-kit', 'generate']]),
   },
   'schema:check': { flags: [], words: 0, development: true, run: runSchemaCheck },
+  build: { flags: [], words: 0, development: true, run: runBuild },
+  bench: { flags: [], words: Number.POSITIVE_INFINITY, development: true, run: ({ words }) => runBench(words) },
   test: {
     flags: [],
     words: Number.POSITIVE_INFINITY,
@@ -389,6 +392,18 @@ async function runTools(tools: readonly (readonly string[])[]): Promise<number> 
   return EXIT.ok
 }
 
+async function runBuild(): Promise<number> {
+  const { build } = await import('./build.ts')
+  note(`built ${await build()}`)
+  return EXIT.ok
+}
+
+async function runBench(sections: readonly string[]): Promise<number> {
+  const { bench } = await import('../test/bench/main.ts')
+  await bench(sections, stdout)
+  return EXIT.ok
+}
+
 async function runTests(words: readonly string[]): Promise<number> {
   const checked = await runTools([
     ['biome', 'ci', '--error-on-warnings'],
@@ -403,6 +418,7 @@ async function runTests(words: readonly string[]): Promise<number> {
 
 /** What a production install leaves out; if this is there, so is the rest. */
 function hasDevelopmentInstall(): boolean {
+  if (embedded) return false
   try {
     createRequire(import.meta.url).resolve('drizzle-kit')
     return true
@@ -457,17 +473,16 @@ function parse(args: string[]) {
 }
 
 /** A bug says so, without a word of what a library may have quoted. */
-function bug(error: unknown): number {
+async function bug(error: unknown): Promise<number> {
+  const { framesOf } = await import('./stack.ts')
   const text =
-    error instanceof Error
-      ? `${error.name}: ${error.message}\n${error.stack
-          ?.split('\n')
-          .filter(line => /^ {4}at /.test(line))
-          .join('\n')}`
-      : String(error)
+    error instanceof Error ? `${error.name}: ${error.message}\n${framesOf(error.stack ?? '')}` : String(error)
   note(redact(`${PROGRAM}: a bug in the program, not in your deployment: ${text}`))
   return EXIT.bug
 }
+
+// What escapes every handler is a bug, too, and has its exit code.
+process.on('uncaughtException', error => void bug(error).then(process.exit))
 
 let code: number
 try {
@@ -476,7 +491,7 @@ try {
   if (error instanceof UsageError) {
     note(`${PROGRAM}: ${error.message}`)
     code = EXIT.usage
-  } else code = bug(error)
+  } else code = await bug(error)
 }
 // A lookup that never ends would keep the process: everything that must be said has been.
 process.exit(code)

@@ -25,13 +25,40 @@ const USAGES: Readonly<Record<string, string>> = { [SERVER_AUTH]: 'serverAuth', 
  */
 const GROUPS = 'prime256v1:X25519:secp384r1:secp521r1'
 
+/** PEM: whom we trust, and who we are. */
+export interface Material {
+  readonly ca: string
+  readonly cert: string
+  readonly key: string
+}
+
 export interface HandshakeOptions {
   /** the name that the certificate must carry; sent as SNI when it is no IP literal (RFC 6066, 3) */
   readonly tlsName: string
-  readonly ca: string
-  /** what we present, or null to present nothing */
-  readonly certificate: { readonly cert: string; readonly key: string } | null
+  readonly material: Material
+  /** whether to present our certificate */
+  readonly present: boolean
   readonly maxVersion?: 'TLSv1.2'
+}
+
+/** Contexts that were made: reading certificates and key is the dearer half of a dial, and they do not change. */
+const contexts = new WeakMap<Material, Map<string, tls.SecureContext>>()
+
+function secureContext({ material, present, maxVersion }: HandshakeOptions): tls.SecureContext {
+  const made = contexts.get(material) ?? new Map<string, tls.SecureContext>()
+  contexts.set(material, made)
+  const name = `${present} ${maxVersion}`
+  const context =
+    made.get(name) ??
+    tls.createSecureContext({
+      ca: material.ca,
+      ...(present && { cert: material.cert, key: material.key }),
+      minVersion: 'TLSv1.2',
+      ...(maxVersion && { maxVersion }),
+      ecdhCurve: GROUPS,
+    })
+  made.set(name, context)
+  return context
 }
 
 export interface Handshake {
@@ -81,7 +108,7 @@ function isTrusted(certificate: X509Certificate, ca: string): boolean {
 function verify(
   socket: tls.TLSSocket,
   certificate: X509Certificate,
-  { tlsName, ca }: HandshakeOptions,
+  { tlsName, material: { ca } }: HandshakeOptions,
 ): ProbeError | null {
   if (!socket.authorized) {
     // Of several errors OpenSSL keeps the last one; without trust the others say nothing.
@@ -112,7 +139,7 @@ export function tlsFailure(error: NodeJS.ErrnoException, keysExchanged: boolean)
       : code === 'TLS_NOT_POSTGRES'
         ? 'what follows the SSLRequest is not TLS'
         : `TLS failed: ${error.code ?? error.message}`
-  return new ProbeError(code, message, { cause: error, evidence: { alert, error: error.code ?? null } })
+  return new ProbeError(code, message, { cause: error, evidence: { alert, error: error.code ?? null, keysExchanged } })
 }
 
 /**
@@ -132,12 +159,8 @@ export function handshake(socket: net.Socket, options: HandshakeOptions, budget:
         try {
           secured = tls.connect({
             socket,
-            ca: options.ca,
-            ...(options.certificate ?? {}),
+            secureContext: secureContext(options),
             ...(net.isIP(options.tlsName) === 0 && { servername: options.tlsName }),
-            minVersion: 'TLSv1.2',
-            ...(options.maxVersion && { maxVersion: options.maxVersion }),
-            ecdhCurve: GROUPS,
             rejectUnauthorized: false,
             // Node would compare with "localhost" where the name is an address; `verify` compares with the name.
             checkServerIdentity: () => undefined,
@@ -156,7 +179,11 @@ export function handshake(socket: net.Socket, options: HandshakeOptions, budget:
         }
         const failed = (error: NodeJS.ErrnoException) => fail(tlsFailure(error, keysExchanged))
         const ended = () =>
-          fail(new ProbeError('TLS_CLOSED', 'the server closed the connection inside the TLS handshake'))
+          fail(
+            new ProbeError('TLS_CLOSED', 'the server closed the connection inside the TLS handshake', {
+              evidence: { keysExchanged },
+            }),
+          )
         const aborted = () => {
           secured.destroy()
           socket.destroy()
@@ -176,7 +203,7 @@ export function handshake(socket: net.Socket, options: HandshakeOptions, budget:
             protocol: secured.getProtocol(),
             cipher: secured.getCipher().name,
             serverName: options.tlsName,
-            clientCertificatePresented: options.certificate !== null,
+            clientCertificatePresented: options.present,
             serverCertificate: describe(certificate),
           }
           const wrong = verify(secured, certificate, options)

@@ -97,7 +97,8 @@ function decide(first: Opened, second: Opened): Opened {
   const again = { redialledWith: 'TLSv1.2', outcome: second.failure?.code ?? 'accepted' }
   const atTls = second.stages.tls?.failure
   const rejected = atTls?.code.startsWith('TLS_CLIENT') ? atTls : null
-  const brokenOff = atTls?.code === 'TLS_CLOSED'
+  // Before the keys are exchanged the server has not seen our certificate: it is going away.
+  const brokenOff = atTls?.code === 'TLS_CLOSED' && atTls.evidence.keysExchanged === true
   if (!rejected && !brokenOff) {
     Object.assign(first.failure?.evidence ?? {}, again)
     return first
@@ -164,8 +165,8 @@ async function attempt(
         socket,
         {
           tlsName: host.tlsName,
-          ca: config.credentials.ca,
-          certificate: login.certificate ? config.credentials : null,
+          material: config.credentials,
+          present: login.certificate,
           ...(maxVersion && { maxVersion }),
         },
         budget,

@@ -1,0 +1,86 @@
+/** What the sections share: a migrated server, processes that are timed, medians, tables. */
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { loadConfig } from '../../src/config.ts'
+import { migrate } from '../../src/migrate.ts'
+import { startThrowaway, type Throwaway, type ThrowawayOptions } from '../../src/throwaway/index.ts'
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+/** A throwaway server with drizzle/ applied. */
+export async function migratedServer(options: ThrowawayOptions = {}): Promise<Throwaway> {
+  const server = await startThrowaway(options)
+  const env = { MIGRATION_DATABASE_URL: server.url('gateway_admin') }
+  const admin = loadConfig({ role: 'admin', env, options: { certsDir: server.certsDir } })
+  if (!admin.ok) throw admin.error
+  const { failure } = await migrate(admin.config, new AbortController().signal)
+  if (failure) throw new Error(`${failure.code}: ${failure.message}`)
+  return server
+}
+
+export interface Timed {
+  readonly ms: number
+  /** of the process itself, MB */
+  readonly peakMb: number
+  readonly stdout: string
+}
+
+/** Prints a process's peak memory when it ends; kilobytes, as getrusage counts on Linux. */
+const REPORT_PEAK =
+  'data:text/javascript,process.on("exit",()=>process.stderr.write("\\npeak="+process.resourceUsage().maxRSS))'
+
+/** Runs node to its end. @throws where it fails and was not meant to, or the other way round */
+export async function runNode(args: readonly string[], env: NodeJS.ProcessEnv = {}, failing = false): Promise<Timed> {
+  const from = performance.now()
+  const child = spawn(process.execPath, ['--import', REPORT_PEAK, ...args], {
+    cwd: ROOT,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', text => {
+    stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', text => {
+    stderr += text
+  })
+  const [code] = await once(child, 'close')
+  const ms = performance.now() - from
+  if ((code !== 0) !== failing) throw new Error(`${args.join(' ')} ended with ${code}: ${stderr}${stdout}`)
+  return { ms, stdout, peakMb: Number(/peak=(\d+)/.exec(stderr)?.[1] ?? 0) / 1024 }
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return ((sorted[middle] ?? 0) + (sorted[(sorted.length - 1) >> 1] ?? 0)) / 2
+}
+
+/** Runs the contenders in turn, `pairs` times after one round that does not count. */
+export async function alternate<K extends string>(
+  pairs: number,
+  contenders: Readonly<Record<K, () => Promise<number>>>,
+): Promise<Record<K, number[]>> {
+  const names = Object.keys(contenders) as K[]
+  const results = Object.fromEntries(names.map(name => [name, [] as number[]])) as Record<K, number[]>
+  for (let round = 0; round <= pairs; round++)
+    for (const name of names) {
+      const value = await contenders[name]()
+      if (round > 0) results[name].push(value)
+    }
+  return results
+}
+
+/** The median of the ratios of pairs measured one after the other. */
+export const ratio = (values: readonly number[], base: readonly number[]): number =>
+  median(values.map((value, at) => value / (base[at] ?? Number.NaN)))
+
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |\n`
+  return line(head) + line(head.map((_, at) => (at === 0 ? '---' : '---:'))) + rows.map(line).join('')
+}
+
+/** Whether a peer is installed; one that is not is named as absent. */
+export const installed = (command: string): boolean => spawnSync(command, ['--version']).status === 0

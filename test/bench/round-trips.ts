@@ -1,0 +1,102 @@
+/**
+ * Round trips, counted: behind a relay that delays each direction, the slope of a phase's time over the delay is the
+ * number of times it waits for the other side. The relay does not delay TCP's own handshake, which is added as one.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { loadConfig } from '../../src/config.ts'
+import { probe } from '../../src/probe.ts'
+import type { Report } from '../../src/report/report.ts'
+import { relay } from '../helpers/relay.ts'
+import { installed, median, migratedServer, table } from './bed.ts'
+import type { Section } from './main.ts'
+
+/** Round-trip times, ms, and how often each is measured. */
+const DELAYS = [0, 20, 40, 60] as const
+const ROUNDS = 3
+
+/** Least squares. */
+function slope(points: readonly (readonly [number, number])[]): number {
+  const mean = (at: 0 | 1) => points.reduce((sum, point) => sum + point[at], 0) / points.length
+  const [x, y] = [mean(0), mean(1)]
+  const over = points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0)
+  return over / points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0)
+}
+
+const duration = (report: Report, id: string): number => report.checks.find(check => check.id === id)?.durationMs ?? 0
+
+export const roundTrips: Section = async print => {
+  await using server = await migratedServer()
+  const points: Record<string, [number, number][]> = {}
+  const psqlThere = installed('psql')
+  for (const delay of DELAYS) {
+    const samples: Record<string, number[]> = {}
+    const add = (phase: string, ms: number) => {
+      samples[phase] ??= []
+      samples[phase].push(ms)
+    }
+    for (let round = 0; round < ROUNDS; round++) {
+      await using link = await relay({ target: { port: server.port }, delayMs: { up: delay / 2, down: delay / 2 } })
+      const env = { DATABASE_URL: `postgresql://gateway_writer@[::1]:${link.port}/${server.database}` }
+      const config = loadConfig({ role: 'writer', env, options: { certsDir: server.certsDir } })
+      if (!config.ok) throw config.error
+      const report = await probe(config.config, {
+        signal: new AbortController().signal,
+        note: () => undefined,
+        progress: () => undefined,
+        program: 'bench',
+      })
+      if (report.verdict !== 'pass') throw new Error(`${report.failure?.code}: ${report.failure?.message}`)
+      const at = (id: string) => duration(report, id)
+      add('resolve (an IPv6 literal)', at('dns'))
+      add('connect', at('tcp'))
+      add('SSLRequest and TLS', at('tls'))
+      add('startup', at('session'))
+      add('catalogue, one flight', at('database'))
+      add('write and read on the other connection', at('row-visible'))
+      add(
+        'to the verdict on `visible`',
+        ['dns', 'tcp', 'tls', 'session', 'database', 'row-visible'].reduce((sum, id) => sum + at(id), 0),
+      )
+      add('20 sequential writes and the select', at('sequential-writes'))
+      add('whole run, 20 writes', report.durationMs)
+      if (psqlThere) add('psql: connect, insert, select', await timePsql(server.certsDir, link.port, server.database))
+    }
+    for (const [phase, values] of Object.entries(samples)) {
+      points[phase] ??= []
+      points[phase].push([delay, median(values)])
+    }
+  }
+  // What the relay does not delay: one round trip for TCP, wherever a phase includes connecting.
+  const connecting = ['connect', 'to the verdict', 'whole run', 'psql']
+  const rows = Object.entries(points).map(([phase, measured]) => {
+    const trips = slope(measured) + (connecting.some(name => phase.startsWith(name)) ? 1 : 0)
+    return [phase, trips.toFixed(1), ...measured.map(([, ms]) => ms.toFixed(1))]
+  })
+  await print(table(['phase', 'round trips', ...DELAYS.map(delay => `ms at ${delay} ms`)], rows))
+  if (!psqlThere) await print('\npsql: absent\n')
+}
+
+async function timePsql(certsDir: string, port: number, database: string): Promise<number> {
+  const conninfo = [
+    `host=::1 port=${port} user=gateway_writer dbname=${database} sslmode=verify-full`,
+    `sslrootcert=${join(certsDir, 'ca.crt')}`,
+    `sslcert=${join(certsDir, 'client.gateway_writer.crt')}`,
+    `sslkey=${join(certsDir, 'client.gateway_writer.key')}`,
+  ].join(' ')
+  const id = crypto.randomUUID()
+  const values = `'${id}', '${id}', 0, 'psql', '{}'`
+  const from = performance.now()
+  const child = spawn(
+    'psql',
+    ['-XqAt', '-d', conninfo]
+      .concat(['-c', `INSERT INTO connection_probe (id, run_id, sequence, origin, payload) VALUES (${values})`])
+      .concat(['-c', `SELECT * FROM connection_probe WHERE id = '${id}'`]),
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  )
+  const [code] = await once(child, 'close')
+  const ms = performance.now() - from
+  if (code !== 0) throw new Error(`psql ended with ${code}`)
+  return ms
+}
