@@ -1,0 +1,170 @@
+/** What breaks on the private network, one fault each, and what the report must say of it. */
+import type { CheckId } from '../../src/report/report.ts'
+import type { Lab } from './lab.ts'
+import { type App, records } from './names.ts'
+import { addressOf, NOWHERE } from './network.ts'
+
+export interface Fault {
+  readonly fault: string
+  /** whose database is probed; default the deployment's */
+  readonly app?: App
+  /** what is done before the probe starts; every link and the resolver are mended after it */
+  readonly given?: (lab: Lab) => Promise<unknown>
+  readonly args?: readonly string[]
+  readonly failure: string
+  readonly check: CheckId
+  readonly says: RegExp
+  readonly hint: RegExp
+}
+
+/** One wait is a quarter of the deadline: 1 s. */
+export const DEADLINE = ['--deadline', '4'] as const
+
+/**
+ * Bytes of the largest IPv6 packet: what a SYN and the SSLRequest need (94 with the Ethernet header, timestamps on),
+ * and what every IPv6 network must carry.
+ */
+const SSL_REQUEST = 80
+const LEAST_MTU = 1280
+
+export const FAULTS: readonly Fault[] = [
+  {
+    fault: 'the resolver is dead: nobody listens on its port',
+    given: ({ resolver }) => resolver.serve(records(), 'dead'),
+    failure: 'dns DNS_FAILED',
+    check: 'dns',
+    says: /could not be reached/,
+    hint: /fdaa::3/,
+  },
+  {
+    fault: 'the resolver is silent',
+    given: ({ resolver }) => resolver.serve(records(), 'silent'),
+    failure: 'dns DNS_TIMEOUT',
+    check: 'dns',
+    says: /did not answer in time/,
+    hint: /resolv\.conf/,
+  },
+  {
+    fault: 'the resolver answers later than the probe waits',
+    given: ({ resolver }) => resolver.serve(records(), { lateMs: 3000 }),
+    failure: 'dns DNS_TIMEOUT',
+    check: 'dns',
+    says: /did not answer in time/,
+    hint: /resolv\.conf/,
+  },
+  {
+    fault: 'the resolver answers with an error',
+    given: ({ resolver }) => resolver.serve(records(), 'servfail'),
+    failure: 'dns DNS_FAILED',
+    check: 'dns',
+    says: /answered with an error/,
+    hint: /fdaa::3/,
+  },
+  {
+    fault: 'the only machine is stopped',
+    app: 'stopped-machine',
+    failure: 'dns DNS_NO_AAAA',
+    check: 'dns',
+    says: /no usable IPv6 address/,
+    hint: /^the machine exists but is not started: fly machine list -a stopped-machine/,
+  },
+  {
+    fault: 'the application is in another organisation',
+    app: 'other-organisation',
+    failure: 'dns DNS_NOT_FOUND',
+    check: 'dns',
+    says: /does not exist/,
+    hint: /^no app "other-organisation" in this organisation/,
+  },
+  {
+    fault: 'the server listens on IPv4 only',
+    app: 'ipv4-only',
+    failure: 'tcp TCP_REFUSED',
+    check: 'tcp',
+    says: /refuses the connection/,
+    hint: /listening on 0\.0\.0\.0 only/,
+  },
+  {
+    fault: 'the server listens on another address of its machine',
+    app: 'other-address',
+    failure: 'tcp TCP_REFUSED',
+    check: 'tcp',
+    says: /refuses the connection/,
+    hint: /nothing listens there/,
+  },
+  {
+    fault: 'no route to the address: the machine has moved, the name has not',
+    app: 'gone-machine',
+    failure: 'tcp TCP_UNREACHABLE',
+    check: 'tcp',
+    says: /cannot be reached from here/,
+    hint: /route/,
+  },
+  {
+    fault: "the link to the database's network is down",
+    given: ({ network }) => network.down('db1'),
+    failure: 'tcp TCP_UNREACHABLE',
+    check: 'tcp',
+    says: /cannot be reached from here/,
+    hint: /route/,
+  },
+  {
+    fault: "the database machine's own link is down",
+    given: ({ network }) => network.unplug('db1'),
+    failure: 'tcp TCP_TIMEOUT',
+    check: 'tcp',
+    says: /did not answer within 1000 ms/,
+    hint: /stopped, moved/,
+  },
+  {
+    fault: "the application's own link is down: not even the resolver can be reached",
+    given: ({ network }) => network.unplug('app'),
+    failure: 'dns DNS_FAILED',
+    check: 'dns',
+    says: /could not be reached/,
+    hint: /fdaa::3/,
+  },
+  {
+    fault: 'every packet to the server is lost',
+    given: ({ network }) => network.silence('db1'),
+    failure: 'tcp TCP_TIMEOUT',
+    check: 'tcp',
+    says: /did not answer within 1000 ms/,
+    hint: /stopped, moved/,
+  },
+  {
+    fault: 'packets are lost from the TLS handshake on',
+    given: ({ network }) => network.narrow('db1', SSL_REQUEST),
+    failure: 'tls TLS_TIMEOUT',
+    check: 'tls',
+    says: /the TLS handshake did not end within 1000 ms/,
+    hint: /MTU/,
+  },
+  {
+    fault: "a path-MTU hole: the server's certificates do not get through, small packets do",
+    given: ({ network }) => network.narrow('db1', LEAST_MTU),
+    failure: 'tls TLS_TIMEOUT',
+    check: 'tls',
+    says: /the TLS handshake did not end within 1000 ms/,
+    hint: /path-MTU hole/,
+  },
+  {
+    fault: 'the machine has moved, and the resolver still has the old address',
+    app: 'moving-machine',
+    given: ({ resolver }) => resolver.serve([records({ 'moving-machine': [NOWHERE] }), records()]),
+    failure: 'tcp TCP_UNREACHABLE',
+    check: 'tcp',
+    says: /cannot be reached from here/,
+    hint: /route/,
+  },
+  {
+    fault: 'one of three machines is down, and every one is to be tried',
+    app: 'three-machines',
+    args: ['--all-addresses'],
+    given: ({ network }) => network.unplug('db3'),
+    failure: 'tcp TCP_TIMEOUT',
+    check: 'tcp',
+    says: new RegExp(`\\[${addressOf('db3')}\\]:26257 did not answer`),
+    hint: /stopped, moved/,
+  },
+]
