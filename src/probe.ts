@@ -19,7 +19,7 @@ import { CODES } from './failure/codes.ts'
 import { ProbeError } from './failure/failure.ts'
 import { assembleReport, CHECKS, type CheckId, type CheckResult, type Report, type Warning } from './report/report.ts'
 import { asFailure, type Login, type OpenContext, open } from './session/open.ts'
-import { type Candidate, openPath, type Path, reopen } from './session/path.ts'
+import { type Candidate, endpoint, openPath, type Path, reopen } from './session/path.ts'
 import { openSession, type Session } from './session/session.ts'
 import { createSlots } from './session/slots.ts'
 
@@ -62,7 +62,7 @@ async function attempt(config: ProbeConfig, hooks: ProbeHooks, attempts: number)
   // The second connection is dialled as soon as the first one's TCP stands, so that it costs no time of its own.
   const second = secondConnection(opening, login)
   const path = await openPath(opening, login, candidate => second.dial(candidate))
-  second.keepOnly(path.opened?.failure ? null : (path.opened?.address ?? null))
+  second.keepOnly(path.opened && !path.opened.failure ? endpoint(path.opened) : null)
 
   const own = async (session: Promise<Session>): Promise<Session> => {
     sessions.push(await session)
@@ -123,7 +123,7 @@ async function attempt(config: ProbeConfig, hooks: ProbeHooks, attempts: number)
       database: config.database,
       user: config.user,
       tlsName: at.tlsName,
-      address: path.opened?.address ?? null,
+      address: path.opened?.stages.tcp?.failure === null ? path.opened.address : null,
       engine: engineName(path.opened?.startup ?? null),
     },
     origin: config.origin,
@@ -171,10 +171,11 @@ function once<T>(work: () => Promise<T>): () => Promise<T> {
   }
 }
 
-const candidatesFrom = (path: Path): Candidate[] => [
-  ...path.candidates.filter(({ address }) => address === path.opened?.address),
-  ...path.candidates.filter(({ address }) => address !== path.opened?.address),
-]
+/** The candidates, the one in use first. */
+function candidatesFrom({ candidates, opened }: Path): Candidate[] {
+  const isInUse = (candidate: Candidate) => opened !== null && endpoint(candidate) === endpoint(opened)
+  return [...candidates.filter(isInUse), ...candidates.filter(candidate => !isInUse(candidate))]
+}
 
 async function sessionOf(path: Path, budget: Budget): Promise<Session> {
   const { socket, startup, address } = path.opened ?? {}
@@ -186,11 +187,11 @@ async function sessionOf(path: Path, budget: Budget): Promise<Session> {
 function secondConnection(context: OpenContext, login: Login) {
   const dialled = new Map<string, { opened: ReturnType<typeof open>; abort: AbortController }>()
   let kept: string | null = null
-  const release = async (address: string) => {
-    const at = dialled.get(address)
-    dialled.delete(address)
-    at?.abort.abort(new ProbeError('INTERRUPTED', 'this connection is not needed'))
-    const opened = await at?.opened.catch(() => null)
+  const release = async (at: string) => {
+    const connection = dialled.get(at)
+    dialled.delete(at)
+    connection?.abort.abort(new ProbeError('INTERRUPTED', 'this connection is not needed'))
+    const opened = await connection?.opened.catch(() => null)
     opened?.socket?.destroy()
   }
   return {
@@ -200,12 +201,12 @@ function secondConnection(context: OpenContext, login: Login) {
       setMaxListeners(0, signal)
       const opened = open({ ...context, budget: { ...context.budget, signal } }, candidate, login)
       opened.catch(() => undefined)
-      dialled.set(candidate.address, { opened, abort })
+      dialled.set(endpoint(candidate), { opened, abort })
     },
     /** Lets every connection go but the one to the address in use. */
-    keepOnly(address: string | null) {
-      kept = address
-      for (const other of dialled.keys()) if (other !== address) void release(other)
+    keepOnly(inUse: string | null) {
+      kept = inUse
+      for (const other of dialled.keys()) if (other !== inUse) void release(other)
     },
     async session(): Promise<Session> {
       const opened = await dialled.get(kept ?? '')?.opened

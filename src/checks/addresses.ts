@@ -4,7 +4,7 @@
  */
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { asFailure, type Login, type OpenContext, type Opened, open, type Stage } from '../session/open.ts'
-import type { Candidate } from '../session/path.ts'
+import { type Candidate, endpoint } from '../session/path.ts'
 import { openSession, type Session } from '../session/session.ts'
 import { verifyTable } from '../verify.ts'
 import type { CheckContext } from './check.ts'
@@ -43,8 +43,8 @@ export async function tryAddresses(
   login: Login,
 ): Promise<readonly AddressOutcome[]> {
   const clock = await writableSince(context)
-  const inUse = context.path.opened?.address
-  const others = context.path.candidates.filter(({ address }) => address !== inUse)
+  const { opened, candidates } = context.path
+  const others = candidates.filter(candidate => !opened || endpoint(candidate) !== endpoint(opened))
   const outcomes: AddressOutcome[] = []
   let next = 0
   const work = async () => {

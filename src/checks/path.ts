@@ -29,7 +29,9 @@ async function stage(context: CheckContext, id: Stage): Promise<Passed> {
   }
   const others = await context.addresses()
   if (others.length === 0) return { evidence, durationMs: outcome.durationMs }
-  const inUse = path.tried.filter(({ address }) => address === path.opened?.address)
+  const inUse = path.tried.filter(
+    ({ address, port }) => address === path.opened?.address && port === path.opened?.host.port,
+  )
   const addresses = [...inUse, ...others.map(other => other.evidence)]
   const failed = others.find(({ failedAt }) => failedAt === id)?.failure
   if (failed) {

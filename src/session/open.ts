@@ -142,7 +142,7 @@ async function attempt(
     return failure
   }
 
-  const release = await context.slots.acquire(address)
+  const release = await context.slots.acquire(`[${address}]:${host.port}`)
   startedAt = performance.now()
   const tcpEvidence = { address, port: host.port }
   let socket: net.Socket

@@ -15,6 +15,9 @@ export interface Candidate {
   readonly address: string
 }
 
+/** One name for an address and a port: several hosts may share an address. */
+export const endpoint = ({ host, address }: Candidate): string => `[${address}]:${host.port}`
+
 export interface Path {
   readonly dns: StageOutcome
   /** every address there was to try, in order */
@@ -49,7 +52,8 @@ export async function lookUp({ config, budget }: OpenContext): Promise<{
   for (const host of config.hosts) {
     try {
       const { addresses, evidence } = await resolve(host, config.names, budget)
-      candidates.push(...addresses.map(address => ({ host, address })))
+      const known = new Set(candidates.map(endpoint))
+      candidates.push(...addresses.map(address => ({ host, address })).filter(found => !known.has(endpoint(found))))
       lookups.push(evidence)
     } catch (error) {
       const failed = asFailure(error)

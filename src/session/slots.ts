@@ -1,9 +1,9 @@
-/** At most so many connections at once per address (contract: Settings). */
+/** At most so many connections at once per address and port (contract: Settings). */
 const PER_ADDRESS = 4
 
 export interface Slots {
-  /** Resolves when a connection to the address may be opened, with the function that gives the place back. */
-  acquire(address: string): Promise<() => void>
+  /** Resolves when a connection to the endpoint may be opened, with the function that gives the place back. */
+  acquire(endpoint: string): Promise<() => void>
 }
 
 /** Places for connections, first come first served. */
@@ -11,18 +11,18 @@ export function createSlots(limit = PER_ADDRESS): Slots {
   const taken = new Map<string, number>()
   const waiting = new Map<string, (() => void)[]>()
   return {
-    async acquire(address) {
-      const inUse = taken.get(address) ?? 0
-      if (inUse < limit) taken.set(address, inUse + 1)
-      else await new Promise<void>(go => waiting.set(address, [...(waiting.get(address) ?? []), go]))
+    async acquire(endpoint) {
+      const inUse = taken.get(endpoint) ?? 0
+      if (inUse < limit) taken.set(endpoint, inUse + 1)
+      else await new Promise<void>(go => waiting.set(endpoint, [...(waiting.get(endpoint) ?? []), go]))
       let released = false
       return () => {
         if (released) return
         released = true
-        const [next, ...rest] = waiting.get(address) ?? []
-        waiting.set(address, rest)
+        const [next, ...rest] = waiting.get(endpoint) ?? []
+        waiting.set(endpoint, rest)
         if (next) next()
-        else taken.set(address, (taken.get(address) ?? 1) - 1)
+        else taken.set(endpoint, (taken.get(endpoint) ?? 1) - 1)
       }
     },
   }
