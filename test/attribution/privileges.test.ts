@@ -1,0 +1,286 @@
+/** The writer holds too little, or is or may more than it should: each in every form there is. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { Code } from '../../src/failure/codes.ts'
+import type { CheckId } from '../../src/report/report.ts'
+import type { Engine } from '../../src/throwaway/index.ts'
+import { postgresClient } from '../helpers/clients.ts'
+import { BLOCKED_BY, type Case, describeFaults, expectVerdict, probeCase, useBase } from '../helpers/faults.ts'
+import { check } from '../helpers/target.ts'
+
+const POSTGRESQL: readonly Engine[] = ['postgresql']
+const COCKROACHDB: readonly Engine[] = ['cockroachdb']
+
+const VERBS = ['SELECT', 'INSERT', 'UPDATE', 'DELETE'] as const
+
+/** UPDATE is the one verb that no row needs to be written, seen and removed. */
+const MISSING: readonly Case[] = VERBS.map(verb => ({
+  fault: `no ${verb}`,
+  sql: `REVOKE ${verb} ON public.connection_probe FROM gateway_writer`,
+  top: 'privilege DML_DENIED',
+  failed: { dml: 'DML_DENIED' },
+  blocked: verb === 'UPDATE' ? [] : BLOCKED_BY.dml,
+  evidence: { dml: { missing: [verb], held: VERBS.filter(held => held !== verb) } },
+}))
+
+/** A role that is more than a writer; `also`: what else that makes wrong. */
+const admin = (fault: string, sql: string | undefined, evidence: object, more: Partial<Case> = {}): Case => ({
+  fault,
+  ...(sql && { sql }),
+  top: 'privilege ADMIN_AT_RUNTIME',
+  ...more,
+  failed: { role: 'ADMIN_AT_RUNTIME', ...more.failed },
+  evidence: { role: evidence },
+})
+
+const DDL: Partial<Record<CheckId, Code>> = { 'ddl-refused': 'DDL_ALLOWED' }
+const EXCESS: Partial<Record<CheckId, Code>> = { 'ddl-refused': 'GRANT_EXCESS' }
+
+const option = (name: string, engines?: readonly Engine[]): Case =>
+  admin(
+    `the role option ${name}`,
+    `ALTER ROLE gateway_writer WITH ${name}`,
+    { attributes: [name] },
+    engines && { engines },
+  )
+
+const ADMINISTRATORS: readonly Case[] = [
+  admin(
+    'a superuser',
+    'ALTER ROLE gateway_writer SUPERUSER',
+    { attributes: ['SUPERUSER'] },
+    {
+      engines: POSTGRESQL,
+      failed: DDL,
+      blocked: ['certificate-bound'],
+    },
+  ),
+  admin(
+    'a member of admin',
+    'GRANT admin TO gateway_writer',
+    { memberships: ['admin'] },
+    {
+      engines: COCKROACHDB,
+      failed: DDL,
+    },
+  ),
+  admin(
+    'a member of gateway_admin',
+    'GRANT gateway_admin TO gateway_writer',
+    { memberships: ['gateway_admin'] },
+    {
+      failed: DDL,
+    },
+  ),
+  admin('a member of gateway_reader', 'GRANT gateway_reader TO gateway_writer', { memberships: ['gateway_reader'] }),
+  admin(
+    'a member of a role that runs programs on the server',
+    'GRANT pg_execute_server_program TO gateway_writer',
+    { memberships: ['pg_execute_server_program'] },
+    { engines: POSTGRESQL },
+  ),
+  option('CREATEROLE'),
+  option('CREATEDB', POSTGRESQL),
+  option('BYPASSRLS', POSTGRESQL),
+  option('REPLICATION', POSTGRESQL),
+  option('CONTROLJOB', COCKROACHDB),
+  option('VIEWACTIVITY', COCKROACHDB),
+  admin(
+    'the owner of connection_probe',
+    'GRANT CREATE ON SCHEMA public TO gateway_writer; ALTER TABLE public.connection_probe OWNER TO gateway_writer; REVOKE CREATE ON SCHEMA public FROM gateway_writer',
+    { owned: ['table public.connection_probe'] },
+    { mayFail: EXCESS },
+  ),
+  admin(
+    'the owner of another table',
+    'CREATE SCHEMA other; CREATE TABLE other.t (n int); ALTER TABLE other.t OWNER TO gateway_writer',
+    { owned: ['table other.t'] },
+    { engines: POSTGRESQL, failed: DDL },
+  ),
+  admin(
+    'the owner of a schema',
+    'CREATE SCHEMA other; ALTER SCHEMA other OWNER TO gateway_writer',
+    { owned: ['schema other'] },
+    { failed: DDL },
+  ),
+  {
+    ...admin('the owner of the database', undefined, { owned: ['database uro'] }, { engines: POSTGRESQL, failed: DDL }),
+    sql: database => `ALTER DATABASE ${database} OWNER TO gateway_writer`,
+  },
+  admin(
+    'gateway_admin itself',
+    undefined,
+    { currentUser: 'gateway_admin' },
+    {
+      user: 'gateway_admin',
+      failed: DDL,
+      blocked: ['certificate-bound'],
+    },
+  ),
+  admin(
+    'root itself',
+    undefined,
+    { currentUser: 'root' },
+    {
+      user: 'root',
+      failed: DDL,
+      blocked: ['certificate-bound'],
+    },
+  ),
+  admin(
+    'a session that runs as somebody else',
+    `GRANT gateway_reader TO gateway_writer; ALTER ROLE gateway_writer SET role = gateway_reader;
+     GRANT SELECT, INSERT, UPDATE, DELETE ON public.connection_probe TO gateway_reader`,
+    { currentUser: 'gateway_reader', sessionUser: 'gateway_writer' },
+    { engines: POSTGRESQL },
+  ),
+]
+
+const creates = (fault: string, sql: Case['sql'] & {}, where: RegExp): Case => ({
+  fault,
+  sql,
+  top: 'privilege DDL_ALLOWED',
+  failed: DDL,
+  evidence: { 'ddl-refused': { creatable: [expect.stringMatching(where)] } },
+})
+
+const CREATE: readonly Case[] = ['gateway_writer', 'public'].flatMap(who => [
+  {
+    ...creates(`CREATE on schema public to ${who}`, `GRANT CREATE ON SCHEMA public TO ${who}`, /^schema public$/),
+    evidence: { 'ddl-refused': { createTable: '42P07', creatable: ['schema public'] } },
+  },
+  creates(
+    `CREATE on another schema to ${who}`,
+    `CREATE SCHEMA other; GRANT USAGE, CREATE ON SCHEMA other TO ${who}`,
+    /^schema other$/,
+  ),
+  creates(
+    `CREATE on the database to ${who}`,
+    database => `GRANT CREATE ON DATABASE ${database} TO ${who}`,
+    /^database /,
+  ),
+])
+
+const excess = (fault: string, sql: string, sentence: string, more: Partial<Case> = {}): Case => ({
+  fault,
+  sql,
+  top: 'privilege GRANT_EXCESS',
+  failed: EXCESS,
+  evidence: { 'ddl-refused': { createTable: '42501', excess: [sentence], elsewhere: [] } },
+  ...more,
+})
+
+const elsewhere = (fault: string, privilege: string, who: string, more: Partial<Case> = {}): Case => ({
+  fault,
+  sql: `CREATE SCHEMA other; CREATE TABLE other.t (n int); GRANT ${privilege} ON other.t TO ${who}`,
+  top: 'privilege DDL_ALLOWED',
+  failed: DDL,
+  evidence: {
+    'ddl-refused': { createTable: '42501', excess: [], elsewhere: [`${privilege} on other.t to ${who}`] },
+  },
+  ...more,
+})
+
+/** Privileges on tables beyond the four verbs, by engine. */
+const BEYOND: readonly { privilege: string; engines: readonly Engine[] }[] = [
+  ...['TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN'].map(privilege => ({ privilege, engines: POSTGRESQL })),
+  ...['DROP', 'CREATE', 'ZONECONFIG'].map(privilege => ({ privilege, engines: COCKROACHDB })),
+]
+
+const GRANTS: readonly Case[] = [
+  ...BEYOND.flatMap(({ privilege, engines }) =>
+    ['gateway_writer', 'public'].flatMap(who => [
+      excess(
+        `${privilege} on connection_probe to ${who}`,
+        `GRANT ${privilege} ON public.connection_probe TO ${who}`,
+        `${privilege} on public.connection_probe to ${who}`,
+        { engines },
+      ),
+      elsewhere(`${privilege} on another table to ${who}`, privilege, who, { engines }),
+    ]),
+  ),
+  excess(
+    'REFERENCES on a column',
+    'GRANT REFERENCES (id) ON public.connection_probe TO gateway_writer',
+    'REFERENCES (id) on public.connection_probe to gateway_writer',
+    { engines: POSTGRESQL },
+  ),
+  excess(
+    'one verb with grant option',
+    'GRANT SELECT ON public.connection_probe TO gateway_writer WITH GRANT OPTION',
+    'SELECT on public.connection_probe to gateway_writer with grant option',
+  ),
+]
+
+/** Faults that the privileges do not show: the policy hides from the user what it may read. */
+const HIDDEN: readonly Case[] = [
+  {
+    fault: 'row-level security without a policy',
+    engines: POSTGRESQL,
+    sql: 'ALTER TABLE public.connection_probe ENABLE ROW LEVEL SECURITY',
+    top: 'privilege DML_DENIED',
+    failed: { 'row-visible': 'DML_DENIED', dml: 'DML_DENIED' },
+    blocked: BLOCKED_BY.row,
+  },
+  {
+    fault: 'row-level security that lets rows in and hides them',
+    engines: POSTGRESQL,
+    sql: `ALTER TABLE public.connection_probe ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY inwards ON public.connection_probe FOR INSERT WITH CHECK (true)`,
+    top: 'visibility ROW_NOT_VISIBLE',
+    failed: { 'row-visible': 'ROW_NOT_VISIBLE', dml: 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.row,
+    options: { visibleWithinMs: 50 },
+    rowsLeft: 'exactly',
+  },
+]
+
+/** What looks like an excess and is none. */
+const NO_FAULT: readonly Case[] = [
+  {
+    fault: 'the four verbs on another table are no excess',
+    sql: 'CREATE SCHEMA other; CREATE TABLE other.t (n int); GRANT SELECT, INSERT, UPDATE, DELETE ON other.t TO gateway_writer',
+  },
+  {
+    fault: 'a temporary table of the user is no verdict',
+    engines: POSTGRESQL,
+    async meanwhile({ server }, database) {
+      const read = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
+      const ssl = {
+        ca: read('ca.crt'),
+        cert: read('client.gateway_writer.crt'),
+        key: read('client.gateway_writer.key'),
+        servername: 'localhost',
+      }
+      const sql = postgresClient(server.port, ssl, { database })
+      await sql.unsafe('CREATE TEMPORARY TABLE mine (n int)')
+      return sql
+    },
+  },
+]
+
+const base = useBase()
+describeFaults('too little', base, MISSING)
+describeFaults('an administrator at run time', base, ADMINISTRATORS)
+describeFaults('more than DML', base, CREATE)
+describeFaults('grants in excess', base, GRANTS)
+describeFaults('rows hidden', base, HIDDEN)
+describeFaults('no fault', base, NO_FAULT)
+
+describe('what is blocked says by what', () => {
+  it('row-visible by dml, certificate-bound by role', async () => {
+    const denied = await probeCase(base(), { sql: 'REVOKE DELETE ON public.connection_probe FROM gateway_writer' })
+    expect(check(denied.report, 'row-visible').blockedBy).toBe('dml')
+    expect(await base().count(denied.database)).toBe(0)
+    const admin = await probeCase(base(), { user: 'gateway_admin' })
+    expect(check(admin.report, 'certificate-bound').blockedBy).toBe('role')
+  })
+
+  it('nothing is written unless it can be removed', async () => {
+    const one = { sql: 'REVOKE DELETE ON public.connection_probe FROM gateway_writer', proxy: () => ({}) }
+    const { report, statements } = await probeCase(base(), one)
+    expectVerdict(report, { top: 'privilege DML_DENIED', failed: { dml: 'DML_DENIED' }, blocked: BLOCKED_BY.dml })
+    expect(statements.filter(({ sql }) => /^(insert|update|delete)/i.test(sql))).toEqual([])
+  })
+})

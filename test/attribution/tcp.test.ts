@@ -1,0 +1,160 @@
+/** Layer tcp, and run: what connect() meets, on this machine only: no packet leaves it. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import net from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { classifyConnect } from '../../src/failure/classify.ts'
+import type { Report } from '../../src/report/report.ts'
+import { listen } from '../helpers/listen.ts'
+import { scriptedServer } from '../helpers/scripted.ts'
+import { cli, settings, startCli } from '../helpers/target.ts'
+import { expectAttributed, expectSaid, makePki, type Pki, run, target } from './cases.ts'
+
+let pki: Pki
+beforeAll(async () => {
+  pki = await makePki()
+})
+
+/** A port of [::1] on which nobody listens: it was free a moment ago. */
+async function closedPort(): Promise<number> {
+  await using server = await listen(() => undefined)
+  return server.port
+}
+
+/**
+ * A port of [::1] that drops every SYN: its queue of connections that nobody accepts is full (listen(2)). The listener
+ * lives in a thread that sleeps; `backlog` + 1 connections fill the queue.
+ */
+async function fullPort(): Promise<AsyncDisposable & { readonly port: number }> {
+  const worker = new Worker(
+    `const { parentPort } = require('node:worker_threads')
+     const server = require('node:net').createServer()
+     server.listen({ host: '::1', port: 0, backlog: 1 }, () => {
+       parentPort.postMessage(server.address().port)
+       setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0))
+     })`,
+    { eval: true },
+  )
+  const [port] = (await once(worker, 'message')) as [number]
+  const fillers = [0, 1].map(() => net.connect({ host: '::1', port }).on('error', () => undefined))
+  await Promise.all(fillers.map(filler => once(filler, 'connect')))
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      for (const filler of fillers) filler.destroy()
+      await worker.terminate()
+    },
+  }
+}
+
+test('refused: nobody listens', async () => {
+  const report = await run(target({ port: await closedPort() }, pki.pem))
+  expectAttributed(report, {
+    code: 'TCP_REFUSED',
+    check: 'tcp',
+    evidence: { address: '::1', tried: [{ address: '::1', outcome: 'TCP_REFUSED' }] },
+    message: /^\[::1\]:\d+ refuses the connection$/,
+  })
+  expect(report.failure?.causes).toMatchObject([{ code: 'ECONNREFUSED' }])
+})
+
+test('silently dropped', async () => {
+  await using full = await fullPort()
+  const report = await run(target(full, pki.pem, { deadlineMs: 1_600 }))
+  expectAttributed(report, {
+    code: 'TCP_TIMEOUT',
+    check: 'tcp',
+    message: /did not answer within 400 ms$/,
+    evidence: { tried: [{ outcome: 'TCP_TIMEOUT' }] },
+  })
+  expect(report.durationMs).toBeLessThan(1_600)
+})
+
+describe('unreachable: an address to which the kernel itself has no way', () => {
+  const addresses: readonly (readonly [string, string, string])[] = [
+    ['multicast', 'ff02::1', 'ENETUNREACH'],
+    ['link-local without a zone', 'fe80::1', 'EINVAL'],
+  ]
+  test.each(addresses)('%s', async (_name, address, errno) => {
+    const report = await run(target({ port: 26257 }, pki.pem, { host: `[${address}]` }))
+    expectAttributed(report, { code: 'TCP_UNREACHABLE', check: 'tcp', evidence: { address } })
+    expect(report.failure?.causes).toMatchObject([{ code: errno }])
+  })
+})
+
+test('reset, before the server said anything', async () => {
+  await using server = await scriptedServer({ onAccept: 'reset' })
+  expectAttributed(await run(target(server, pki.pem)), {
+    code: 'TCP_RESET',
+    check: 'tcp',
+    evidence: { tried: [{ outcome: 'TCP_RESET' }] },
+  })
+  expect(server.connections).toBeLessThanOrEqual(2)
+})
+
+test('any other errno: no file descriptors left', async () => {
+  const env = settings({ port: await closedPort(), host: 'db.internal', pem: pki.pem })
+  const script = fileURLToPath(new URL('without-descriptors.ts', import.meta.url))
+  const child = spawn('sh', ['-c', `ulimit -n 256; exec "$0" --import tsx "$1"`, process.execPath, script], {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let stdout = ''
+  child.stdout.setEncoding('utf8').on('data', text => {
+    stdout += text
+  })
+  expect(await once(child, 'close')).toEqual([0, null])
+  const report: Report = JSON.parse(stdout)
+  expectAttributed(report, { code: 'TCP_FAILED', check: 'tcp', message: /fails with EMFILE$/ })
+  expect(report.failure?.causes).toMatchObject([{ code: 'EMFILE' }])
+})
+
+test('as a process: exit code 1, hint and code at the top', async () => {
+  const env = settings({ port: await closedPort(), pem: pki.pem })
+  const [text, json] = await Promise.all([cli(['probe'], env), cli(['probe', '--json'], env)])
+  expect([text.code, json.code]).toEqual([1, 1])
+  const report: Report = JSON.parse(json.stdout)
+  expect(report.failure).toMatchObject({ code: 'TCP_REFUSED', layer: 'tcp' })
+  expectSaid(text.stdout, 'TCP_REFUSED', report.failure?.hint ?? '')
+})
+
+test('every errno that means that there is no way there is TCP_UNREACHABLE', () => {
+  // contract.md; which of them connect() gives depends on routes, firewalls and kernels
+  const all = ['ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EACCES', 'EPERM', 'EINVAL']
+  expect(new Set(all.map(classifyConnect))).toEqual(new Set(['TCP_UNREACHABLE']))
+  expect(['ECONNREFUSED', 'ETIMEDOUT', 'ECONNRESET', 'EMFILE', undefined].map(classifyConnect)).toEqual([
+    'TCP_REFUSED',
+    'TCP_TIMEOUT',
+    'TCP_RESET',
+    'TCP_FAILED',
+    'TCP_FAILED',
+  ])
+})
+
+test('the deadline comes while steps, none of which overruns its own wait, add up', async () => {
+  const slowly = (): Promise<undefined> => new Promise(resolve => setTimeout(resolve, 480))
+  const names = { lookup: () => slowly().then(() => ['::1']), servers: null }
+  await using server = await scriptedServer({
+    tls: pki.server,
+    onSslRequest: slowly,
+    onClientHello: slowly,
+    onStartup: slowly,
+    onStatement: slowly,
+  })
+  const config = target(server, pki.pem, { deadlineMs: 2_400, host: 'localhost', names })
+  const report = await run(config)
+  expectAttributed(report, { code: 'DEADLINE', check: 'database', also: { 'certificate-required': 'DEADLINE' } })
+  expect(report.durationMs).toBeGreaterThan(2_000)
+})
+
+test('interrupted: exit code 130 within a second, and still a report', async () => {
+  await using server = await scriptedServer({ onSslRequest: 'silent' })
+  const { child, result } = startCli(['probe', '--json'], settings({ port: server.port, pem: pki.pem }))
+  await server.until(({ sessions }) => sessions.some(({ sslRequested }) => sslRequested))
+  child.kill('SIGINT')
+  const { code, stdout } = await result
+  expect(code).toBe(130)
+  expectAttributed(JSON.parse(stdout), { code: 'INTERRUPTED', check: 'tls' })
+})

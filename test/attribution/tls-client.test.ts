@@ -1,0 +1,237 @@
+/**
+ * Layer tls, the client's certificate: what the server says of it is blamed on `tls` with a TLS_CLIENT code, whether it
+ * comes inside the handshake (TLS 1.2) or after it (TLS 1.3), from the scriptable server and from a real PostgreSQL.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startBudget } from '../../src/budget.ts'
+import type { ProbeConfig } from '../../src/config.ts'
+import { open } from '../../src/session/open.ts'
+import { createSlots } from '../../src/session/slots.ts'
+import { type Authority, createAuthority, type Issued, type IssueOptions } from '../../src/throwaway/authority.ts'
+import type { Throwaway } from '../../src/throwaway/index.ts'
+import { cockroachServer } from '../helpers/cockroach.ts'
+import { refusal, scriptedServer } from '../helpers/scripted.ts'
+import { check, cli, settings, startServer } from '../helpers/target.ts'
+import { challenge } from '../helpers/wire.ts'
+import {
+  CLIENT,
+  configOf,
+  days,
+  type Expected,
+  expectAttributed,
+  makePki,
+  type Pki,
+  presenting,
+  run,
+  SERVER,
+  target,
+} from './cases.ts'
+
+const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const
+
+let pki: Pki
+beforeAll(async () => {
+  pki = await makePki()
+})
+
+type Verdict = Omit<Expected, 'check'>
+const rejected = (alert: string): Verdict => ({ code: 'TLS_CLIENT_REJECTED', evidence: { alert } })
+const required = (alert: string): Verdict => ({ code: 'TLS_CLIENT_REQUIRED', evidence: { alert } })
+
+describe.each(VERSIONS)('an alert about the client certificate, %s', maxVersion => {
+  const alerts: readonly (readonly [number, Verdict])[] = [
+    [42, rejected('bad_certificate')],
+    [43, rejected('unsupported_certificate')],
+    [44, rejected('certificate_revoked')],
+    [45, rejected('certificate_expired')],
+    [46, rejected('certificate_unknown')],
+    [48, rejected('unknown_ca')],
+    [49, rejected('access_denied')],
+    [51, rejected('decrypt_error')],
+    [116, required('certificate_required')],
+    [40, required('handshake_failure')],
+    [80, { code: 'TLS_FAILED', evidence: { alert: 'internal_error' } }],
+  ]
+  test.each(alerts)('%i', async (alert, verdict) => {
+    // a node leaves the connection open after its alert, PostgreSQL closes it, and a close may come as a reset
+    const next = alert % 2 === 0 ? 'silent' : 'reset'
+    await using server = await scriptedServer({
+      tls: { ...pki.server, maxVersion },
+      onClientCertificate: { alert, next },
+    })
+    const report = await run(target(server, pki.pem))
+    expectAttributed(report, { check: 'tls', ...verdict })
+    expect(server.connections).toBeLessThanOrEqual(2)
+    await server.until(({ open: sockets }) => sockets === 0)
+  })
+})
+
+describe.each(VERSIONS)('an algorithm that the server does not take, %s', maxVersion => {
+  // OpenSSL then shows no certificate at all (RFC 8446, 4.4.2.3), and the server says that it got none.
+  test.each([
+    ['and it demands one', { onClientCertificate: { alert: maxVersion === 'TLSv1.3' ? 116 : 40 } }, 'tls'],
+    ['and it takes a password, too', { onStartup: { send: challenge(10) } }, 'session'],
+  ] as const)('%s', async (_name, script, failed) => {
+    const { chain, key } = await pki.authority.issue({ ...SERVER, keyAlgorithm: 'RSA 2048' })
+    const tls = { cert: chain, key, ca: pki.server.ca, maxVersion, sigalgs: 'rsa_pss_rsae_sha256' }
+    await using server = await scriptedServer({ tls, ...script })
+    const report = await run(target(server, pki.pem))
+    const code = failed === 'tls' ? 'TLS_CLIENT_REQUIRED' : 'AUTH_NO_CERTIFICATE'
+    expectAttributed(report, { code, check: failed })
+    expect(server.sessions.map(({ peerName }) => peerName).filter(Boolean)).toEqual([])
+  })
+})
+
+describe('when the alert is lost on the way, TLS 1.2 decides', () => {
+  test.each(['close', 'reset'] as const)('%s after the handshake, an alert on TLS 1.2', async lost => {
+    await using server = await scriptedServer({
+      tls: pki.server,
+      onClientCertificate: ({ id }) => (id <= 2 ? lost : { alert: 48 }),
+    })
+    await expectRedialled(server, rejected('unknown_ca'))
+  })
+
+  test.each(['close', 'reset'] as const)('%s after the handshake, and where TLS 1.2 verifies', async lost => {
+    await using server = await scriptedServer({ tls: pki.server, onClientCertificate: lost })
+    await expectRedialled(server, { code: 'TLS_CLIENT_REJECTED', message: /breaks off where it verifies/ })
+  })
+
+  test.each(['close', 'reset'] as const)('%s at the StartupMessage on both: the session', async lost => {
+    await using server = await scriptedServer({ tls: pki.server, onStartup: lost })
+    const report = await run(target(server, pki.pem))
+    expectAttributed(report, {
+      code: 'SESSION_CLOSED',
+      check: 'session',
+      evidence: { redialledWith: 'TLSv1.2', outcome: 'SESSION_CLOSED' },
+    })
+    expect(server.connections).toBeLessThanOrEqual(4)
+  })
+
+  // A server that goes away says nothing about a certificate that it has not seen the second time.
+  const going = ['onAccept', 'onSslRequest', 'onClientHello'] as const
+  test.each(going)('a close at the StartupMessage, then one at %s: the session', async moment => {
+    await using server = await scriptedServer({
+      tls: pki.server,
+      onStartup: 'close',
+      [moment]: ({ id }: { id: number }) => (id <= 2 ? 'go on' : 'close'),
+    })
+    const report = await run(target(server, pki.pem))
+    expectAttributed(report, { code: 'SESSION_CLOSED', check: 'session', evidence: { outcome: 'TLS_CLOSED' } })
+  })
+
+  test('a close at the StartupMessage, and then a refusal with words: the session was closed', async () => {
+    await using server = await scriptedServer({
+      tls: pki.server,
+      onStartup: ({ id }) => (id <= 2 ? 'close' : refusal('53300', 'sorry, too many clients already')),
+    })
+    const report = await run(target(server, pki.pem))
+    expectAttributed(report, { code: 'SESSION_CLOSED', check: 'session', evidence: { outcome: 'SERVER_BUSY' } })
+  })
+
+  async function expectRedialled(server: Parameters<typeof target>[0] & { connections: number }, verdict: Verdict) {
+    const report = await run(target(server, pki.pem))
+    expectAttributed(report, { check: 'tls', ...verdict })
+    expect(check(report, 'tls').evidence).toMatchObject({ protocol: 'TLSv1.3', redialledWith: 'TLSv1.2' })
+    expect(server.connections).toBeLessThanOrEqual(4)
+  }
+})
+
+/** The clients' certificates that a server must turn down: each is the writer's, and varies in one property. */
+const unacceptable: readonly (readonly [
+  string,
+  () => Promise<Issued>,
+  Readonly<Record<'node' | 'postgres', string>>,
+])[] = [
+  [
+    'other CA',
+    async () => (await createAuthority({ name: 'other' })).issue(CLIENT),
+    { node: 'unknown_ca', postgres: 'unknown_ca' },
+  ],
+  [
+    'other CA of the same name',
+    async () => (await createAuthority({ name: 'clients' })).issue(CLIENT),
+    { node: 'unknown_ca', postgres: 'unknown_ca' },
+  ],
+  [
+    'expired',
+    () => clients.issue({ ...CLIENT, notBefore: days(-2), notAfter: days(-1) }),
+    { node: 'certificate_expired', postgres: 'certificate_expired' },
+  ],
+  [
+    'not yet valid',
+    () => clients.issue({ ...CLIENT, notBefore: days(1), notAfter: days(2) }),
+    { node: 'certificate_expired', postgres: 'bad_certificate' },
+  ],
+  ['no clientAuth', () => clients.issue(SERVER_ONLY), { node: 'bad_certificate', postgres: 'unsupported_certificate' }],
+]
+const SERVER_ONLY: IssueOptions = { ...CLIENT, usages: ['serverAuth'] }
+
+let clients: Authority
+beforeAll(async () => {
+  clients = await createAuthority({ name: 'clients' })
+})
+
+describe.each(VERSIONS)('a CockroachDB turns the certificate down, %s', maxVersion => {
+  test.each(unacceptable)('%s', async (_name, issue, { node }) => {
+    const tls = { ...pki.server, ca: clients.certificate, maxVersion }
+    const certificate = await issue()
+    for (const [release, alert] of [
+      ['22.1', 'bad_certificate'],
+      ['current', node],
+    ] as const) {
+      await using server = await cockroachServer({ tls, release })
+      const report = await run(presenting(target(server, pki.pem), certificate))
+      expectAttributed(report, { check: 'tls', ...rejected(alert) })
+    }
+  })
+})
+
+/** How many handshakes against a real server, none of which may be blamed on anything else. */
+const HANDSHAKES = Number(process.env.ATTRIBUTION_HANDSHAKES ?? 200)
+
+describe.each(VERSIONS)('a real PostgreSQL turns the certificate down, %s', maxVersion => {
+  let server: Throwaway
+  let config: ProbeConfig
+  beforeAll(async () => {
+    server = await startServer({
+      engine: 'postgresql',
+      clientAuthority: clients,
+      settings: { ssl_max_protocol_version: maxVersion },
+    })
+    config = configOf({ DATABASE_URL: server.url('gateway_writer') }, { options: { certsDir: server.certsDir } })
+  })
+  afterAll(() => server?.stop())
+
+  test.each(unacceptable)('%s', async (_name, issue, { postgres }) => {
+    expectAttributed(await run(presenting(config, await issue())), { check: 'tls', ...rejected(postgres) })
+  })
+
+  test('as a process: exit code 1', async () => {
+    const { chain, key } = await (await createAuthority({ name: 'stale' })).issue(CLIENT)
+    const pem = { ca: server.authority.certificate, cert: chain, key }
+    const { code, stdout } = await cli(['probe', '--json'], settings({ port: server.port, pem }))
+    expect(code).toBe(1)
+    expectAttributed(JSON.parse(stdout), { check: 'tls', ...rejected('unknown_ca') })
+  })
+
+  test(`${HANDSHAKES / 2} times without one misattribution`, { timeout: 10_000 + HANDSHAKES * 200 }, async () => {
+    const foreign = presenting(config, await (await createAuthority({ name: 'stale' })).issue(CLIENT))
+    const signal = new AbortController().signal
+    const [host] = foreign.hosts
+    const slots = createSlots()
+    const outcomes = new Map<string, number>()
+    let left = HANDSHAKES / 2
+    const worker = async () => {
+      while (left-- > 0) {
+        const context = { config: foreign, budget: startBudget(30_000, signal), slots }
+        const { failure, stages } = await open(context, { host, address: '::1' }, LOGIN)
+        const outcome = `${failure?.layer} ${failure?.code}, ${Object.keys(stages)}`
+        outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
+      }
+    }
+    await Promise.all([worker(), worker(), worker(), worker()])
+    expect(Object.fromEntries(outcomes)).toEqual({ 'tls TLS_CLIENT_REJECTED, tcp,tls': HANDSHAKES / 2 })
+  })
+})
+
+const LOGIN = { user: 'gateway_writer', certificate: true, tls: true } as const

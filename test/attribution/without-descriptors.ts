@@ -1,0 +1,37 @@
+/**
+ * The probe in a process that has no file descriptor left when it comes to dial (tcp.test.ts). Prints the report.
+ * The lookup is the last step before, so that is where they are used up; they are given back once the dial has failed.
+ */
+import { closeSync, openSync } from 'node:fs'
+import { loadConfig } from '../../src/config.ts'
+import { probe } from '../../src/probe.ts'
+
+const held: number[] = []
+const useUp = (): void => {
+  try {
+    for (;;) held.push(openSync('/dev/null', 'r'))
+  } catch {
+    // EMFILE: none is left
+  }
+}
+
+const loaded = loadConfig({
+  role: 'writer',
+  env: process.env,
+  names: {
+    lookup: async () => {
+      useUp()
+      return ['::1']
+    },
+    servers: null,
+  },
+})
+if (!loaded.ok) throw loaded.error
+const report = await probe(loaded.config, {
+  signal: new AbortController().signal,
+  note: () => undefined,
+  progress: () => undefined,
+  program: 'connection-probe test',
+})
+for (const fd of held) closeSync(fd)
+process.stdout.write(JSON.stringify(report))

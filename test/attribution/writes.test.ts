@@ -1,0 +1,253 @@
+/** Writes that are refused, late, contended, ambiguous or cut off: never lost silently, never doubled, never left. */
+import { describe, expect, it } from 'vitest'
+import type { Engine } from '../../src/throwaway/index.ts'
+import {
+  type Base,
+  BLOCKED_BY,
+  type Case,
+  describeFaults,
+  expectNothingLeft,
+  expectVerdict,
+  insertTrigger,
+  isInsert,
+  isSettling,
+  onInsert,
+  probeCase,
+  sequenceOf,
+  useBase,
+} from '../helpers/faults.ts'
+import { cut, error } from '../helpers/statement-faults.ts'
+import { check } from '../helpers/target.ts'
+
+const POSTGRESQL: readonly Engine[] = ['postgresql']
+
+/** One wait is a quarter of it. */
+const SHORT = { deadlineMs: 2000 }
+
+const REFUSED: readonly Case[] = [
+  {
+    fault: 'a database that is read-only for the role',
+    sql: 'ALTER ROLE gateway_writer SET default_transaction_read_only = on',
+    top: 'write WRITE_REFUSED',
+    failed: { 'row-visible': 'WRITE_REFUSED', dml: 'WRITE_REFUSED', 'ddl-refused': 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.row,
+    evidence: { 'row-visible': { sqlstate: '25006' } },
+  },
+  {
+    fault: 'a full disk',
+    proxy: () => ({ onStatement: sql => (isInsert(sql) ? error('53100', 'could not extend file') : undefined) }),
+    top: 'write WRITE_REFUSED',
+    failed: { 'row-visible': 'WRITE_REFUSED', dml: 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.row,
+    evidence: { 'row-visible': { sqlstate: '53100' } },
+  },
+  {
+    fault: 'a full disk from the third of the sequential writes on',
+    proxy: () => ({
+      onStatement: (sql, params) => (isInsert(sql) && sequenceOf(params) >= 3 ? error('53100', 'full') : undefined),
+    }),
+    top: 'write WRITE_REFUSED',
+    failed: { 'sequential-writes': 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.writes,
+    evidence: { 'sequential-writes': { writes: 2 } },
+  },
+  {
+    fault: 'a trigger that raises',
+    engines: POSTGRESQL,
+    sql: insertTrigger(`RAISE EXCEPTION 'not here';`),
+    top: 'write WRITE_REFUSED',
+    failed: { 'row-visible': 'WRITE_REFUSED', dml: 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.row,
+    evidence: { 'row-visible': { sqlstate: 'P0001' } },
+  },
+  {
+    fault: 'a trigger that swallows the row',
+    engines: POSTGRESQL,
+    sql: insertTrigger('RETURN NULL;'),
+    top: 'write WRITE_REFUSED',
+    failed: { 'row-visible': 'WRITE_REFUSED', dml: 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.row,
+    evidence: { 'row-visible': { verb: 'INSERT' }, dml: { verb: 'INSERT' } },
+  },
+]
+
+const CONTENDED: readonly Case[] = [
+  {
+    fault: 'a serialization failure, once',
+    proxy: onInsert(0, error('40001', 'restart transaction: TransactionRetryWithProtoRefreshError')),
+    evidence: { 'row-visible': { retries: 1, settled: null } },
+  },
+  {
+    fault: 'a serialization failure, three times over',
+    proxy: onInsert(2, error('40001', 'restart transaction'), 3),
+    evidence: { 'sequential-writes': { retries: 3, writes: 5, read: 5 } },
+  },
+  {
+    fault: 'serialization failures without end',
+    proxy: onInsert(0, error('40001', 'restart transaction'), 100),
+    top: 'write WRITE_CONTENDED',
+    failed: { 'row-visible': 'WRITE_CONTENDED' },
+    blocked: BLOCKED_BY.row,
+    evidence: { 'row-visible': { sqlstate: '40001', retries: 6 } },
+  },
+]
+
+const AMBIGUOUS: readonly Case[] = [
+  {
+    fault: 'an ambiguous result, and the row is there',
+    proxy: onInsert(0, { instead: { S: 'ERROR', C: '40003', M: 'result is ambiguous' } }),
+    evidence: { 'row-visible': { settled: 'landed' } },
+  },
+  {
+    fault: 'an ambiguous result, and the row is not there',
+    proxy: onInsert(3, error('40003', 'result is ambiguous')),
+    evidence: { 'sequential-writes': { settled: 1, writes: 5, read: 5 } },
+  },
+]
+
+const LATE: readonly Case[] = [
+  {
+    fault: 'an insert that takes longer than the statement timeout',
+    engines: POSTGRESQL,
+    sql: insertTrigger('PERFORM pg_sleep(5); RETURN NEW;'),
+    options: SHORT,
+    top: 'write WRITE_TIMEOUT',
+    failed: { 'row-visible': 'WRITE_TIMEOUT', dml: 'WRITE_TIMEOUT' },
+    blocked: BLOCKED_BY.row,
+    evidence: { 'row-visible': { sqlstate: '57014' } },
+  },
+  {
+    fault: 'a lock that another session holds',
+    engines: POSTGRESQL,
+    meanwhile: (base, database) => lockTable(base, database),
+    options: SHORT,
+    top: 'write WRITE_TIMEOUT',
+    failed: { 'row-visible': 'WRITE_TIMEOUT', dml: 'WRITE_TIMEOUT' },
+    blocked: BLOCKED_BY.row,
+    evidence: { 'row-visible': { sqlstate: expect.stringMatching(/^(55P03|57014)$/) } },
+  },
+  {
+    fault: 'a lock that was waited for too long',
+    proxy: onInsert(0, error('55P03', 'canceling statement due to lock timeout')),
+    top: 'write WRITE_TIMEOUT',
+    failed: { 'row-visible': 'WRITE_TIMEOUT' },
+    blocked: BLOCKED_BY.row,
+    evidence: { 'row-visible': { sqlstate: '55P03' } },
+  },
+  {
+    fault: 'a server that is silent after the insert, which it has done',
+    proxy: onInsert(0, { instead: 'silent' }),
+    options: SHORT,
+    top: 'write WRITE_TIMEOUT',
+    failed: { 'row-visible': 'WRITE_TIMEOUT' },
+    blocked: BLOCKED_BY.row,
+    evidence: { 'row-visible': { outcome: 'the row had been written' } },
+  },
+]
+
+const lost = (
+  fault: string,
+  sequence: number,
+  how: Parameters<typeof cut>[0],
+  outcome: string,
+  more: Partial<Case> = {},
+): Case => {
+  const id = sequence === 0 ? 'row-visible' : 'sequential-writes'
+  return {
+    fault,
+    proxy: onInsert(sequence, cut(how)),
+    top: 'write CONNECTION_LOST',
+    failed: { [id]: 'CONNECTION_LOST' },
+    blocked: sequence === 0 ? BLOCKED_BY.row : BLOCKED_BY.writes,
+    evidence: { [id]: { outcome } },
+    ...more,
+  }
+}
+
+const LOST: readonly Case[] = [
+  lost('the connection cut before the insert arrived', 0, 'before', 'the row had not been written'),
+  lost('the connection cut after the insert, before its answer', 0, 'after', 'the row had been written'),
+  lost('the connection closed after the insert, before its answer', 0, 'closed after', 'the row had been written'),
+  lost('the connection cut in the middle of the sequential writes', 3, 'after', 'the row had been written'),
+  lost('the connection lost before a slow insert lands', 0, 'during', 'the row had been written', {
+    engines: POSTGRESQL,
+    sql: insertTrigger(`PERFORM pg_sleep(0.4); RETURN NEW;`),
+  }),
+  {
+    fault: 'the node shut down under the insert',
+    proxy: onInsert(0, error('57P01', 'server is shutting down')),
+    top: 'session SERVER_DRAINING',
+    failed: { 'row-visible': 'SERVER_DRAINING' },
+    blocked: BLOCKED_BY.row,
+    evidence: { 'row-visible': { outcome: 'the row had not been written' } },
+  },
+]
+
+/** A session of root's that lets others read the table and not write it. */
+async function lockTable({ server, root }: Base, database: string): Promise<AsyncDisposable> {
+  const sql = root(database)
+  await sql.unsafe('BEGIN; LOCK TABLE public.connection_probe IN EXCLUSIVE MODE')
+  expect(server.engine).toBe('postgresql')
+  return sql
+}
+
+const base = useBase()
+describeFaults('a write refused', base, REFUSED)
+describeFaults('a write contended', base, CONTENDED)
+describeFaults('a write of unknown outcome', base, AMBIGUOUS)
+describeFaults('a write too late', base, LATE)
+describeFaults('a connection lost in a write', base, LOST)
+
+describe('a write whose outcome cannot be settled', () => {
+  /** From the insert of this row on nobody gets in any more, and everybody who was in is thrown out. */
+  function gone(sequence: number, executed: boolean): Case['proxy'] & {} {
+    return () => {
+      let closed = false
+      return {
+        onAccept: () => (closed ? 'reset' : 'go on'),
+        onStatement(sql, params, session) {
+          if (closed) return { execute: false, instead: 'reset' }
+          if (!isInsert(sql) || sequenceOf(params) !== sequence) return undefined
+          closed = true
+          void session
+          return { execute: executed, instead: 'reset' }
+        },
+      }
+    }
+  }
+
+  it.each([
+    { executed: true, what: 'is there' },
+    { executed: false, what: 'is not there' },
+  ])('is WRITE_AMBIGUOUS, and ROWS_LEFT has the statement: the row $what', async ({ executed }) => {
+    const one = { proxy: gone(2, executed), options: { deadlineMs: 1500 } }
+    const { report, database } = await probeCase(base(), one)
+    expectVerdict(report, {
+      top: 'write WRITE_AMBIGUOUS',
+      failed: { 'sequential-writes': 'WRITE_AMBIGUOUS' },
+      blocked: BLOCKED_BY.writes,
+      evidence: { 'sequential-writes': { first: 'CONNECTION_LOST', settling: 'TCP_RESET' } },
+    })
+    // rows 0 and 1 are there for certain, row 2 perhaps
+    await expectNothingLeft(base(), database, report, executed ? 'exactly' : 'perhaps')
+  })
+
+  it('is not settled by reading: the same row is inserted again', async () => {
+    const one = { proxy: onInsert(0, cut('after')) }
+    const { statements } = await probeCase(base(), one)
+    const first = statements.find(({ sql, params }) => isInsert(sql) && sequenceOf(params) === 0)
+    const again = statements.filter(({ sql }) => isSettling(sql))
+    expect(again.map(({ params }) => params)).toEqual([first?.params])
+  })
+})
+
+describe('rows', () => {
+  it('are removed by primary key only, each of them once', async () => {
+    const { report, statements } = await probeCase(base(), { proxy: () => ({}) })
+    const written = statements.filter(({ sql }) => isInsert(sql)).map(({ params }) => params[0])
+    const deletes = statements.filter(({ sql }) => /^delete/.test(sql))
+    expect(deletes.every(({ sql }) => /where "connection_probe"\."id" in \(/.test(sql))).toBe(true)
+    expect(deletes.flatMap(({ params }) => params).sort()).toEqual(written.sort())
+    expect(check(report, 'sequential-writes').evidence).toMatchObject({ writes: 5, read: 5 })
+  })
+})
