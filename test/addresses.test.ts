@@ -1,0 +1,132 @@
+/**
+ * Several hosts and several addresses: which one was used, and with --all-addresses what each came to. Ports stand in
+ * for machines: a relay or a proxy before the one server is another way to reach it.
+ */
+import { readFileSync } from 'node:fs'
+import net from 'node:net'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Throwaway } from '../src/throwaway/index.ts'
+import { faultyProxy } from './helpers/proxy.ts'
+import { relay } from './helpers/relay.ts'
+import { check, cli, migrated, probeWith, verdictOf } from './helpers/target.ts'
+
+let server: Throwaway
+beforeAll(async () => {
+  server = await migrated()
+})
+afterAll(() => server.stop())
+
+/** A port on [::1] where nobody listens any more. */
+async function closedPort(): Promise<number> {
+  const listener = net.createServer().listen(0, '::1')
+  await new Promise(ready => listener.once('listening', ready))
+  const { port } = listener.address() as net.AddressInfo
+  await new Promise(closed => listener.close(closed))
+  return port
+}
+
+const environment = (...ports: number[]) => ({
+  DATABASE_URL: `postgresql://gateway_writer@${ports.map(port => `[::1]:${port}`).join(',')}/uro`,
+  COCKROACH_CERTS_DIR: server.certsDir,
+})
+
+const BLOCKED_BY_TCP = 12
+
+const rows = async () => (await server.runAsRoot('SELECT count(*)::int AS n FROM connection_probe', 'uro'))[0]?.n
+
+const file = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
+
+/** The server through a proxy that presents the server's own certificate and has one fault. */
+const proxy = (more: Partial<Parameters<typeof faultyProxy>[0]> = {}) =>
+  faultyProxy({
+    upstream: { port: server.port },
+    tls: { cert: file('node.crt'), key: file('node.key'), ca: file('ca.crt') },
+    credentials: ({ peerName }) =>
+      peerName === undefined
+        ? undefined
+        : { ca: file('ca.crt'), cert: file(`client.${peerName}.crt`), key: file(`client.${peerName}.key`) },
+    ...more,
+  })
+
+describe('several hosts', () => {
+  it('goes on to the next one when the first refuses, and says which it used', async () => {
+    const dead = await closedPort()
+    const report = await probeWith(environment(dead, server.port))
+    expect(verdictOf(report)).toEqual({ failure: null, failed: {}, blocked: [] })
+    expect(report.target).toMatchObject({ address: '::1', port: server.port })
+    expect(check(report, 'tcp').evidence.tried).toMatchObject([
+      { port: dead, outcome: 'TCP_REFUSED' },
+      { port: server.port, outcome: 'connected' },
+    ])
+  })
+
+  it('names the failure that got furthest when none is left', async () => {
+    await using draining = await faultyProxy({
+      upstream: { port: server.port },
+      tls: { cert: file('node.crt'), key: file('node.key') },
+      credentials: () => undefined,
+      onSslRequest: { send: Buffer.from('N'), next: 'close' },
+    })
+    const report = await probeWith(environment(await closedPort(), draining.port))
+    expect(report.failure).toMatchObject({ layer: 'tls', code: 'TLS_NOT_OFFERED' })
+    expect(report.target).toMatchObject({ address: '::1', port: draining.port })
+  })
+})
+
+describe('--all-addresses', () => {
+  it('passes when every one of them serves, and leaves no row', async () => {
+    await using second = await relay({ target: { port: server.port } })
+    await using third = await relay({ target: { port: server.port } })
+    const report = await probeWith(environment(server.port, second.port, third.port), {
+      options: { allAddresses: true },
+    })
+    expect(verdictOf(report)).toEqual({ failure: null, failed: {}, blocked: [] })
+    expect(check(report, 'tcp').evidence.addresses).toMatchObject([
+      { port: server.port, outcome: 'connected' },
+      { port: second.port, outcome: 'written and read' },
+      { port: third.port, outcome: 'written and read' },
+    ])
+    expect(second.connections).toBe(2)
+    expect(await rows()).toBe(0)
+  })
+
+  it('fails at tcp when one refuses, and says what each came to', async () => {
+    await using second = await relay({ target: { port: server.port } })
+    const dead = await closedPort()
+    const { code, stdout } = await cli(
+      ['probe', '--json', '--all-addresses'],
+      environment(server.port, dead, second.port),
+    )
+    const report = JSON.parse(stdout)
+    expect(code).toBe(1)
+    expect(verdictOf(report)).toMatchObject({ failure: 'tcp TCP_REFUSED', failed: { tcp: 'TCP_REFUSED' } })
+    expect(verdictOf(report).blocked).toHaveLength(BLOCKED_BY_TCP)
+    expect(check(report, 'tcp').evidence.addresses).toMatchObject([
+      { port: server.port, outcome: 'connected' },
+      { port: dead, outcome: 'TCP_REFUSED' },
+      { port: second.port, outcome: 'written and read' },
+    ])
+    expect(await rows()).toBe(0)
+  })
+
+  it('fails at tls when one presents no TLS', async () => {
+    await using bare = await proxy({ onSslRequest: { send: Buffer.from('N'), next: 'close' } })
+    const report = await probeWith(environment(server.port, bare.port), { options: { allAddresses: true } })
+    expect(verdictOf(report)).toMatchObject({ failure: 'tls TLS_NOT_OFFERED', failed: { tls: 'TLS_NOT_OFFERED' } })
+    expect(check(report, 'tcp').status).toBe('passed')
+  })
+
+  it('fails at row-visible when a row written through one is not there for a reader', async () => {
+    await using forgetful = await proxy({
+      onStatement: sql =>
+        /^select/i.test(sql) && sql.includes('"connection_probe"') ? { row: () => undefined } : undefined,
+    })
+    const report = await probeWith(environment(server.port, forgetful.port), {
+      options: { allAddresses: true, visibleWithinMs: 50 },
+    })
+    expect(verdictOf(report).failed['row-visible']).toBe('ROW_NOT_VISIBLE')
+    expect(report.failure?.message).toContain('::1')
+    expect(await rows()).toBe(0)
+  })
+})
