@@ -10,8 +10,17 @@ import { randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
-import { loadConfig, type Options, type ProbeConfig } from './config.ts'
+import {
+  COMMANDS,
+  type Command,
+  type Flags,
+  type Format,
+  probeArguments,
+  quoted,
+  readArguments,
+  UsageError,
+} from './arguments.ts'
+import { loadConfig, type ProbeConfig } from './config.ts'
 import { embedded } from './embedded.ts'
 import { CODES, type Code } from './failure/codes.ts'
 import { failureLine, ProbeError, redact } from './failure/failure.ts'
@@ -50,118 +59,6 @@ options of probe and start (of migrate: --certs-dir, --deadline)
 
 exit codes: 0 passed, 1 a check failed, 2 usage or configuration, 70 a bug, 130 interrupted
 `
-
-/** Bad usage: one line that says which, exit 2. */
-class UsageError extends Error {}
-
-/** What was typed, in one line and without what must not be shown, should a URL have slipped in. */
-const quoted = (text: string): string => `"${plain(redact(text), 200)}"`
-
-type Format = 'text' | 'json' | 'markdown'
-
-interface Arguments {
-  readonly format: Format
-  readonly options: Partial<Options>
-}
-
-const FLAGS = {
-  json: { type: 'boolean' },
-  markdown: { type: 'boolean' },
-  writes: { type: 'string' },
-  'visible-within': { type: 'string' },
-  deadline: { type: 'string' },
-  wait: { type: 'string' },
-  'all-addresses': { type: 'boolean' },
-  keep: { type: 'boolean' },
-  'certs-dir': { type: 'string' },
-  engine: { type: 'string' },
-  database: { type: 'string' },
-} as const
-
-type Flag = keyof typeof FLAGS
-
-const PROBE_FLAGS: readonly Flag[] = [
-  'json',
-  'markdown',
-  'writes',
-  'visible-within',
-  'deadline',
-  'wait',
-  'all-addresses',
-  'keep',
-  'certs-dir',
-]
-
-interface Command {
-  readonly flags: readonly Flag[]
-  /** how many words may follow */
-  readonly words: number
-  /** needs packages that a production install does not have */
-  readonly development?: true
-  readonly run: (input: { flags: Flags; words: string[] }) => Promise<number>
-}
-
-type Flags = { [K in Flag]?: (typeof FLAGS)[K]['type'] extends 'boolean' ? boolean : string }
-
-const COMMANDS: Readonly<Record<string, Command>> = {
-  probe: { flags: PROBE_FLAGS, words: 0, run: ({ flags }) => runProbe(flags) },
-  start: { flags: PROBE_FLAGS, words: 0, development: true, run: ({ flags }) => runStart(flags) },
-  migrate: { flags: ['certs-dir', 'deadline'], words: 0, run: ({ flags }) => runMigrate(flags) },
-  explain: { flags: [], words: 1, run: ({ words }) => runExplain(words) },
-  bootstrap: { flags: ['engine', 'database'], words: 0, run: ({ flags }) => runBootstrap(flags) },
-  'certs:check': { flags: [], words: 1, run: ({ words }) => runCertsCheck(words) },
-  generate: {
-    flags: [],
-    words: 0,
-    development: true,
-    run: () => runTools([['drizzle-kit', 'generate']]),
-  },
-  'schema:check': { flags: [], words: 0, development: true, run: runSchemaCheck },
-  build: { flags: [], words: 0, development: true, run: runBuild },
-  bench: { flags: [], words: Number.POSITIVE_INFINITY, development: true, run: ({ words }) => runBench(words) },
-  test: {
-    flags: [],
-    words: Number.POSITIVE_INFINITY,
-    development: true,
-    run: ({ words }) => runTests(words),
-  },
-}
-
-const MOST = 1e9
-
-/** A whole or decimal number within bounds. */
-function numeric(flags: Flags, flag: Flag, least: number, whole: boolean): number | undefined {
-  const text = flags[flag]
-  if (text === undefined) return undefined
-  const value = Number(text)
-  const wellFormed = whole ? /^\d+$/ : /^\d+(\.\d+)?$/
-  if (typeof text !== 'string' || !wellFormed.test(text) || value < least || value > MOST)
-    throw new UsageError(
-      `--${flag} wants a ${whole ? 'whole ' : ''}number from ${least} to ${MOST}, not ${quoted(String(text))}`,
-    )
-  return value
-}
-
-function probeArguments(flags: Flags): Arguments {
-  if (flags.json && flags.markdown) throw new UsageError('--json and --markdown exclude each other')
-  const writes = numeric(flags, 'writes', 2, true)
-  const visibleWithinMs = numeric(flags, 'visible-within', 1, true)
-  const deadline = numeric(flags, 'deadline', 0.001, false)
-  const wait = numeric(flags, 'wait', 0, false)
-  if (flags['certs-dir'] === '') throw new UsageError('--certs-dir wants a directory')
-  return {
-    format: flags.json ? 'json' : flags.markdown ? 'markdown' : 'text',
-    options: {
-      ...(writes !== undefined && { writes }),
-      ...(visibleWithinMs !== undefined && { visibleWithinMs }),
-      ...(deadline !== undefined && { deadlineMs: Math.max(1, Math.round(deadline * 1000)) }),
-      ...(wait !== undefined && { waitMs: Math.round(wait * 1000) }),
-      ...(flags['all-addresses'] && { allAddresses: true }),
-      ...(flags.keep && { keep: true }),
-      ...(flags['certs-dir'] !== undefined && { certsDir: flags['certs-dir'] }),
-    },
-  }
-}
 
 // ---------------------------------------------------------------------------------------------------------- output
 
@@ -327,7 +224,7 @@ async function runMigrate(flags: Flags): Promise<number> {
   return EXIT.ok
 }
 
-async function runExplain([code]: string[]): Promise<number> {
+async function runExplain([code]: readonly string[]): Promise<number> {
   const codes = Object.keys(CODES)
   if (code === undefined) throw new UsageError(`explain wants a failure code: ${codes.join(', ')}`)
   const known = codes.find(name => name === code.toUpperCase())
@@ -357,7 +254,7 @@ async function runBootstrap(flags: Flags): Promise<number> {
   return EXIT.ok
 }
 
-async function runCertsCheck([dir]: string[]): Promise<number> {
+async function runCertsCheck([dir]: readonly string[]): Promise<number> {
   if (dir === undefined) throw new UsageError('certs:check wants a directory')
   const { checkCertsDir } = await import('./certs-check.ts')
   const { text, ok } = checkCertsDir(dir)
@@ -427,49 +324,29 @@ function hasDevelopmentInstall(): boolean {
   }
 }
 
-async function main(argv: readonly string[]): Promise<number> {
-  const [name, ...rest] = argv
-  if (name === '--version') {
-    await stdout(`${PROGRAM}\n`)
-    return EXIT.ok
-  }
-  if (name === '--help' || name === '-h' || name === 'help') {
-    await stdout(HELP)
-    return EXIT.ok
-  }
-  if (name === undefined) throw new UsageError('no command; --help lists them')
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (!command) throw new UsageError(`there is no command ${quoted(name)}; --help lists them`)
-  const { values, positionals } = parse(rest)
-  if (values.help) {
-    await stdout(HELP)
-    return EXIT.ok
-  }
-  if (values.version) {
-    await stdout(`${PROGRAM}\n`)
-    return EXIT.ok
-  }
-  const { help: _, version: __, ...flags } = values
-  for (const flag of Object.keys(flags))
-    if (!command.flags.some(known => known === flag)) throw new UsageError(`${name} has no option --${flag}`)
-  const surplus = positionals[command.words]
-  if (surplus !== undefined) throw new UsageError(`${quoted(surplus)} is one word too many for ${name}`)
-  if (command.development && !hasDevelopmentInstall())
-    throw new UsageError(`${name} needs the development install (npm ci without --omit=dev)`)
-  return command.run({ flags, words: positionals })
+const RUN: Readonly<Record<Command, (input: { flags: Flags; words: readonly string[] }) => Promise<number>>> = {
+  probe: ({ flags }) => runProbe(flags),
+  start: ({ flags }) => runStart(flags),
+  migrate: ({ flags }) => runMigrate(flags),
+  explain: ({ words }) => runExplain(words),
+  bootstrap: ({ flags }) => runBootstrap(flags),
+  'certs:check': ({ words }) => runCertsCheck(words),
+  generate: () => runTools([['drizzle-kit', 'generate']]),
+  'schema:check': runSchemaCheck,
+  build: runBuild,
+  bench: ({ words }) => runBench(words),
+  test: ({ words }) => runTests(words),
 }
 
-function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      allowPositionals: true,
-      options: { ...FLAGS, help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } },
-    })
-  } catch (error) {
-    const [sentence] = (error instanceof Error ? error.message : String(error)).split('. ')
-    throw new UsageError(plain(redact(sentence ?? 'bad usage')))
+async function main(argv: readonly string[]): Promise<number> {
+  const asked = readArguments(argv)
+  if (asked.command === '--help' || asked.command === '--version') {
+    await stdout(asked.command === '--help' ? HELP : `${PROGRAM}\n`)
+    return EXIT.ok
   }
+  if (COMMANDS[asked.command].development && !hasDevelopmentInstall())
+    throw new UsageError(`${asked.command} needs the development install (npm ci without --omit=dev)`)
+  return RUN[asked.command](asked)
 }
 
 /** A bug says so, without a word of what a library may have quoted. */

@@ -1,0 +1,153 @@
+/** What may stand on the command line: the commands, their options and words. Pure: nothing is run or printed here. */
+import { parseArgs } from 'node:util'
+import type { Options } from './config.ts'
+import { redact } from './failure/failure.ts'
+import { plain } from './report/plain.ts'
+
+/** Bad usage: one line that says which, exit 2. */
+export class UsageError extends Error {}
+
+/** What was typed, in one line and without what must not be shown, should a URL have slipped in. */
+export const quoted = (text: string): string => `"${plain(redact(text), 200)}"`
+
+const FLAGS = {
+  json: { type: 'boolean' },
+  markdown: { type: 'boolean' },
+  writes: { type: 'string' },
+  'visible-within': { type: 'string' },
+  deadline: { type: 'string' },
+  wait: { type: 'string' },
+  'all-addresses': { type: 'boolean' },
+  keep: { type: 'boolean' },
+  'certs-dir': { type: 'string' },
+  engine: { type: 'string' },
+  database: { type: 'string' },
+} as const
+
+export type Flag = keyof typeof FLAGS
+export type Flags = { [K in Flag]?: (typeof FLAGS)[K]['type'] extends 'boolean' ? boolean : string }
+
+const PROBE_FLAGS = [
+  'json',
+  'markdown',
+  'writes',
+  'visible-within',
+  'deadline',
+  'wait',
+  'all-addresses',
+  'keep',
+  'certs-dir',
+] as const satisfies readonly Flag[]
+
+interface CommandUsage {
+  readonly flags: readonly Flag[]
+  /** how many words may follow */
+  readonly words: number
+  /** needs packages that a production install does not have */
+  readonly development: boolean
+}
+
+const ANY = Number.POSITIVE_INFINITY
+
+/** Every command. */
+export const COMMANDS = {
+  probe: { flags: PROBE_FLAGS, words: 0, development: false },
+  start: { flags: PROBE_FLAGS, words: 0, development: true },
+  migrate: { flags: ['certs-dir', 'deadline'], words: 0, development: false },
+  explain: { flags: [], words: 1, development: false },
+  bootstrap: { flags: ['engine', 'database'], words: 0, development: false },
+  'certs:check': { flags: [], words: 1, development: false },
+  generate: { flags: [], words: 0, development: true },
+  'schema:check': { flags: [], words: 0, development: true },
+  build: { flags: [], words: 0, development: true },
+  bench: { flags: [], words: ANY, development: true },
+  test: { flags: [], words: ANY, development: true },
+} as const satisfies Readonly<Record<string, CommandUsage>>
+
+export type Command = keyof typeof COMMANDS
+
+export interface Asked {
+  readonly command: Command | '--help' | '--version'
+  readonly flags: Flags
+  readonly words: readonly string[]
+}
+
+/**
+ * Reads the words after `src/cli.ts`. `--help` and `--version` win over whatever else is right.
+ * @throws UsageError
+ */
+export function readArguments(argv: readonly string[]): Asked {
+  const [name, ...rest] = argv
+  const nothing = { flags: {}, words: [] }
+  if (name === undefined) throw new UsageError('no command; --help lists them')
+  if (name === '--version') return { command: name, ...nothing }
+  if (name === '--help' || name === '-h' || name === 'help') return { command: '--help', ...nothing }
+  if (!isCommand(name)) throw new UsageError(`there is no command ${quoted(name)}; --help lists them`)
+  const { values, positionals } = parse(rest)
+  const { help, version, ...flags } = values
+  if (help) return { command: '--help', ...nothing }
+  if (version) return { command: '--version', ...nothing }
+  const usage: CommandUsage = COMMANDS[name]
+  for (const flag of Object.keys(flags))
+    if (!usage.flags.some(known => known === flag)) throw new UsageError(`${name} has no option --${flag}`)
+  const surplus = positionals[usage.words]
+  if (surplus !== undefined) throw new UsageError(`${quoted(surplus)} is one word too many for ${name}`)
+  return { command: name, flags, words: positionals }
+}
+
+const isCommand = (name: string): name is Command => Object.hasOwn(COMMANDS, name)
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: { ...FLAGS, help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } },
+    })
+  } catch (error) {
+    const [sentence] = (error instanceof Error ? error.message : String(error)).split('. ')
+    throw new UsageError(plain(redact(sentence ?? 'bad usage')))
+  }
+}
+
+export type Format = 'text' | 'json' | 'markdown'
+
+/**
+ * The options of probe, start and migrate, their values read.
+ * @throws UsageError
+ */
+export function probeArguments(flags: Flags): { format: Format; options: Partial<Options> } {
+  if (flags.json && flags.markdown) throw new UsageError('--json and --markdown exclude each other')
+  const writes = numeric(flags, 'writes', 2, true)
+  const visibleWithinMs = numeric(flags, 'visible-within', 1, true)
+  const deadline = numeric(flags, 'deadline', 0.001, false)
+  const wait = numeric(flags, 'wait', 0, false)
+  if (flags['certs-dir'] === '') throw new UsageError('--certs-dir wants a directory')
+  return {
+    format: flags.json ? 'json' : flags.markdown ? 'markdown' : 'text',
+    options: {
+      ...(writes !== undefined && { writes }),
+      ...(visibleWithinMs !== undefined && { visibleWithinMs }),
+      ...(deadline !== undefined && { deadlineMs: Math.max(1, Math.round(deadline * 1000)) }),
+      ...(wait !== undefined && { waitMs: Math.round(wait * 1000) }),
+      ...(flags['all-addresses'] && { allAddresses: true }),
+      ...(flags.keep && { keep: true }),
+      ...(flags['certs-dir'] !== undefined && { certsDir: flags['certs-dir'] }),
+    },
+  }
+}
+
+const MOST = 1e9
+
+/** A whole or decimal number within bounds. */
+function numeric(flags: Flags, flag: Flag, least: number, whole: boolean): number | undefined {
+  const text = flags[flag]
+  if (text === undefined) return undefined
+  const value = Number(text)
+  const wellFormed = whole ? /^\d+$/ : /^\d+(\.\d+)?$/
+  if (typeof text !== 'string' || !wellFormed.test(text) || value < least || value > MOST)
+    throw new UsageError(
+      `--${flag} wants a ${whole ? 'whole ' : ''}number from ${least} to ${MOST}, not ${quoted(String(text))}`,
+    )
+  return value
+}
