@@ -124,9 +124,13 @@ interface Words {
   next(word: string): Promise<readonly string[]>
 }
 
-/** The supervisor's stdout, line by line, each to whoever waits for its first word. */
+/**
+ * The supervisor's stdout, line by line, each to whoever waits for its first word; a line that comes before anybody
+ * waits is kept: a short command's "pid" and "exit" may arrive in one piece.
+ */
 function wordsOf(child: ChildProcess): Words {
   const waiting = new Map<string, (words: readonly string[]) => void>()
+  const early = new Map<string, readonly string[]>()
   let closed = false
   let text = ''
   child.stdout?.setEncoding('utf8').on('data', (data: string) => {
@@ -134,7 +138,9 @@ function wordsOf(child: ChildProcess): Words {
     text = lines.pop() ?? ''
     for (const line of lines) {
       const [, word = '', rest = ''] = /^(\w+) (.*)$/.exec(line) ?? []
-      waiting.get(word)?.([word, rest])
+      const settle = waiting.get(word)
+      if (settle) settle([word, rest])
+      else early.set(word, [word, rest])
       waiting.delete(word)
     }
   })
@@ -144,7 +150,14 @@ function wordsOf(child: ChildProcess): Words {
   }
   child.on('error', close)
   child.stdout?.on('close', close)
-  return { next: word => new Promise(resolve => (closed ? resolve([]) : waiting.set(word, resolve))) }
+  return {
+    next(word) {
+      const kept = early.get(word)
+      early.delete(word)
+      if (kept || closed) return Promise.resolve(kept ?? [])
+      return new Promise(resolve => waiting.set(word, resolve))
+    },
+  }
 }
 
 /** Settles when the supervisor has ended or could not be started, with what it said on stderr. */
