@@ -34,9 +34,10 @@ export interface Ledger {
    * it is settled, WRITE_AMBIGUOUS if it could not be.
    */
   insert(session: Session, row: NewProbeRow): Promise<Written>
-  /** The row was removed by the check itself. */
-  forget(id: string): void
-  /** Removes these rows, or all. Rejects if that fails; rows that are gone are forgotten. */
+  /**
+   * Removes these rows, or all; rows that are gone are forgotten. Rejects if that fails, and with WRITE_REFUSED if
+   * rows that were written are not found, as behind a row-level policy: they may still be there.
+   */
   remove(session: Session, ids?: readonly string[]): Promise<void>
   /** Inserts again what is still unknown, so that it can be removed. */
   settleAll(session: Session): Promise<void>
@@ -51,6 +52,12 @@ function isUnknown(error: ProbeError): boolean {
   return sqlstate === undefined
 }
 
+/** A statement that succeeded and did nothing, as behind a trigger or a row-level policy. */
+export const nothing = (verb: string, evidence: Evidence = {}): ProbeError =>
+  new ProbeError('WRITE_REFUSED', `${verb} is answered with success and changes no row`, {
+    evidence: { verb, ...evidence },
+  })
+
 const insertAgain = (db: PostgresJsDatabase, row: NewProbeRow) =>
   db
     .insert(connectionProbe)
@@ -64,6 +71,8 @@ const insertAgain = (db: PostgresJsDatabase, row: NewProbeRow) =>
  */
 export function createLedger(reconnect: () => Promise<Session>): Ledger {
   const rows = new Map<string, { row: NewProbeRow; state: 'landed' | 'unknown' }>()
+  /** ids whose DELETE was sent and never answered: not to find them again is no surprise */
+  const removing = new Set<string>()
 
   const settle = async (session: Session, row: NewProbeRow): Promise<'landed' | 'repeated'> => {
     for (let attempt = 0; ; attempt++) {
@@ -97,17 +106,40 @@ export function createLedger(reconnect: () => Promise<Session>): Ledger {
     }
   }
 
+  /** The ids that were found and removed. A DELETE by id can be repeated as often as one likes. */
+  const removeBatch = async (session: Session, batch: readonly string[]): Promise<ReadonlySet<string>> => {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const removed = await session.run('write', 'the removal of the rows', db =>
+          db.delete(connectionProbe).where(inArray(connectionProbe.id, batch)).returning({ id: connectionProbe.id }),
+        )
+        return new Set(removed.map(({ id }) => id))
+      } catch (error) {
+        if (!(error instanceof ProbeError)) throw error
+        if (isUnknown(error)) for (const id of batch) removing.add(id)
+        const again = error.code === 'WRITE_CONTENDED' || error.code === 'WRITE_AMBIGUOUS'
+        if (!again || attempt >= RETRIES) throw error
+        await pause(FIRST_PAUSE_MS * 2 ** attempt, session.budget)
+      }
+    }
+  }
+
   return {
     async insert(session, row) {
       const id = row.id ?? ''
       for (let retries = 0; ; retries++) {
-        rows.set(id, { row, state: 'unknown' })
+        // On a connection that is gone nothing is sent: the statement ends with the reason why it is gone.
+        if (!session.isLost()) rows.set(id, { row, state: 'unknown' })
         try {
-          await session.run('write', 'the insert', db => db.insert(connectionProbe).values(row))
+          const { count } = await session.run('write', 'the insert', db => db.insert(connectionProbe).values(row))
+          if (count === 0) {
+            rows.delete(id)
+            throw nothing('INSERT', { id, retries })
+          }
           rows.set(id, { row, state: 'landed' })
           return { retries, settled: null }
         } catch (error) {
-          if (!(error instanceof ProbeError)) throw error
+          if (!(error instanceof ProbeError) || !rows.has(id)) throw error
           const evidence: Evidence = { id, retries }
           if (!isUnknown(error)) {
             rows.delete(id)
@@ -126,23 +158,17 @@ export function createLedger(reconnect: () => Promise<Session>): Ledger {
         }
       }
     },
-    forget: id => void rows.delete(id),
     async remove(session, ids = [...rows.keys()]) {
+      const absent: string[] = []
       for (let at = 0; at < ids.length; at += BATCH) {
         const batch = ids.slice(at, at + BATCH)
-        for (let attempt = 0; ; attempt++) {
-          try {
-            await session.run('write', 'the removal of the rows', db =>
-              db.delete(connectionProbe).where(inArray(connectionProbe.id, batch)),
-            )
-            break
-          } catch (error) {
-            if (!(error instanceof ProbeError) || error.code !== 'WRITE_CONTENDED' || attempt >= RETRIES) throw error
-            await pause(FIRST_PAUSE_MS * 2 ** attempt, session.budget)
-          }
+        const removed = await removeBatch(session, batch)
+        for (const id of batch) {
+          if (removed.has(id) || removing.has(id)) rows.delete(id)
+          else absent.push(id)
         }
-        for (const id of batch) rows.delete(id)
       }
+      if (absent.length > 0) throw nothing('DELETE', { absent })
     },
     async settleAll(session) {
       for (const { row, state } of [...rows.values()]) if (state === 'unknown') await settle(session, row)

@@ -4,6 +4,7 @@ import { ProbeError } from '../failure/failure.ts'
 import { connectionProbe, TABLE_NAME } from '../schema.ts'
 import type { Check, CheckContext } from './check.ts'
 import { quote, VERBS } from './facts.ts'
+import { nothing } from './ledger.ts'
 import { newRow } from './row.ts'
 import { compare, readRow } from './row-visible.ts'
 
@@ -34,18 +35,10 @@ export const dml: Check = {
     )
     if (updated.length !== 1 || !updated[0]) throw nothing('UPDATE')
     compare(changed, updated[0])
-    const removed = await session.run('write', 'the delete', db =>
-      db.delete(connectionProbe).where(eq(connectionProbe.id, wrote.id)).returning({ id: connectionProbe.id }),
-    )
-    if (removed.length !== 1) throw nothing('DELETE')
-    context.ledger.forget(wrote.id)
+    await context.ledger.remove(session, [wrote.id])
     return { evidence }
   },
 }
-
-/** A statement that succeeded and did nothing, as behind a trigger or a row-level policy. */
-const nothing = (verb: string) =>
-  new ProbeError('WRITE_REFUSED', `${verb} is answered with success and changes no row`, { evidence: { verb } })
 
 interface Excess {
   readonly schema: string
