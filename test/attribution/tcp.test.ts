@@ -134,7 +134,7 @@ test('every errno that means that there is no way there is TCP_UNREACHABLE', () 
 })
 
 test('the deadline comes while steps, none of which overruns its own wait, add up', async () => {
-  const slowly = (): Promise<undefined> => new Promise(resolve => setTimeout(resolve, 480))
+  const slowly = () => new Promise<undefined>(resolve => setTimeout(resolve, 480, undefined))
   const names = { lookup: () => slowly().then(() => ['::1']), servers: null }
   await using server = await scriptedServer({
     tls: pki.server,

@@ -9,6 +9,7 @@ import {
   expectNothingLeft,
   expectVerdict,
   insertTrigger,
+  isDelete,
   isInsert,
   isSettling,
   onInsert,
@@ -199,17 +200,21 @@ describeFaults('a write too late', base, LATE)
 describeFaults('a connection lost in a write', base, LOST)
 
 describe('a write whose outcome cannot be settled', () => {
-  /** From the insert of this row on nobody gets in any more, and everybody who was in is thrown out. */
+  /** From this insert on nobody gets in any more; before it everything but the writes has come to its end. */
   function gone(sequence: number, executed: boolean): Case['proxy'] & {} {
     return () => {
       let closed = false
+      let removed = (): void => undefined
+      const othersDone = new Promise<void>(resolve => {
+        removed = resolve
+      })
       return {
         onAccept: () => (closed ? 'reset' : 'go on'),
-        onStatement(sql, params, session) {
-          if (closed) return { execute: false, instead: 'reset' }
+        async onStatement(sql, params) {
+          if (isDelete(sql)) removed() // dml's, which comes last of the others
           if (!isInsert(sql) || sequenceOf(params) !== sequence) return undefined
+          await othersDone
           closed = true
-          void session
           return { execute: executed, instead: 'reset' }
         },
       }
