@@ -61,6 +61,7 @@ export const COMMANDS = {
   'schema:check': { flags: [], words: 0, development: true },
   build: { flags: [], words: 0, development: true },
   bench: { flags: [], words: ANY, development: true },
+  lab: { flags: [], words: 0, development: true },
   test: { flags: [], words: ANY, development: true },
 } as const satisfies Readonly<Record<string, CommandUsage>>
 
@@ -105,7 +106,7 @@ function parse(args: string[]) {
       options: { ...FLAGS, help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } },
     })
   } catch (error) {
-    const [sentence] = (error instanceof Error ? error.message : String(error)).split('. ')
+    const [sentence] = (error instanceof Error ? error.message : String(error)).split(/\. |(?<=\.)\n/)
     throw new UsageError(plain(redact(sentence ?? 'bad usage')))
   }
 }

@@ -1,0 +1,109 @@
+import { describe, expect, it } from 'vitest'
+import { COMMANDS, type Flags, probeArguments, readArguments, UsageError } from '../src/arguments.ts'
+
+/** Reads a command line as cli.ts does: what it says is wrong, or what was understood. */
+function read(words: readonly string[]) {
+  try {
+    const { command, flags, words: rest } = readArguments(words)
+    return { command, words: rest, ...probeArguments(flags) }
+  } catch (error) {
+    if (error instanceof UsageError) return error.message
+    throw error
+  }
+}
+
+const writes = (value: string) => `--writes wants a whole number from 2 to 1000000000, not "${value}"`
+const visible = (value: string) => `--visible-within wants a whole number from 1 to 1000000000, not "${value}"`
+const deadline = (value: string) => `--deadline wants a number from 0.001 to 1000000000, not "${value}"`
+const wait = (value: string) => `--wait wants a number from 0 to 1000000000, not "${value}"`
+const unknown = (name: string) => `there is no command "${name}"; --help lists them`
+
+describe('bad usage', () => {
+  it.each([
+    [[], 'no command; --help lists them'],
+    [['nope'], unknown('nope')],
+    [['toString'], unknown('toString')],
+    [['__proto__'], unknown('__proto__')],
+    [[''], unknown('')],
+    [['--'], unknown('--')],
+    [['--json'], unknown('--json')],
+    [['no\u001b[31m\npe'], unknown('no pe')],
+    [['postgresql://u:secret@h/d'], unknown('postgresql://u@h/d')],
+    [['x'.repeat(1000)], unknown(`${'x'.repeat(199)}…`)],
+    [['probe', '--nope'], "Unknown option '--nope'"],
+    [['probe', '--bad\nname'], "Unknown option '--bad name'"],
+    [['probe', '-x'], "Unknown option '-x'"],
+    [['probe', 'extra'], '"extra" is one word too many for probe'],
+    [['probe', 'postgresql://u:secret@h/d'], '"postgresql://u@h/d" is one word too many for probe'],
+    [['probe', '--', '--json'], '"--json" is one word too many for probe'],
+    [['probe', '--engine', 'cockroach'], 'probe has no option --engine'],
+    [['probe', '--json', '--markdown'], '--json and --markdown exclude each other'],
+    [['probe', '--json=yes'], "Option '--json' does not take an argument"],
+    [['probe', '--certs-dir'], "Option '--certs-dir <value>' argument missing"],
+    [['probe', '--certs-dir='], '--certs-dir wants a directory'],
+    [['probe', '--writes'], "Option '--writes <value>' argument missing"],
+    [['probe', '--writes', '--json'], "Option '--writes' argument is ambiguous."],
+    ...['1', '0', '-3', '2.5', '1e3', '0x10', '1000000001', '9'.repeat(30), 'NaN', ' 5', ''].map(
+      value => [['probe', `--writes=${value}`], writes(value.trim())] as const,
+    ),
+    ...['0', '-1', '1.5', 'soon', ''].map(value => [['probe', `--visible-within=${value}`], visible(value)] as const),
+    ...['0', '0.0001', '-1', 'Infinity', '5s', '1e9', ''].map(
+      value => [['migrate', `--deadline=${value}`], deadline(value)] as const,
+    ),
+    ...['-1', '1000000000.1', 'a while', ''].map(value => [['start', `--wait=${value}`], wait(value)] as const),
+    [['migrate', '--json'], 'migrate has no option --json'],
+    [['migrate', '--writes', '5'], 'migrate has no option --writes'],
+    [['explain', 'TCP_REFUSED', 'DEADLINE'], '"DEADLINE" is one word too many for explain'],
+    [['bootstrap', 'cockroach'], '"cockroach" is one word too many for bootstrap'],
+    [['bootstrap', '--json'], 'bootstrap has no option --json'],
+    [['generate', '--custom'], "Unknown option '--custom'"],
+    [['schema:check', 'twice'], '"twice" is one word too many for schema:check'],
+  ] as [string[], string][])('%j is one line', (words, line) => expect(read(words)).toBe(line))
+})
+
+describe('good usage', () => {
+  it('is understood, in any order, the last value winning', () => {
+    const words = ['--writes', '2', '--keep', '--markdown', '--wait=0', '--deadline=0.5', '--writes=100']
+    expect(read(['probe', ...words, '--visible-within', '1', '--all-addresses', '--certs-dir', 'a b'])).toEqual({
+      command: 'probe',
+      words: [],
+      format: 'markdown',
+      options: {
+        writes: 100,
+        visibleWithinMs: 1,
+        deadlineMs: 500,
+        waitMs: 0,
+        allAddresses: true,
+        keep: true,
+        certsDir: 'a b',
+      },
+    })
+  })
+
+  it('without options leaves the defaults to the configuration', () =>
+    expect(read(['start'])).toEqual({ command: 'start', words: [], format: 'text', options: {} }))
+
+  it.each(Object.keys(COMMANDS))('--help and --version of %s win over what else is right', command => {
+    expect(readArguments([command, '--help']).command).toBe('--help')
+    expect(readArguments([command, '-h', 'too', 'many', 'words']).command).toBe('--help')
+    expect(readArguments([command, '--version']).command).toBe('--version')
+  })
+
+  it('of help and version needs no command', () => {
+    expect(['--help', '-h', 'help', '--version'].map(word => readArguments([word]).command)).toEqual([
+      '--help',
+      '--help',
+      '--help',
+      '--version',
+    ])
+  })
+
+  it('passes words on to the tests', () => {
+    const { command, words, flags } = readArguments(['test', 'test/url.test.ts', '--', '--reporter=json'])
+    expect({ command, words, flags: { ...flags } }).toEqual({
+      command: 'test',
+      words: ['test/url.test.ts', '--reporter=json'],
+      flags: {} satisfies Flags,
+    })
+  })
+})

@@ -1,0 +1,212 @@
+/** The command line as a process: usage, settings, streams, colour. What the checks find is other files' business. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Throwaway } from '../src/throwaway/index.ts'
+import { type Listener, listen } from './helpers/listen.ts'
+import { cli, type Pem, settings, startCli, startServer } from './helpers/target.ts'
+
+const ESC = '\u001b'
+/** Makes both streams of a process a terminal, as far as the program can see. */
+const TERMINAL = `--import data:text/javascript,${encodeURIComponent('process.stdout.isTTY=process.stderr.isTTY=true')}`
+
+let server: Throwaway
+let pem: Pem
+/** where settings point that must never be dialled */
+let silent: Listener
+beforeAll(async () => {
+  const [started, listening] = await Promise.all([startServer(), listen(() => undefined)])
+  server = started
+  silent = listening
+  const read = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
+  pem = { ca: read('ca.crt'), cert: read('client.gateway_writer.crt'), key: read('client.gateway_writer.key') }
+})
+afterAll(async () => {
+  await Promise.all([server.stop(), silent[Symbol.asyncDispose]()])
+})
+
+/** Complete settings for an address where nobody may be called. */
+const untouched = () => settings({ port: silent.port, pem })
+
+describe('bad usage', () => {
+  it.concurrent.each([
+    [[], 'no command; --help lists them'],
+    [['probe', '--nope'], "Unknown option '--nope'"],
+    [['probe', '--writes', '1'], '--writes wants a whole number from 2 to 1000000000, not "1"'],
+    [['migrate', '--deadline', 'soon'], '--deadline wants a number from 0.001 to 1000000000, not "soon"'],
+    [['explain', 'NOPE'], 'there is no failure code "NOPE"; npm run explain lists them'],
+    [['bootstrap', '--engine', 'toString'], '--engine wants cockroach or postgres, not "toString"'],
+    [['bootstrap', '--database', 'a"b'], '--database: not a plain database name: "a\\"b"'],
+    [['certs:check'], 'certs:check wants a directory'],
+  ])('%j is one line on stderr, exit 2, and nothing sent', async (words, line) => {
+    const { code, stdout, stderr } = await cli(words, untouched())
+    expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: '', stderr: `connection-probe 1.0.0: ${line}\n` })
+    expect(silent.connections).toBe(0)
+  })
+
+  it('of explain without a code lists the codes', async () => {
+    const { code, stdout, stderr } = await cli(['explain'])
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toMatch(
+      /^connection-probe 1\.0\.0: explain wants a failure code: CONFIG_MISSING, .*, INTERRUPTED\n$/,
+    )
+  })
+})
+
+describe('bad settings', () => {
+  const BAD = {
+    DATABASE_URL: 'postgresql://gateway_writer:hunter2secret@10.0.0.1:99999/uro?sslmode=require&nope=1',
+    CRDB_SNI: 'two words',
+  }
+
+  it('are all reported at once, as a report, with exit 2', async () => {
+    const { code, stdout, stderr } = await cli(['probe', '--json'], BAD)
+    expect({ code, stderr }).toEqual({ code: 2, stderr: '' })
+    const report = JSON.parse(stdout)
+    expect(report).toMatchObject({ schemaVersion: 1, verdict: 'fail', attempts: 0, failure: { layer: 'config' } })
+    const problems = report.failure.causes.map(({ name, code }: { name: string; code: string }) => `${name} ${code}`)
+    expect(problems.sort()).toEqual([
+      'CRDB_SNI CONFIG_INVALID',
+      'DATABASE_URL CONFIG_INSECURE',
+      'DATABASE_URL CONFIG_INSECURE',
+      'DATABASE_URL CONFIG_INVALID',
+      'DATABASE_URL CONFIG_INVALID',
+      'DATABASE_URL CONFIG_NOT_IPV6',
+      'certificates CONFIG_MISSING',
+    ])
+    expect(report.checks).toHaveLength(15)
+    expect(report.checks.slice(1).every(({ status }: { status: string }) => status === 'blocked')).toBe(true)
+  })
+
+  it('are the first line of the text, too, and a line each', async () => {
+    const { code, stdout } = await cli(['probe'], BAD)
+    expect(code).toBe(2)
+    expect(stdout).toMatch(/^connection-probe 1\.0\.0: FAIL at config, CONFIG_/)
+    expect(stdout.match(/^ {4}problem: /gm)).toHaveLength(7)
+  })
+
+  it('of migrate are named on stderr with exit 2', async () => {
+    const { code, stdout, stderr } = await cli(['migrate'], { DATABASE_URL: untouched().DATABASE_URL })
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toMatch(
+      /^config CONFIG_MISSING: MIGRATION_DATABASE_URL is not set .*certificates are not configured/,
+    )
+  })
+
+  it('never make the probe take another server', async () => {
+    const { code, stdout } = await cli(['probe', '--json'])
+    expect(code).toBe(2)
+    expect(JSON.parse(stdout).failure.code).toBe('CONFIG_MISSING')
+  })
+})
+
+describe('the streams', () => {
+  it('carry help and version on stdout, and nothing else is done', async () => {
+    const [help, version] = await Promise.all([cli(['probe', '--help'], untouched()), cli(['--version'], untouched())])
+    expect(help).toMatchObject({ code: 0, stderr: '' })
+    expect(help.stdout).toContain('exit codes: 0 passed, 1 a check failed, 2 usage or configuration')
+    expect(version).toMatchObject({ code: 0, stdout: 'connection-probe 1.0.0\n', stderr: '' })
+    expect(silent.connections).toBe(0)
+  })
+
+  it('explain takes a code in any case', async () => {
+    const { code, stdout } = await cli(['explain', 'tcp_refused'])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^TCP_REFUSED \(layer tcp\)\n/)
+  })
+
+  it('carry the report on stdout and notes on stderr', async () => {
+    const env = settings({ port: server.port, pem })
+    const { code, stdout, stderr } = await cli(['probe', '--json', '--wait', '0.1'], env)
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '' })
+    expect(JSON.parse(stdout).failure.code).toBe('TABLE_MISSING')
+    const refused = { ...env, DATABASE_URL: env.DATABASE_URL.replace(`:${server.port}`, ':1') }
+    const waited = await cli(['probe', '--json', '--wait', '1.5'], refused)
+    expect(waited.code).toBe(1)
+    expect(JSON.parse(waited.stdout)).toMatchObject({ attempts: 2, failure: { code: 'TCP_REFUSED' } })
+    expect(waited.stderr).toMatch(/^attempt 1: TCP_REFUSED: .*; trying again\n$/)
+  })
+
+  it('may be closed early by their reader', async () => {
+    const env = settings({ port: server.port, pem })
+    for (const words of [['probe'], ['--help'], ['migrate']]) {
+      const { child, result } = startCli(words, env)
+      child.stdout.destroy()
+      child.stderr.destroy()
+      const whole = await cli(words, env)
+      expect(await result).toMatchObject({ code: whole.code, signal: null })
+    }
+    const { child, result } = startCli(['explain', 'TCP_REFUSED'])
+    child.stdout.destroy()
+    expect(await result).toMatchObject({ code: 0, stderr: '' })
+  })
+})
+
+describe('colour', () => {
+  it.concurrent.each([
+    ['on a terminal', { NODE_OPTIONS: TERMINAL, TERM: 'xterm' }, true],
+    ['not with NO_COLOR', { NODE_OPTIONS: TERMINAL, TERM: 'xterm', NO_COLOR: '1' }, false],
+    ['with an empty NO_COLOR (no-color.org)', { NODE_OPTIONS: TERMINAL, TERM: 'xterm', NO_COLOR: '' }, true],
+    ['not on a dumb terminal', { NODE_OPTIONS: TERMINAL, TERM: 'dumb' }, false],
+    ['not in a pipe', { TERM: 'xterm' }, false],
+  ])('%s', async (_, env, coloured) => {
+    const { stdout } = await cli(['probe'], env)
+    expect(stdout.includes(ESC)).toBe(coloured)
+  })
+})
+
+describe('secrets', () => {
+  const PASSWORD = 'hunter2secret'
+  const url = (text: string) => ({ DATABASE_URL: text, MIGRATION_DATABASE_URL: text })
+
+  /** Ways to get a password or a key into the wrong place. */
+  const misplaced: readonly (readonly [where: string, words: readonly string[], env: () => NodeJS.ProcessEnv])[] = [
+    ['a password in the URL', ['probe'], () => url(`postgresql://gateway_writer:${PASSWORD}@[::1]/uro`)],
+    ['a password for a port', ['probe'], () => url(`postgresql://gateway_writer@h:${PASSWORD}/uro`)],
+    ['a password with an @', ['probe', '--markdown'], () => url(`postgresql://gateway_writer:${PASSWORD}@x@h/uro`)],
+    ['a password as a parameter', ['probe', '--json'], () => url(`postgresql://u@h/uro?password=${PASSWORD}`)],
+    ['a password of migrate', ['migrate'], () => url(`postgresql://gateway_admin:${PASSWORD}@[::1]/uro`)],
+    ['a URL as a word', ['probe', `postgresql://u:${PASSWORD}@h/d`], untouched],
+    ['a URL as an option', ['probe', `--postgresql://u:${PASSWORD}@h/d`], untouched],
+    ['a URL as a database', ['bootstrap', '--database', `postgresql://u:${PASSWORD}@h/d`], untouched],
+    ['a key as the URL', ['probe', '--json'], () => url(pem.key)],
+    ['a key as the CA', ['probe'], () => ({ ...settings({ port: 1, pem: { ...pem, ca: pem.key } }) })],
+    ['a key as the certificate', ['probe', '--json'], () => settings({ port: 1, pem: { ...pem, cert: pem.key } })],
+    ['half a key', ['probe'], () => settings({ port: 1, pem: { ...pem, key: pem.key.slice(0, 150) } })],
+    [
+      'a key for a path',
+      ['probe'],
+      () => ({ CRDB_CA_CERT: pem.ca, CRDB_CLIENT_CERT: pem.cert, CRDB_CLIENT_KEY: pem.key }),
+    ],
+    ['a key as CRDB_SNI', ['probe', '--markdown'], () => ({ ...untouched(), CRDB_SNI: pem.key })],
+    [
+      'a key refused by the server',
+      ['probe', '--json'],
+      () => settings({ port: server.port, user: 'gateway_admin', pem }),
+    ],
+    ['a run against a server without the table', ['probe'], () => settings({ port: server.port, pem })],
+  ]
+
+  it.concurrent.each(misplaced)('are not printed: %s', async (_, words, env) => {
+    const { code, stdout, stderr } = await cli(words, env())
+    expect(code).toBeGreaterThan(0)
+    expect(code).toBeLessThan(3)
+    const said = stdout + stderr
+    expect(said).not.toContain(PASSWORD)
+    expect(said).not.toMatch(/-----BEGIN|PRIVATE KEY/)
+    const body = pem.key.replace(/-----[A-Z ]+-----|\s/g, '')
+    for (let at = 0; at + 16 <= body.length; at += 8) expect(said).not.toContain(body.slice(at, at + 16))
+  })
+
+  it('are not printed: a key as a directory or as a word', async () => {
+    for (const words of [
+      ['probe', '--certs-dir', pem.key],
+      ['certs:check', pem.key],
+      ['explain', pem.key],
+    ]) {
+      const { code, stdout, stderr } = await cli(words, { DATABASE_URL: untouched().DATABASE_URL })
+      expect(code).toBeGreaterThan(0)
+      expect(stdout + stderr).not.toContain(pem.key.split('\n')[1])
+    }
+  })
+})

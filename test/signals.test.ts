@@ -1,0 +1,194 @@
+/** Interrupted runs: what they report, how soon they end, and that nothing is left of them. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Throwaway } from '../src/throwaway/index.ts'
+import { migrated } from './helpers/target.ts'
+import { alive, vanished } from './throwaway/processes.ts'
+
+const ROOT = resolve(import.meta.dirname, '..')
+const ENDLESS = ['--writes', '100000000']
+const NODE = [process.execPath, '--import', 'tsx', 'src/cli.ts']
+const NPM = ['npm', 'run', '-s']
+
+/** A command line in a process group of its own, as a shell would start it; kept until it has ended. */
+function start(command: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const [file = '', ...args] = command
+  const { PATH, HOME } = process.env
+  const child: ChildProcess = spawn(file, args, {
+    cwd: ROOT,
+    env: { PATH, HOME, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const said = { stdout: '', stderr: '' }
+  for (const stream of ['stdout', 'stderr'] as const)
+    child[stream]?.setEncoding('utf8').on('data', text => {
+      said[stream] += text
+    })
+  const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, ...said }))
+  return {
+    child,
+    ended,
+    /** Sends the signal; resolves when the process has ended, with how long that took, ms. */
+    async interrupt(signal: NodeJS.Signals) {
+      const from = performance.now()
+      child.kill(signal)
+      return { ...(await ended), tookMs: performance.now() - from }
+    },
+    /** Resolves once stderr has said this, or the process has ended. */
+    async says(words: string) {
+      while (!said.stderr.includes(words) && child.exitCode === null)
+        await Promise.race([once(child.stderr ?? child, 'data'), ended])
+    },
+  }
+}
+
+describe('a probe that is interrupted while it writes', () => {
+  let server: Throwaway
+  beforeAll(async () => {
+    server = await migrated()
+  })
+  afterAll(() => server.stop())
+  beforeEach(async () => {
+    await server.runAsRoot('TRUNCATE connection_probe')
+  })
+
+  const ask = async (sql: string) => (await server.runAsRoot(sql))[0]?.answer
+  const rows = () => ask('SELECT count(*)::int AS answer FROM connection_probe')
+  const NOBODY = `NOT EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'gateway_writer')`
+  /** Asks until the answer is yes, each time on a connection of its own; a run that has ended answers no more. */
+  const until = async (condition: string, run?: ReturnType<typeof start>) => {
+    while ((await ask(`SELECT (${condition}) AS answer`)) !== true)
+      if (run && run.child.exitCode !== null) throw new Error(`it ended too early: ${JSON.stringify(await run.ended)}`)
+  }
+  const WRITING = `(SELECT count(*) FROM connection_probe) > 10`
+  const waitsFor = (part: string) =>
+    `EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE '%${part}%')`
+
+  const run = (command: readonly string[], ...words: string[]) =>
+    start([...command, 'probe', ...(command === NPM ? ['--'] : []), ...ENDLESS, ...words], {
+      DATABASE_URL: server.url('gateway_writer'),
+      COCKROACH_CERTS_DIR: server.certsDir,
+    })
+
+  it.each([
+    ['SIGINT', 'node', NODE],
+    ['SIGTERM', 'node', NODE],
+    ['SIGHUP', 'node', NODE],
+    ['SIGINT', 'npm', NPM],
+    ['SIGTERM', 'npm', NPM],
+  ] as const)(
+    'by %s to %s removes its rows within a second, reports, and exits with 130',
+    async (signal, _, command) => {
+      const probe = run(command, '--json')
+      await until(WRITING, probe)
+      const { code, stdout, stderr, tookMs } = await probe.interrupt(signal)
+      expect(code).toBe(130)
+      expect(await rows()).toBe(0)
+      expect(tookMs).toBeLessThan(1500) // a second, and the end of the process
+      const report = JSON.parse(stdout)
+      expect(report).toMatchObject({
+        verdict: 'fail',
+        failure: { code: 'INTERRUPTED', message: `interrupted by ${signal}` },
+      })
+      expect(report.warnings.map(({ code }: { code: string }) => code)).not.toContain('ROWS_LEFT')
+      expect(stderr).toBe('')
+      await until(NOBODY)
+    },
+  )
+
+  it('says in the text, too, that it was interrupted', async () => {
+    const probe = run(NODE)
+    await until(WRITING, probe)
+    const { stdout } = await probe.interrupt('SIGINT')
+    expect(stdout).toMatch(/^connection-probe 1\.0\.0: FAIL at run, INTERRUPTED: interrupted by SIGINT\nnext: /)
+    expect(stdout).toMatch(/^× sequential-writes /m)
+  })
+
+  /** Runs `work` while nobody else can touch the table. */
+  async function locked(work: () => Promise<void>) {
+    const held = server
+      .runAsRoot(`BEGIN; LOCK TABLE connection_probe; SELECT pg_sleep(60), 'the lock of this test'; COMMIT`)
+      .catch(() => undefined)
+    try {
+      await work()
+    } finally {
+      await server.runAsRoot(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE query LIKE '%the lock of this test%' AND pid <> pg_backend_pid()`,
+      )
+      await held
+    }
+  }
+
+  it('gives up after a second where rows cannot be removed, and says which they are', async () => {
+    const probe = run(NODE, '--json')
+    await until(WRITING, probe)
+    let remedy = ''
+    await locked(async () => {
+      await until(waitsFor('insert'), probe)
+      const { code, stdout, tookMs } = await probe.interrupt('SIGTERM')
+      expect(code).toBe(130)
+      expect(tookMs).toBeLessThan(4000)
+      const left = JSON.parse(stdout).warnings.find(({ code }: { code: string }) => code === 'ROWS_LEFT')
+      remedy = /DELETE FROM .*;/.exec(left.message)?.[0] ?? ''
+    })
+    await until(NOBODY)
+    await server.runAsRoot(remedy)
+    expect(await rows()).toBe(0)
+  })
+
+  it('ends at once at a second signal', async () => {
+    const probe = run(NODE)
+    await until(WRITING, probe)
+    await locked(async () => {
+      await until(waitsFor('insert'), probe)
+      probe.child.kill('SIGINT')
+      await until(waitsFor('on conflict'), probe)
+      const { code, stdout, tookMs } = await probe.interrupt('SIGINT')
+      expect({ code, stdout }).toEqual({ code: 130, stdout: '' })
+      expect(tookMs).toBeLessThan(500)
+    })
+    await until(NOBODY)
+  })
+})
+
+describe('npm start that is interrupted', () => {
+  let scratch: string
+  beforeEach(() => {
+    scratch = mkdtempSync(join(tmpdir(), 'interrupted-'))
+    chmodSync(scratch, 0o1777) // the server's account must be able to write there
+    return () => rmSync(scratch, { recursive: true })
+  })
+
+  const throwaways = () => readdirSync(scratch).filter(name => name.startsWith('connection-probe-'))
+  const gone = () => Promise.all(throwaways().map(name => vanished(join(scratch, name))))
+
+  it.each(['SIGINT', 'SIGTERM'] as const)('by %s while the server starts leaves nothing', async signal => {
+    const watcher = watch(scratch)
+    const run = start([...NPM, 'start'], { TMPDIR: scratch })
+    while (throwaways().length === 0 && run.child.exitCode === null)
+      await Promise.race([once(watcher, 'change'), run.ended])
+    watcher.close()
+    const { code, stderr, tookMs } = await run.interrupt(signal)
+    expect({ code, stderr }).toEqual({ code: 130, stderr: '' })
+    expect(tookMs).toBeLessThan(1500)
+    await gone()
+  })
+
+  it('while the probe writes reports, stops the server and removes it before it ends', async () => {
+    const run = start([...NPM, 'start', '--', ...ENDLESS], { TMPDIR: scratch })
+    await run.says('migrated as gateway_admin')
+    const [directory = ''] = throwaways()
+    const pid = Number(readFileSync(join(scratch, directory, 'data/postmaster.pid'), 'utf8').split('\n')[0])
+    expect(alive(pid)).toBe(true)
+    const { code, stdout } = await run.interrupt('SIGINT')
+    expect(code).toBe(130)
+    expect(stdout).toContain('FAIL at run, INTERRUPTED')
+    expect(existsSync(join(scratch, directory))).toBe(false)
+    expect(alive(pid)).toBe(false)
+  })
+})
