@@ -1,0 +1,263 @@
+/**
+ * The checks that something is refused: a server that lets in whom it must not, nobody to try, and refusals for another
+ * reason than the one asked for, which prove nothing.
+ */
+import { readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { ProbeConfig } from '../../src/config.ts'
+import type { Throwaway } from '../../src/throwaway/index.ts'
+import type { Act, HandshakeAct } from '../helpers/acts.ts'
+import { postgresClient } from '../helpers/clients.ts'
+import { faultyProxy } from '../helpers/proxy.ts'
+import { refusal } from '../helpers/scripted.ts'
+import type { Session } from '../helpers/sessions.ts'
+import { check, cli, migrated, verdictOf } from '../helpers/target.ts'
+import { authenticationOk, challenge, errorResponse } from '../helpers/wire.ts'
+import { configOf, type Expected, expectAttributed, makePki, type Pki, run, target } from './cases.ts'
+
+let server: Throwaway
+let pki: Pki
+beforeAll(async () => {
+  ;[server, pki] = await Promise.all([migrated({ engine: 'postgresql' }), makePki()])
+})
+afterAll(() => server?.stop())
+
+const asWriter = (): ProbeConfig =>
+  configOf({ DATABASE_URL: server.url('gateway_writer') }, { options: { certsDir: server.certsDir } })
+
+const PASSED = { failure: null, failed: {}, blocked: [] }
+const ROOT = 'hostssl all root all cert'
+const CERT = 'hostssl all all all cert'
+
+/** Gives the server other rules, and waits until its postmaster has them. */
+async function rules(lines: readonly string[], identities: readonly string[] = []): Promise<void> {
+  const file = (name: string) => join(dirname(server.certsDir), 'server', name)
+  await writeFile(file('pg_hba.conf'), [ROOT, ...lines, ''].join('\n'))
+  await writeFile(file('pg_ident.conf'), [...identities, ''].join('\n'))
+  const loaded = async () => (await server.runAsRoot('SELECT pg_conf_load_time()::text AS at', 'postgres'))[0]?.at
+  const before = await loaded()
+  await server.runAsRoot('SELECT pg_reload_conf()', 'postgres')
+  while ((await loaded()) === before) await new Promise(resolve => setImmediate(resolve))
+}
+
+describe('a real server that lets in whom it must not', () => {
+  const required = (evidence: object, message: RegExp): Expected => ({
+    code: 'CERTLESS_LOGIN_ALLOWED',
+    check: 'certificate-required',
+    evidence,
+    message,
+  })
+  const bound: Expected = {
+    code: 'FOREIGN_LOGIN_ALLOWED',
+    check: 'certificate-bound',
+    evidence: { triedAs: 'gateway_admin', outcome: 'let in' },
+  }
+
+  const open: readonly (readonly [string, readonly string[], readonly string[], Expected])[] = [
+    [
+      'without a certificate',
+      ['hostssl all gateway_writer all trust', CERT],
+      [],
+      required(
+        { withoutCertificate: { outcome: 'let in' }, withoutTls: { sqlstate: '28000' } },
+        /without a certificate/,
+      ),
+    ],
+    [
+      'in plaintext only',
+      ['hostnossl all gateway_writer all trust', CERT],
+      [],
+      required({ withoutCertificate: { sqlstate: '28000' }, withoutTls: { outcome: 'let in' } }, /without TLS/),
+    ],
+    ['as somebody else', ['hostssl all gateway_admin all trust', CERT], [], bound],
+    [
+      'as somebody else, by a map of names',
+      ['hostssl all gateway_admin all cert map=names', CERT],
+      ['names gateway_writer gateway_admin'],
+      bound,
+    ],
+  ]
+  test.each(open)('%s', async (_name, lines, identities, expected) => {
+    await rules(lines, identities)
+    expectAttributed(await run(asWriter()), expected)
+  })
+
+  test('AuthenticationOk is in, whatever follows: no connection left for gateway_admin', async () => {
+    await rules(['hostssl all gateway_admin all trust', CERT])
+    await server.runAsRoot('ALTER ROLE gateway_admin CONNECTION LIMIT 0')
+    const report = await run(asWriter())
+    await server.runAsRoot('ALTER ROLE gateway_admin CONNECTION LIMIT -1')
+    expectAttributed(report, { ...bound, evidence: { triedAs: 'gateway_admin', sqlstate: '53300' } })
+  })
+
+  test('a password asked for in plaintext lets nobody in: passes, with a warning', async () => {
+    await rules(['hostnossl all gateway_writer all scram-sha-256', CERT])
+    const report = await run(asWriter())
+    expect(verdictOf(report)).toEqual(PASSED)
+    expect(report.warnings.map(({ code }) => code)).toContain('PLAINTEXT_ACCEPTED')
+    expect(check(report, 'certificate-required').evidence).toMatchObject({
+      withoutTls: { challenge: 'AuthenticationSASL' },
+    })
+  })
+
+  test('a password asked for on TLS: as the writer refused, as gateway_admin not the refusal asked for', async () => {
+    await rules(['hostssl all gateway_admin all scram-sha-256', CERT])
+    expectAttributed(await run(asWriter()), { code: 'AUTH_NO_CERTIFICATE', check: 'certificate-bound' })
+  })
+
+  test('as a process: exit code 1', async () => {
+    await rules(['hostssl all gateway_writer all trust', CERT])
+    const env = { DATABASE_URL: server.url('gateway_writer') }
+    const { code, stdout } = await cli(['probe', '--json', '--certs-dir', server.certsDir], env)
+    expect(code).toBe(1)
+    expectAttributed(JSON.parse(stdout), { code: 'CERTLESS_LOGIN_ALLOWED', check: 'certificate-required' })
+  })
+
+  afterAll(() => rules([CERT]))
+})
+
+describe('who is there to try', () => {
+  const triedAs = (report: Awaited<ReturnType<typeof run>>) => check(report, 'certificate-bound').evidence.triedAs
+
+  /** SQL as root, on a connection that outlives root's right to log in. */
+  async function asRoot() {
+    const pem = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
+    const tls = {
+      ca: pem('ca.crt'),
+      cert: pem('client.root.crt'),
+      key: pem('client.root.key'),
+      servername: 'localhost',
+    }
+    return postgresClient(server.port, tls, { user: 'root' })
+  }
+
+  afterEach(async () => {
+    const [row] = await server.runAsRoot(
+      "SELECT count(*)::int AS n FROM pg_roles WHERE rolname = 'gateway_admin' AND rolcanlogin",
+    )
+    expect(row?.n).toBe(1)
+  })
+
+  test('gateway_admin, where it may log in', async () => {
+    const report = await run(asWriter())
+    expect(verdictOf(report)).toEqual(PASSED)
+    expect(check(report, 'certificate-bound').evidence).toMatchObject({ triedAs: 'gateway_admin', sqlstate: '28000' })
+  })
+
+  const away = [
+    ['absent', 'ALTER ROLE gateway_admin RENAME TO away', 'ALTER ROLE away RENAME TO gateway_admin'],
+    ['NOLOGIN', 'ALTER ROLE gateway_admin NOLOGIN', 'ALTER ROLE gateway_admin LOGIN'],
+  ] as const
+  test.each(away)('gateway_admin %s: root', async (_name, take, give) => {
+    await using root = await asRoot()
+    await root.unsafe(take)
+    const report = await run(asWriter())
+    await root.unsafe(give)
+    expect(verdictOf(report)).toEqual(PASSED)
+    expect(triedAs(report)).toBe('root')
+  })
+
+  test.each(away)('gateway_admin %s, and root NOLOGIN: nobody', async (_name, take, give) => {
+    await using root = await asRoot()
+    await root.unsafe(`${take}; ALTER ROLE root NOLOGIN`)
+    const report = await run(asWriter())
+    await root.unsafe(`${give}; ALTER ROLE root LOGIN`)
+    expectAttributed(report, {
+      code: 'NEGATIVE_INCONCLUSIVE',
+      check: 'certificate-bound',
+      evidence: { roles: expect.arrayContaining(['root NOLOGIN']) },
+    })
+  })
+})
+
+/** The logins that must be refused, by what the server sees of them. */
+const LOGINS = {
+  'without a certificate': ({ peer, protocol }: Session) => protocol !== undefined && peer === undefined,
+  'without TLS': ({ protocol }: Session) => protocol === undefined,
+  'as gateway_admin': ({ startup }: Session) => startup?.user === 'gateway_admin',
+} as const
+type Attempt = keyof typeof LOGINS
+
+describe('a refusal for another reason, before a real server', () => {
+  const pem = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
+  const proxy = (attempt: Attempt, act: { startup?: Act; certificate?: HandshakeAct }) =>
+    faultyProxy({
+      upstream: server,
+      tls: pki.server,
+      credentials: ({ protocol, peerName }) => {
+        if (protocol === undefined) return undefined
+        const ca = pem('ca.crt')
+        return peerName ? { ca, cert: pem(`client.${peerName}.crt`), key: pem(`client.${peerName}.key`) } : { ca }
+      },
+      ...(act.startup && { onStartup: session => (LOGINS[attempt](session) ? act.startup : undefined) }),
+      ...(act.certificate && {
+        onClientCertificate: ({ peer }) => (peer === undefined ? act.certificate : undefined),
+      }),
+    })
+
+  const fatal = (C: string, M: string) => errorResponse({ S: 'FATAL', V: 'FATAL', C, M, R: 'x' })
+  const reasons: readonly (readonly [string, Act, Expected['code']])[] = [
+    ['busy', refusal('53300', 'sorry, too many clients already'), 'SERVER_BUSY'],
+    ['read-only', refusal('25006', 'cannot execute in a read-only transaction'), 'SESSION_REFUSED'],
+    ['draining', refusal('57P01', 'server is not accepting clients, try another node'), 'SERVER_DRAINING'],
+    ['starting up', refusal('57P03', 'the database system is starting up'), 'SERVER_UNAVAILABLE'],
+    ['closed', 'close', 'SESSION_CLOSED'],
+    ['silent', 'silent', 'SESSION_TIMEOUT'],
+    ['garbage', { send: Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n') }, 'SESSION_PROTOCOL'],
+  ]
+  const attempts = Object.keys(LOGINS) as Attempt[]
+  const table = attempts.flatMap(attempt => reasons.map(([name, act, code]) => [attempt, name, act, code] as const))
+
+  test.each(table)('the login %s: %s', async (attempt, _name, startup, code) => {
+    await using between = await proxy(attempt, { startup })
+    const report = await run(target(between, pki.pem, { deadlineMs: 4_000 }))
+    const failed = attempt === 'as gateway_admin' ? 'certificate-bound' : 'certificate-required'
+    expectAttributed(report, { code, check: failed, message: /was not refused but ended otherwise/ })
+    expect(between.maxOpen).toBeLessThanOrEqual(4)
+  })
+
+  test.each(attempts)('the login %s: let in, and then an error', async attempt => {
+    await using between = await proxy(attempt, {
+      startup: { send: [authenticationOk(), fatal('53300', 'too many connections')], next: 'close' },
+    })
+    const report = await run(target(between, pki.pem))
+    if (attempt === 'as gateway_admin')
+      expectAttributed(report, { code: 'FOREIGN_LOGIN_ALLOWED', check: 'certificate-bound' })
+    else expectAttributed(report, { code: 'CERTLESS_LOGIN_ALLOWED', check: 'certificate-required' })
+  })
+
+  const refused: readonly (readonly [Attempt, string, { startup?: Act; certificate?: HandshakeAct }])[] = [
+    ['without a certificate', 'an alert', { certificate: { alert: 116 } }],
+    ['without a certificate', 'the alert of an older server', { certificate: { alert: 42 } }],
+    ['without a certificate', 'a challenge', { startup: { send: challenge(10) } }],
+    ['without a certificate', '28P01', { startup: refusal('28P01', 'password authentication failed') }],
+    ['without TLS', '08P01', { startup: refusal('08P01', 'node is running secure mode, SSL connection required') }],
+    ['as gateway_admin', '28000', { startup: refusal('28000', 'requested user is gateway_admin', 'func1') }],
+  ]
+  test.each(refused)('the login %s is refused by %s: passes', async (attempt, _name, act) => {
+    await using between = await proxy(attempt, act)
+    expect(verdictOf(await run(target(between, pki.pem)))).toEqual(PASSED)
+  })
+
+  const not: readonly (readonly [Attempt, string, { startup?: Act; certificate?: HandshakeAct }, Expected['code']])[] =
+    [
+      ['without a certificate', 'another alert', { certificate: { alert: 80 } }, 'TLS_FAILED'],
+      ['without a certificate', '08P01', { startup: refusal('08P01', 'protocol violation') }, 'SESSION_REFUSED'],
+      ['as gateway_admin', '08P01', { startup: refusal('08P01', 'protocol violation') }, 'SESSION_REFUSED'],
+      ['as gateway_admin', 'a challenge', { startup: { send: challenge(10) } }, 'AUTH_NO_CERTIFICATE'],
+    ]
+  test.each(not)('the login %s is not refused by %s', async (attempt, _name, act, code) => {
+    await using between = await proxy(attempt, act)
+    const failed = attempt === 'as gateway_admin' ? 'certificate-bound' : 'certificate-required'
+    expectAttributed(await run(target(between, pki.pem)), { code, check: failed })
+  })
+})
+
+test('as an administrator there is nobody else to be: blocked by role', async () => {
+  const config = configOf({ DATABASE_URL: server.url('gateway_admin') }, { options: { certsDir: server.certsDir } })
+  const report = await run(config)
+  expect(check(report, 'certificate-bound')).toMatchObject({ status: 'blocked', blockedBy: 'role' })
+  expect(report.failure?.code).toBe('ADMIN_AT_RUNTIME')
+})
