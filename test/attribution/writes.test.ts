@@ -206,20 +206,24 @@ describe('a write whose outcome cannot be settled', () => {
   function gone(sequence: number, executed: boolean, others: 'stay' | 'go'): Case['proxy'] & {} {
     return () => {
       let closed = false
+      let refused = 0
       let removed = (): void => undefined
       const othersDone = new Promise<void>(resolve => {
         removed = resolve
       })
       const sessions = new Set<Session>()
       return {
-        onAccept: session => (sessions.add(session) && closed ? 'reset' : 'go on'),
-        async onStatement(sql, params, session) {
+        onAccept(session) {
+          if (!closed) return void sessions.add(session)
+          // the second dial comes a pause later, when everybody has had their answers
+          if (others === 'go' && ++refused === 2) for (const other of sessions) other.end()
+          return 'reset'
+        },
+        async onStatement(sql, params) {
           if (isDelete(sql)) removed() // dml's, which comes last of the others
           if (!isInsert(sql) || sequenceOf(params) !== sequence) return undefined
           await othersDone
           closed = true
-          sessions.delete(session)
-          if (others === 'go') for (const other of sessions) other.end()
           return { execute: executed, instead: 'reset' }
         },
       }
