@@ -41,7 +41,11 @@ export interface Ends {
 /** Writes and waits for room; resolves at once when the stream is gone. */
 export async function write(stream: Duplex, bytes: Buffer): Promise<void> {
   if (stream.destroyed || stream.writableEnded || stream.write(bytes)) return
-  await Promise.race([once(stream, 'drain'), once(stream, 'close')]).catch(() => {})
+  // What has not happened by then is no longer listened for: a flood writes thousands of times.
+  const over = new AbortController()
+  const { signal } = over
+  await Promise.race([once(stream, 'drain', { signal }), once(stream, 'close', { signal })]).catch(() => {})
+  over.abort()
 }
 
 /** Waits so long, or until the stream closes; true while it is open. */

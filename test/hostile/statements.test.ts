@@ -1,0 +1,142 @@
+/** A real conversation that stops at any one statement, or at any byte. */
+import fc from 'fast-check'
+import { beforeAll, describe, expect, test } from 'vitest'
+import type { Code } from '../../src/failure/codes.ts'
+import type { Report } from '../../src/report/report.ts'
+import { makeCredentials } from '../helpers/clients.ts'
+import { relay } from '../helpers/relay.ts'
+import type { Reply } from '../helpers/statements.ts'
+import { boundedProbe, type Credentials, firstFailure, noUnhandled } from './bounds.ts'
+import { type Recording, type Replay, record, replay } from './recorded.ts'
+
+noUnhandled()
+let credentials: Credentials
+let recording: Recording
+beforeAll(async () => {
+  credentials = await makeCredentials()
+  recording = await record(credentials)
+})
+
+/** The fault for the first statement that matches; the same one again, on another connection, is answered. */
+const once = (pattern: RegExp, fault: Reply) => {
+  let done = false
+  return (sql: string): Reply | undefined => {
+    if (done || !pattern.test(sql)) return undefined
+    done = true
+    return fault
+  }
+}
+
+/** Every row that is still there is named, with the statement that removes it. */
+function expectRowsNamed({ warnings }: Report, { rows }: Replay): void {
+  const left = warnings.find(({ code }) => code === 'ROWS_LEFT')?.message ?? ''
+  for (const id of rows.keys()) expect(left).toContain(id)
+}
+
+const STATEMENTS: [string, RegExp, Code][] = [
+  ['the first use of the database', /^SELECT 1 FROM/, 'CATALOGUE_FAILED'],
+  ['the database', /^SELECT current_database/, 'CATALOGUE_FAILED'],
+  ['the identity', /^SELECT pg_backend_pid/, 'CATALOGUE_FAILED'],
+  ['the clock', /^SELECT clock_timestamp/, 'CATALOGUE_FAILED'],
+  ['the columns', /a\.attname::text AS name/, 'CATALOGUE_FAILED'],
+  ['the bare name', /::regclass/, 'CATALOGUE_FAILED'],
+  ['the privileges', /^SELECT has_table_privilege/, 'CATALOGUE_FAILED'],
+  ['the users', /^SELECT current_user/, 'CATALOGUE_FAILED'],
+  ['the roles', /^SELECT rolname/, 'CATALOGUE_FAILED'],
+  ['the insert', /^insert into/, 'WRITE_TIMEOUT'],
+  ['the select', /^select .* = \$1$/, 'READ_TIMEOUT'],
+  ['the memberships', /pg_auth_members/, 'CATALOGUE_FAILED'],
+  ['what the user owns', /^SELECT 'table '/, 'CATALOGUE_FAILED'],
+  ['the excess privileges', /aclexplode/, 'CATALOGUE_FAILED'],
+  ['where it can create', /^SELECT 'database '/, 'CATALOGUE_FAILED'],
+  ['CREATE TABLE', /^CREATE TABLE/, 'WRITE_TIMEOUT'],
+  ['the update', /^update/, 'WRITE_TIMEOUT'],
+  ['the select of all rows', /^select .* in \(\$/, 'READ_TIMEOUT'],
+  ['the named statements', /pg_prepared_statements/, 'CATALOGUE_FAILED'],
+]
+
+describe.concurrent('at one statement', () => {
+  test.each(STATEMENTS)('%s is not answered', async (_name, pattern, code) => {
+    await using server = await replay(recording, credentials, { onStatement: once(pattern, 'silent') })
+    const report = await boundedProbe(server, credentials, { options: { deadlineMs: 2000 } })
+    expect(report.failure?.code).toBe(code)
+    expectRowsNamed(report, server)
+  })
+  for (const how of ['close', 'reset'] as const) {
+    test.each(STATEMENTS)(`%s: ${how}`, async (_name, pattern) => {
+      await using server = await replay(recording, credentials, { onStatement: once(pattern, how) })
+      const report = await boundedProbe(server, credentials, { options: { deadlineMs: 2000 } })
+      expect(report.failure?.code).toBe('CONNECTION_LOST')
+      expectRowsNamed(report, server)
+    })
+  }
+})
+
+describe.concurrent('at every statement of a kind', () => {
+  test('no insert is ever answered', async () => {
+    const onStatement = (sql: string): Reply | undefined => (sql.startsWith('insert') ? 'silent' : undefined)
+    await using server = await replay(recording, credentials, { onStatement })
+    const report = await boundedProbe(server, credentials, { options: { deadlineMs: 2000 } })
+    expect(firstFailure(report)).toBe('row-visible WRITE_AMBIGUOUS')
+    expect(report.warnings.map(({ code }) => code)).toContain('ROWS_LEFT')
+  })
+
+  test('no row can be removed', async () => {
+    const onStatement = (sql: string): Reply | undefined => (sql.startsWith('delete') ? 'silent' : undefined)
+    await using server = await replay(recording, credentials, { onStatement })
+    const report = await boundedProbe(server, credentials, { options: { deadlineMs: 2000 } })
+    expect(report.verdict).toBe('fail')
+    expect(server.rows.size).toBeGreaterThan(0)
+    expectRowsNamed(report, server)
+  })
+
+  test('every insert is to be tried again, and the deadline comes first', async () => {
+    const error = { S: 'ERROR', V: 'ERROR', C: '40001', M: 'restart transaction', R: 'x' }
+    const onStatement = (sql: string): Reply | undefined => (sql.startsWith('insert') ? { error } : undefined)
+    await using server = await replay(recording, credentials, { onStatement })
+    const report = await boundedProbe(server, credentials, { options: { deadlineMs: 400 } })
+    expect(report.failure?.code).toBe('DEADLINE')
+    expect(server.rows.size).toBe(0)
+  })
+
+  test('every row comes late, each within its own limit: nobody overran but the run', async () => {
+    await using server = await replay(recording, credentials, {
+      onStatement: async sql => {
+        if (sql.startsWith('insert')) await new Promise(settle => setTimeout(settle, 150))
+        return undefined
+      },
+    })
+    const options = { deadlineMs: 1500, writes: 100 }
+    const report = await boundedProbe(server, credentials, { options })
+    expect(firstFailure(report)).toBe('sequential-writes DEADLINE')
+    expectRowsNamed(report, server)
+  })
+})
+
+const WAYS = ['swallow', 'close', 'reset'] as const
+
+test('at any byte that the server says on a connection, encrypted as it is', async () => {
+  const run = async (bytes: number, connection: number, how: (typeof WAYS)[number]) => {
+    await using target = await replay(recording, credentials)
+    await using link = await relay({
+      target,
+      onBytes: chunk =>
+        chunk.direction === 'down' && chunk.connection === connection && chunk.total >= bytes ? how : undefined,
+    })
+    // The link keeps what it swallowed open on its own side, so only the number of connections is counted.
+    const counted = {
+      port: link.port,
+      get connections() {
+        return link.connections
+      },
+    }
+    const report = await boundedProbe(counted, credentials)
+    if (report.verdict === 'fail') expect(report.failure?.layer).not.toBe('config')
+    expectRowsNamed(report, target)
+  }
+  const cut = fc.tuple(fc.integer({ min: 1, max: 9000 }), fc.integer({ min: 1, max: 5 }), fc.constantFrom(...WAYS))
+  // In fives, since most of the time is waited.
+  const fives = fc.array(cut, { minLength: 5, maxLength: 5 })
+  const property = fc.asyncProperty(fives, async cuts => void (await Promise.all(cuts.map(one => run(...one)))))
+  await fc.assert(property, { numRuns: 5, endOnFailure: true })
+})
