@@ -137,7 +137,10 @@ export interface CliResult {
 /** What a spawned command line is: its result, and the process to send signals to. */
 export function startCli(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const { PATH, HOME } = process.env
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli.ts', ...args], {
+  // The same tests hold for the single file: CONNECTION_PROBE_BUNDLE=dist/connection-probe.mjs npx vitest run …
+  const bundle = process.env.CONNECTION_PROBE_BUNDLE
+  const program = bundle ? [bundle] : ['--import', 'tsx', 'src/cli.ts']
+  const child = spawn(process.execPath, [...program, ...args], {
     cwd: ROOT,
     env: { PATH, HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

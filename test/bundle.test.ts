@@ -1,0 +1,83 @@
+/** `npm run build`: one file that plain Node runs in an empty directory, and does there what the tree does. */
+import { execFile } from 'node:child_process'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { build } from '../src/build.ts'
+import type { Throwaway } from '../src/throwaway/index.ts'
+import { check, startServer } from './helpers/target.ts'
+
+let dir: string
+let server: Throwaway
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'connection-probe-bundle-'))
+  await build(join(dir, 'connection-probe.mjs'))
+  server = await startServer()
+})
+afterAll(async () => {
+  await server.stop()
+  await rm(dir, { recursive: true })
+})
+
+interface Result {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Plain Node, in a directory that holds nothing but the file. */
+const run = (args: readonly string[], env: NodeJS.ProcessEnv = {}, node: readonly string[] = []) =>
+  new Promise<Result>(resolve => {
+    const options = { cwd: dir, env: { PATH: process.env.PATH, ...env } }
+    const child = execFile(process.execPath, [...node, 'connection-probe.mjs', ...args], options, (_, stdout, stderr) =>
+      resolve({ code: child.exitCode ?? -1, stdout, stderr }),
+    )
+  })
+
+describe('the single file', () => {
+  it('is one file', async () => {
+    expect(await readdir(dir)).toEqual(['connection-probe.mjs'])
+  })
+
+  it('migrates with what it brings along, then probes', async () => {
+    const env = { COCKROACH_CERTS_DIR: server.certsDir }
+    const admin = { ...env, MIGRATION_DATABASE_URL: server.url('gateway_admin') }
+    expect(await run(['migrate'], admin)).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^applied 0000_connection_probe, 0001_grants;/),
+    })
+    expect(await run(['migrate'], admin)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^nothing to do;/) })
+    const { code, stdout } = await run(['probe', '--json'], { ...env, DATABASE_URL: server.url('gateway_writer') })
+    expect(JSON.parse(stdout)).toMatchObject({ verdict: 'pass', failure: null })
+    expect(code).toBe(0)
+  })
+
+  it('fails with the same codes and exit codes', async () => {
+    const { code, stdout } = await run(['probe', '--json'], {
+      COCKROACH_CERTS_DIR: server.certsDir,
+      DATABASE_URL: server.url('gateway_writer', 'nope'),
+    })
+    expect(code).toBe(1)
+    expect(check(JSON.parse(stdout), 'database').failure?.code).toBe('DATABASE_MISSING')
+    expect(await run(['probe'])).toMatchObject({ code: 2, stdout: expect.stringContaining('CONFIG_MISSING') })
+    expect(await run(['probe', '--nope'])).toMatchObject({ code: 2, stdout: '' })
+  })
+
+  it('explains, prints the bootstrap, and says what needs the development install', async () => {
+    expect((await run(['explain', 'DDL_ALLOWED'])).stdout).toContain('REVOKE CREATE ON SCHEMA public FROM public')
+    expect((await run(['bootstrap', '--engine', 'cockroach'])).stdout).toContain('gateway_writer')
+    for (const command of ['start', 'generate', 'schema:check', 'test', 'build', 'bench'])
+      expect(await run([command])).toMatchObject({ code: 2, stderr: expect.stringContaining('development install') })
+  })
+
+  it('prints a bug with the names and lines of the source', async () => {
+    const broken = `data:text/javascript,${encodeURIComponent(
+      "import crypto from 'node:crypto'; import { syncBuiltinESMExports } from 'node:module'; crypto.randomUUID = () => { throw new TypeError('broken on purpose') }; syncBuiltinESMExports()",
+    )}`
+    const { code, stderr } = await run(['probe'], {}, ['--import', broken])
+    expect(code).toBe(70)
+    expect(stderr).toContain('broken on purpose')
+    expect(stderr).toMatch(/src\/cli\.ts:\d+:\d+/)
+  })
+})
