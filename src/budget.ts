@@ -28,13 +28,18 @@ export interface Wait {
   readonly code: Code
   /** the thing waited for, as it completes "… within 5000 ms": e.g. "the server did not answer the SSLRequest" */
   readonly what: string
+  /** a hint that knows more than the code's own */
+  readonly hint?: string
 }
+
+/** The limit of one wait under a deadline, ms. */
+export const waitMsOf = (deadlineMs: number): number => Math.min(WAIT_MS, deadlineMs / 4)
 
 /** A budget of `deadlineMs` from now on. */
 export function startBudget(deadlineMs: number, signal: AbortSignal): Budget {
   // Every wait listens; they are many at once, and none outlives its wait.
   setMaxListeners(0, signal)
-  return { endsAt: performance.now() + deadlineMs, waitMs: Math.min(WAIT_MS, deadlineMs / 4), signal }
+  return { endsAt: performance.now() + deadlineMs, waitMs: waitMsOf(deadlineMs), signal }
 }
 
 /** What is left of the deadline, ms, never negative. */
@@ -60,7 +65,7 @@ export function within<T>(budget: Budget, wait: Wait, work: (signal: AbortSignal
     const overrun = () =>
       giveUp(
         budget.waitMs <= left
-          ? new ProbeError(wait.code, `${wait.what} within ${Math.round(ms)} ms`)
+          ? new ProbeError(wait.code, `${wait.what} within ${Math.round(ms)} ms`, wait.hint ? { hint: wait.hint } : {})
           : new ProbeError('DEADLINE', `the deadline came while ${wait.what}`),
       )
     const timer = setTimeout(overrun, ms)

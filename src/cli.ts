@@ -20,6 +20,7 @@ import {
   readArguments,
   UsageError,
 } from './arguments.ts'
+import { waitMsOf } from './budget.ts'
 import { loadConfig, type ProbeConfig } from './config.ts'
 import { embedded } from './embedded.ts'
 import { CODES, type Code } from './failure/codes.ts'
@@ -150,6 +151,7 @@ async function probeAndPrint(
   { signal }: Interruption,
   remark?: string,
 ): Promise<number> {
+  boundLookups(config)
   const { probe } = await import('./probe.ts')
   const report = await probe(config, { signal, note, progress: progressLine(), program: PROGRAM })
   const expected: readonly string[] = remark ? ['ADDRESS_NOT_6PN', 'ENGINE_NOT_COCKROACHDB'] : []
@@ -201,6 +203,15 @@ async function runStart(flags: Flags): Promise<number> {
   }
 }
 
+/**
+ * A lookup cannot be cancelled, and process.exit() waits for the thread that getaddrinfo blocks (libuv): with a silent
+ * resolver for 10 s and more. glibc takes its patience from RES_OPTIONS (resolv.conf(5)), so that a lookup ends soon
+ * after the probe has given it up.
+ */
+function boundLookups({ options }: ProbeConfig): void {
+  process.env.RES_OPTIONS ??= `timeout:${Math.ceil(waitMsOf(options.deadlineMs) / 2000)} attempts:2`
+}
+
 async function runMigrate(flags: Flags): Promise<number> {
   const { options } = probeArguments(flags)
   const loaded = loadConfig({ role: 'admin', env: process.env, options })
@@ -209,6 +220,7 @@ async function runMigrate(flags: Flags): Promise<number> {
     note(`${failureLine(failure)}\nnext: ${failure.hint}`)
     return EXIT.usage
   }
+  boundLookups(loaded.config)
   const { signal } = interruption()
   const { migrate } = await import('./migrate.ts')
   const { applied, address, engine, failure } = await migrate(loaded.config, signal)
@@ -301,6 +313,11 @@ async function runBench(sections: readonly string[]): Promise<number> {
   return EXIT.ok
 }
 
+async function runTheLab(): Promise<number> {
+  const { runLab } = await import('../test/lab/main.ts')
+  return (await runLab({ print: stdout, note, signal: interruption().signal })) ? EXIT.ok : EXIT.failed
+}
+
 async function runTests(words: readonly string[]): Promise<number> {
   const checked = await runTools([
     ['biome', 'ci', '--error-on-warnings'],
@@ -335,6 +352,7 @@ const RUN: Readonly<Record<Command, (input: { flags: Flags; words: readonly stri
   'schema:check': runSchemaCheck,
   build: runBuild,
   bench: ({ words }) => runBench(words),
+  lab: runTheLab,
   test: ({ words }) => runTests(words),
 }
 

@@ -98,7 +98,7 @@ export function createLedger(reconnect: () => Promise<Session>): Ledger {
       if (!why) throw error
       throw new ProbeError(
         'WRITE_AMBIGUOUS',
-        `whether the row was written is not known (${cause.code}), and could not be settled (${why.code})`,
+        `whether the row was written is not known (${cause.code}), and could not be settled (${why.code}: ${why.message})`,
         { cause, evidence: { id: row.id, first: cause.code, settling: why.code } },
       )
     } finally {

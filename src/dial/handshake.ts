@@ -142,13 +142,17 @@ export function tlsFailure(error: NodeJS.ErrnoException, keysExchanged: boolean)
   return new ProbeError(code, message, { cause: error, evidence: { alert, error: error.code ?? null, keysExchanged } })
 }
 
+/** The server has answered the SSLRequest, so small packets pass; what is missing is its certificate flight. */
+const STALLED =
+  'small packets pass, the certificates do not: a path-MTU hole if ping -6 -M do -s 1232 HOST passes and -s 1372 does not; else the server hangs'
+
 /**
  * Shakes hands on a connected socket whose SSLRequest was answered with `S`.
  * Rejects with a TLS_ code. On TLS 1.3 a server rejects our certificate only after this has resolved (RFC 8446, 4.4.2
  * and 6.2): whoever reads next must treat an alert before the server's first byte as this layer's.
  */
 export function handshake(socket: net.Socket, options: HandshakeOptions, budget: Budget): Promise<Handshake> {
-  const wait = { code: 'TLS_TIMEOUT', what: 'the TLS handshake did not end' } as const
+  const wait = { code: 'TLS_TIMEOUT', what: 'the TLS handshake did not end', hint: STALLED } as const
   return within(
     budget,
     wait,

@@ -14,6 +14,10 @@ import { asCause, MessageReader, serverError } from '../wire.ts'
 
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])
 
+/** TCP stands, and not even the smallest packet is answered: nothing that a path-MTU hole could do. */
+const SILENT =
+  'it takes connections and says nothing: a node not initialised (cockroach init), a server that hangs (fly logs), or packets lost on the way'
+
 /** An ErrorResponse before TLS: a real server, so the SQLSTATE decides. */
 function refusedBeforeTls(body: Buffer): ProbeError {
   const error = serverError(body)
@@ -40,7 +44,7 @@ const notPostgres = (bytes: Buffer): ProbeError =>
  * code of the error that the server sent.
  */
 export function requestTls(socket: net.Socket, budget: Budget): Promise<void> {
-  const wait = { code: 'TLS_TIMEOUT', what: 'the server did not answer the SSLRequest' } as const
+  const wait = { code: 'TLS_TIMEOUT', what: 'the server did not answer the SSLRequest', hint: SILENT } as const
   return within(
     budget,
     wait,

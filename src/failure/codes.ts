@@ -152,7 +152,7 @@ export const CODES = {
   },
   TLS_TIMEOUT: {
     layer: 'tls',
-    hint: 'a path-MTU hole (small packets pass, the certificate flight does not: ping -6 -s 1232 HOST), or a node not initialised (cockroach init)',
+    hint: 'a path-MTU hole (ping -6 -M do -s 1232 HOST passes, -s 1372 does not), or a node not initialised (cockroach init)',
     waitable: true,
   },
   TLS_CLOSED: {

@@ -316,9 +316,10 @@ export const EXPLANATIONS = {
     ],
     confirm: [
       LOGS,
-      `$ ping -6 -c 3 -s 1232 ${HOST}`,
-      '1232 bytes make packets of 1280, which every IPv6 path must carry. If these pass and larger ones, up to the' +
-        " interface's MTU (ip link), do not, the path has a hole.",
+      `$ ping -6 -M do -c 3 -s 1232 ${HOST}`,
+      `$ ping -6 -M do -c 3 -s 1372 ${HOST}`,
+      '1232 bytes make packets of 1280, which every IPv6 path must carry, 1372 make packets of 1420, the MTU on Fly' +
+        ' (ip link shows it; take 48 off). If the small ones pass and the large ones do not, the path has a hole.',
     ],
     mend: [
       `crdb$ cockroach init --certs-dir=${CERTS} --host=localhost:26257`,

@@ -96,11 +96,13 @@ const PAUSE_MS = 250
  * Rejects with the last attempt's failure.
  */
 export async function reopen(context: OpenContext, candidates: readonly Candidate[], login: Login): Promise<Opened> {
+  let last: ProbeError | null = null
   for (;;) {
-    let last: ProbeError | null = null
     for (const candidate of candidates) {
       const opened = await open(context, candidate, login)
       if (!opened.failure) return opened
+      // Why the tries before failed says more than that the deadline came during this one.
+      if (opened.failure.code === 'DEADLINE') throw last ?? opened.failure
       last = opened.failure
       if (!CODES[last.code].waitable || last.layer === 'run') throw last
     }

@@ -10,6 +10,7 @@ export interface Fault {
   readonly app?: App
   /** what is done before the probe starts; every link and the resolver are mended after it */
   readonly given?: (lab: Lab) => Promise<unknown>
+  /** after --deadline 4 */
   readonly args?: readonly string[]
   readonly failure: string
   readonly check: CheckId
@@ -17,13 +18,22 @@ export interface Fault {
   readonly hint: RegExp
 }
 
-/** One wait is a quarter of the deadline: 1 s. */
+/** One wait is a quarter of the deadline: 1 s. Later arguments win. */
 export const DEADLINE = ['--deadline', '4'] as const
 
 /**
- * Bytes of the largest IPv6 packet: what a SYN and the SSLRequest need (94 with the Ethernet header, timestamps on),
- * and what every IPv6 network must carry.
+ * A kernel that gets the "no route" while connect() is still at work takes note of it at the next SYN only, 1 s later
+ * (Linux, tcp_v6_err): on one machine the answer is that fast.
  */
+const PATIENT = ['--deadline', '10'] as const
+
+/**
+ * Bytes of the largest IPv6 packet that passes:
+ * BARE_SYN      a SYN without options but for the segment size; the SSLRequest has 4 more
+ * SSL_REQUEST   the SSLRequest with timestamps, and a SYN with the usual options
+ * LEAST_MTU     what every IPv6 network must carry (RFC 8200, 5)
+ */
+const BARE_SYN = 64
 const SSL_REQUEST = 80
 const LEAST_MTU = 1280
 
@@ -95,6 +105,7 @@ export const FAULTS: readonly Fault[] = [
   {
     fault: 'no route to the address: the machine has moved, the name has not',
     app: 'gone-machine',
+    args: PATIENT,
     failure: 'tcp TCP_UNREACHABLE',
     check: 'tcp',
     says: /cannot be reached from here/,
@@ -103,6 +114,7 @@ export const FAULTS: readonly Fault[] = [
   {
     fault: "the link to the database's network is down",
     given: ({ network }) => network.down('db1'),
+    args: PATIENT,
     failure: 'tcp TCP_UNREACHABLE',
     check: 'tcp',
     says: /cannot be reached from here/,
@@ -133,12 +145,23 @@ export const FAULTS: readonly Fault[] = [
     hint: /stopped, moved/,
   },
   {
-    fault: 'packets are lost from the TLS handshake on',
+    fault: 'every packet is lost after the TCP handshake',
+    given: async ({ network }) => {
+      await network.bareSyn()
+      await network.narrow('db1', BARE_SYN)
+    },
+    failure: 'tls TLS_TIMEOUT',
+    check: 'tls',
+    says: /the server did not answer the SSLRequest within 1000 ms/,
+    hint: /packets lost on the way$/,
+  },
+  {
+    fault: "every packet is lost after the server's answer to the SSLRequest",
     given: ({ network }) => network.narrow('db1', SSL_REQUEST),
     failure: 'tls TLS_TIMEOUT',
     check: 'tls',
     says: /the TLS handshake did not end within 1000 ms/,
-    hint: /MTU/,
+    hint: /path-MTU hole if .* else the server hangs$/,
   },
   {
     fault: "a path-MTU hole: the server's certificates do not get through, small packets do",
@@ -146,12 +169,13 @@ export const FAULTS: readonly Fault[] = [
     failure: 'tls TLS_TIMEOUT',
     check: 'tls',
     says: /the TLS handshake did not end within 1000 ms/,
-    hint: /path-MTU hole/,
+    hint: /^small packets pass, the certificates do not: a path-MTU hole/,
   },
   {
     fault: 'the machine has moved, and the resolver still has the old address',
     app: 'moving-machine',
     given: ({ resolver }) => resolver.serve([records({ 'moving-machine': [NOWHERE] }), records()]),
+    args: PATIENT,
     failure: 'tcp TCP_UNREACHABLE',
     check: 'tcp',
     says: /cannot be reached from here/,

@@ -22,7 +22,7 @@ type Machine = 'app' | Database
 
 /** As on Fly: WireGuard's. */
 const MTU = 1420
-const ETHERNET_HEADER = 14
+export const ETHERNET_HEADER = 14
 
 const network = (machine: Machine) =>
   machine === 'app' ? 'fdaa:0:4e20:a7b:100:0:1:' : `fdaa:0:4e20:a7b:20${machine.slice(2)}:0:1:`
@@ -46,6 +46,8 @@ export interface Network extends AsyncDisposable {
   silence(machine: Machine): Promise<void>
   /** @param bytes the largest IPv6 packet that still gets through */
   narrow(machine: Machine, bytes: number): Promise<void>
+  /** The application's kernel sends SYNs with no option but the segment size, until it is mended. */
+  bareSyn(): Promise<void>
 }
 
 /** Builds the hosts and their links. */
@@ -76,13 +78,14 @@ export async function buildNetwork(way: Way): Promise<Network> {
       async mend(machine) {
         await Promise.all([
           router.run(`tc qdisc del dev ${machine} root 2>/dev/null; ${routerEnd(machine)}`),
-          machines[machine].run(`tc qdisc del dev eth0 root 2>/dev/null; ${machineEnd(machine)}`),
+          machines[machine].run(`tc qdisc del dev eth0 root 2>/dev/null; ${machineEnd(machine)} && ${tcpOptions(1)}`),
         ])
       },
       down: async machine => void (await router.run(`ip link set ${machine} down`)),
       unplug: async machine => void (await machines[machine].run('ip link set eth0 down')),
       silence: async machine => void (await limit(machine, 1)),
       narrow: async (machine, bytes) => void (await limit(machine, bytes + ETHERNET_HEADER)),
+      bareSyn: async () => void (await app.run(tcpOptions(0))),
       [Symbol.asyncDispose]: () => stack.dispose(),
     }
   } catch (error) {
@@ -92,7 +95,10 @@ export async function buildNetwork(way: Way): Promise<Network> {
 }
 
 /** A queue that loses what is larger than `burst` bytes, its Ethernet header included, and delays nothing. */
-const tbf = (burst: number) => `tbf rate 100mbit burst ${burst} limit 1m`
+export const tbf = (burst: number) => `tbf rate 100mbit burst ${burst} limit 1m`
+
+const tcpOptions = (on: 0 | 1) =>
+  ['timestamps', 'sack', 'window_scaling'].map(option => `sysctl -qw net.ipv4.tcp_${option}=${on}`).join(' && ')
 
 /** Adds the link between the router and a machine, and brings it up. */
 async function link(router: Host, host: Host, machine: Machine): Promise<void> {
