@@ -11,7 +11,7 @@ import { Blocked, type Check, type CheckContext } from './checks/check.ts'
 import { askFacts, type Facts } from './checks/facts.ts'
 import { ALL_CHECKS } from './checks/index.ts'
 import { createLedger } from './checks/ledger.ts'
-import { cleanUp, sweep } from './checks/rows.ts'
+import { cleanUp, newSession, sweep } from './checks/rows.ts'
 import { pathWarnings } from './checks/warnings.ts'
 import type { ProbeConfig } from './config.ts'
 import { engineName, engineOf } from './engine.ts'
@@ -69,7 +69,13 @@ async function attempt(config: ProbeConfig, hooks: ProbeHooks, attempts: number)
     return session
   }
   const writer = once(() => own(sessionOf(path, budget)))
-  const reader = once(() => own(second.session()))
+  let reading = once(() => own(second.session()))
+  // A reader that one check lost is replaced for the next: what broke it is that one's matter.
+  const reader = async (): Promise<Session> => {
+    const current = reading
+    if ((await current()).isLost() && reading === current) reading = once(() => own(newSession(opening, path, login)))
+    return reading()
+  }
   const facts = once(async (): Promise<Facts> => {
     const { startup } = path.opened ?? {}
     if (!startup) throw new Error('facts were asked for without a session')

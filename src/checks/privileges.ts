@@ -22,7 +22,9 @@ export const dml: Check = {
       throw new ProbeError('DML_DENIED', `${context.config.user} lacks ${missing.join(', ')} on ${TABLE_NAME}`, {
         evidence,
       })
-    await context.settled('row-visible')
+    // Last on the reader: a write that hangs or breaks the connection must not be the others' failure.
+    await context.settled('role')
+    await context.settled('ddl-refused')
     const session = await context.reader()
     const wrote = newRow(context, -1, await facts.clock)
     await context.ledger.insert(session, wrote)

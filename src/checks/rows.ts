@@ -5,6 +5,7 @@ import { ProbeError } from '../failure/failure.ts'
 import type { Warning } from '../report/report.ts'
 import { connectionProbe, TABLE_NAME } from '../schema.ts'
 import { type Login, type OpenContext, open } from '../session/open.ts'
+import type { Path } from '../session/path.ts'
 import { openSession, type Session } from '../session/session.ts'
 import type { CheckContext } from './check.ts'
 import { quote } from './facts.ts'
@@ -42,7 +43,7 @@ export async function cleanUp(
   try {
     let session = sessions.find(candidate => !candidate.isLost())?.withBudget(budget)
     if (!session) {
-      extra = await newSession({ ...opening, budget }, context, login)
+      extra = await newSession({ ...opening, budget }, context.path, login)
       session = extra
     }
     await ledger.settleAll(session)
@@ -62,9 +63,9 @@ export async function cleanUp(
   }
 }
 
-async function newSession(opening: OpenContext, context: CheckContext, login: Login): Promise<Session> {
-  const at = context.path.opened
-  if (!at) throw new Error('rows without a path')
+/** Another session at the address in use. Rejects with what became of it. */
+export async function newSession(opening: OpenContext, { opened: at }: Path, login: Login): Promise<Session> {
+  if (!at) throw new Error('another session was asked for before there was a path')
   const { failure, socket, startup, address } = await open(opening, at, login)
   if (failure) throw failure
   if (!socket || !startup) throw new Error('a session without a socket')

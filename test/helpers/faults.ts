@@ -24,7 +24,7 @@ import { statementsOf } from './statements.ts'
 import { check, migrated, type Pem, probeWith, settings, verdictOf } from './target.ts'
 
 export type OnStatement = NonNullable<ProxyOptions['onStatement']>
-export type Proxy = Partial<Omit<ProxyOptions, 'upstream' | 'credentials' | 'tls'>>
+export type ProxyFault = Partial<Omit<ProxyOptions, 'upstream' | 'credentials' | 'tls'>>
 
 /** What a check that the case is not about would be blocked by. */
 export const BLOCKED_BY = {
@@ -58,7 +58,7 @@ export interface Case extends Expected {
   /** run as root in the case's database, after it was restored */
   readonly sql?: string | ((database: string) => string)
   /** what a proxy before the server does; made anew for each run */
-  readonly proxy?: () => Proxy
+  readonly proxy?: () => ProxyFault
   readonly user?: string
   readonly options?: Partial<Options>
   /** false: there is no table to count rows in afterwards */
@@ -78,7 +78,7 @@ export const isDelete = (sql: string): boolean => /^delete /i.test(sql)
 export const sequenceOf = (params: readonly (string | null)[]): number => Number(params[2])
 
 /** A fault for the insert of one row, so many times. */
-export function onInsert(sequence: number, fault: Awaited<ReturnType<OnStatement>>, times = 1): () => Proxy {
+export function onInsert(sequence: number, fault: Awaited<ReturnType<OnStatement>>, times = 1): () => ProxyFault {
   return () => {
     let left = times
     return {
@@ -89,7 +89,7 @@ export function onInsert(sequence: number, fault: Awaited<ReturnType<OnStatement
 }
 
 /** A fault for the reads of one row; those of other rows are left alone. */
-export function onRead(sequence: number, fault: () => Awaited<ReturnType<OnStatement>>): () => Proxy {
+export function onRead(sequence: number, fault: () => Awaited<ReturnType<OnStatement>>): () => ProxyFault {
   return () => {
     let id: string | null | undefined
     return {
@@ -153,7 +153,7 @@ export interface Base {
   /** A restored database, with `sql` run on it as root; its name. */
   restore(sql?: string | ((database: string) => string)): Promise<string>
   /** The proxy, with certificates that this server's clients trust. */
-  proxy(options?: Proxy): Promise<SessionServer>
+  proxy(options?: ProxyFault): Promise<SessionServer>
   pem(user: string): Pem
   /** a session of root's own, to be disposed */
   root(database: string): ReturnType<typeof postgresClient>

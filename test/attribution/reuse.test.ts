@@ -1,0 +1,81 @@
+/** The sequential writes do not stay on one connection, or leave named statements behind. */
+import { expect } from 'vitest'
+import {
+  BLOCKED_BY,
+  type Case,
+  describeFaults,
+  isFinalRead,
+  onInsert,
+  type ProxyFault,
+  useBase,
+} from '../helpers/faults.ts'
+import { changed, cut } from '../helpers/statement-faults.ts'
+import { query } from '../helpers/wire.ts'
+
+const IDENTITY = /pg_backend_pid\(\)|show session_id/i
+
+/** The writer's session is asked who it is before and after; the second answer is another one. */
+function identityChanges(): ProxyFault {
+  let asked = 0
+  return {
+    onStatement: sql =>
+      IDENTITY.test(sql) && ++asked === 2 ? { row: values => values.map(() => 'somebody else') } : undefined,
+  }
+}
+
+/** These statements really run first on the writer's session, in one text with its first question. */
+function first(sql: string): () => ProxyFault {
+  return () => ({
+    onClientMessage: message =>
+      message.kind === 'Query' && /^SELECT 1 FROM /.test(message.sql) ? query(`${sql}; ${message.sql}`) : undefined,
+  })
+}
+
+const CASES: readonly Case[] = [
+  {
+    fault: 'another session at the end than at the beginning',
+    proxy: identityChanges,
+    top: 'reuse CONNECTION_REPLACED',
+    failed: { 'sequential-writes': 'CONNECTION_REPLACED' },
+    blocked: BLOCKED_BY.writes,
+    evidence: { 'sequential-writes': { after: 'somebody else', writes: 5 } },
+  },
+  {
+    fault: 'the link lost between two writes',
+    proxy: onInsert(4, cut('before')),
+    top: 'write CONNECTION_LOST',
+    failed: { 'sequential-writes': 'CONNECTION_LOST' },
+    blocked: BLOCKED_BY.writes,
+    evidence: { 'sequential-writes': { outcome: 'the row had not been written', writes: 3 } },
+  },
+  {
+    fault: 'a named prepared statement left on the session',
+    proxy: first('PREPARE leaked AS SELECT 1'),
+    top: 'reuse STATEMENTS_NAMED',
+    failed: { 'statements-unnamed': 'STATEMENTS_NAMED' },
+    evidence: { 'statements-unnamed': { named: ['leaked'] } },
+  },
+  {
+    fault: 'rows missing in the select at the end',
+    proxy: () => ({
+      onStatement(sql) {
+        let left = 2
+        return isFinalRead(sql) ? { row: values => (left-- > 0 ? undefined : values) } : undefined
+      },
+    }),
+    top: 'visibility ROW_NOT_VISIBLE',
+    failed: { 'sequential-writes': 'ROW_NOT_VISIBLE' },
+    blocked: BLOCKED_BY.writes,
+    evidence: { 'sequential-writes': { absent: [expect.anything(), expect.anything()] } },
+  },
+  {
+    fault: 'a value changed in the select at the end',
+    proxy: () => ({ onStatement: sql => (isFinalRead(sql) ? changed('origin', 'elsewhere') : undefined) }),
+    top: 'visibility ROW_MISMATCH',
+    failed: { 'sequential-writes': 'ROW_MISMATCH' },
+    blocked: BLOCKED_BY.writes,
+    evidence: { 'sequential-writes': { differing: [expect.objectContaining({ column: 'origin' })] } },
+  },
+]
+
+describeFaults('one connection for all writes', useBase(), CASES)
