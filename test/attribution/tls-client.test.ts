@@ -186,8 +186,8 @@ describe.each(VERSIONS)('a CockroachDB turns the certificate down, %s', maxVersi
   })
 })
 
-/** How many handshakes against a real server, none of which may be blamed on anything else. */
-const HANDSHAKES = Number(process.env.ATTRIBUTION_HANDSHAKES ?? 200)
+/** How many handshakes against real servers, half of each version, none of which may be blamed on anything else. */
+const HANDSHAKES = Number(process.env.ATTRIBUTION_HANDSHAKES ?? 1_000)
 
 describe.each(VERSIONS)('a real PostgreSQL turns the certificate down, %s', maxVersion => {
   let server: Throwaway
