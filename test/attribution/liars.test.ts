@@ -1,0 +1,201 @@
+/** Nothing passes by mistake: servers that say what one wants to hear. */
+import { expect } from 'vitest'
+import type { Engine } from '../../src/throwaway/index.ts'
+import {
+  BLOCKED_BY,
+  type Case,
+  describeFaults,
+  insertTrigger,
+  isDelete,
+  isInsert,
+  isRead,
+  type OnStatement,
+  type ProxyFault,
+  sequenceOf,
+  useBase,
+} from '../helpers/faults.ts'
+import { query } from '../helpers/wire.ts'
+
+const POSTGRESQL: readonly Engine[] = ['postgresql']
+
+/** What every statement after the catalogue questions is in truth: nothing at all, with a fine tag. */
+const SWALLOW = insertTrigger('RETURN NULL;')
+const claimed: OnStatement = sql => (isInsert(sql) ? { tag: () => 'INSERT 0 1' } : undefined)
+
+/** Catalogue questions that match are answered with no row. */
+const empty =
+  (question: RegExp): (() => ProxyFault) =>
+  () => ({
+    onStatement: sql => (question.test(sql) ? { row: () => undefined } : undefined),
+  })
+
+/** A statement of the simple protocol is answered as another one would be. */
+const inPlaceOf =
+  (statement: RegExp, other: string, tag: string): (() => ProxyFault) =>
+  () => ({
+    onClientMessage: message => (message.kind === 'Query' && statement.test(message.sql) ? query(other) : undefined),
+    onStatement: sql => (statement.test(sql) ? { tag: () => tag } : undefined),
+  })
+
+/** The last insert of every session is remembered, and any read or removal of it is answered from memory. */
+function memory(): ProxyFault {
+  return {
+    // everything the writer does stays in a transaction that nobody commits
+    onClientMessage: message =>
+      message.kind === 'Query' && /^SELECT 1 FROM /.test(message.sql) ? query(`BEGIN; ${message.sql}`) : undefined,
+  }
+}
+
+/** A second session that finds what the first one wrote, and then no more. */
+function forgetful(): ProxyFault {
+  let id: string | null | undefined
+  return {
+    onStatement(sql, params) {
+      if (isInsert(sql) && sequenceOf(params) === -1) id = params[0]
+      return id && isRead(sql) && params[0] === id ? { row: () => undefined } : undefined
+    },
+  }
+}
+
+const CASES: readonly Case[] = [
+  {
+    fault: 'every insert answered with success, and nothing stored',
+    engines: POSTGRESQL,
+    sql: SWALLOW,
+    proxy: () => ({ onStatement: claimed }),
+    options: { visibleWithinMs: 40 },
+    top: 'visibility ROW_NOT_VISIBLE',
+    failed: { 'row-visible': 'ROW_NOT_VISIBLE', dml: 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.row,
+    evidence: { dml: { verb: 'INSERT' } },
+    rowsLeft: 'unfounded',
+  },
+  {
+    fault: 'inserted values given back on the same connection, and to nobody else',
+    proxy: memory,
+    options: { visibleWithinMs: 40 },
+    top: 'visibility ROW_NOT_VISIBLE',
+    failed: { 'row-visible': 'ROW_NOT_VISIBLE' },
+    blocked: BLOCKED_BY.row,
+  },
+  {
+    fault: 'a row that is gone when it is read after its insert',
+    proxy: forgetful,
+    top: 'write WRITE_REFUSED',
+    failed: { dml: 'WRITE_REFUSED' },
+    evidence: { dml: { verb: 'INSERT' } },
+  },
+  {
+    fault: 'an UPDATE that is answered with success and changes nothing',
+    proxy: () => ({ onStatement: sql => (/^update /.test(sql) ? { row: () => undefined } : undefined) }),
+    top: 'write WRITE_REFUSED',
+    failed: { dml: 'WRITE_REFUSED' },
+    evidence: { dml: { verb: 'UPDATE' } },
+  },
+  {
+    fault: 'an UPDATE that gives back the old row',
+    engines: POSTGRESQL,
+    sql: `CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$;
+      CREATE TRIGGER meddle BEFORE UPDATE ON public.connection_probe FOR EACH ROW EXECUTE FUNCTION public.meddle()`,
+    top: 'visibility ROW_MISMATCH',
+    failed: { dml: 'ROW_MISMATCH' },
+    evidence: { dml: { differing: [expect.objectContaining({ column: 'payload' })] } },
+  },
+  {
+    fault: 'a DELETE that is answered with success and removes nothing',
+    engines: POSTGRESQL,
+    sql: `CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+      CREATE TRIGGER meddle BEFORE DELETE ON public.connection_probe FOR EACH ROW EXECUTE FUNCTION public.meddle()`,
+    top: 'write WRITE_REFUSED',
+    failed: { dml: 'WRITE_REFUSED' },
+    evidence: { dml: { verb: 'DELETE' } },
+    rowsLeft: 'exactly',
+    afterwards: 'DROP TRIGGER meddle ON public.connection_probe',
+  },
+  {
+    fault: 'a DELETE whose rows are not given back, though they are removed',
+    proxy: () => {
+      let left = 1
+      return { onStatement: sql => (isDelete(sql) && left-- > 0 ? { row: () => undefined } : undefined) }
+    },
+    top: 'write WRITE_REFUSED',
+    failed: { dml: 'WRITE_REFUSED' },
+    evidence: { dml: { verb: 'DELETE' } },
+    rowsLeft: 'unfounded',
+  },
+  {
+    fault: 'no answer about the table is an answer: there is none',
+    proxy: empty(/pg_catalog\.pg_attribute/),
+    top: 'schema TABLE_MISSING',
+    failed: { table: 'TABLE_MISSING' },
+    blocked: BLOCKED_BY.table,
+  },
+  {
+    fault: 'no answer about the privileges',
+    proxy: empty(/has_table_privilege/),
+    top: 'database CATALOGUE_FAILED',
+    failed: { table: 'CATALOGUE_FAILED' },
+    blocked: BLOCKED_BY.table,
+  },
+  {
+    fault: 'no answer about the roles',
+    proxy: empty(/pg_catalog\.pg_roles WHERE/),
+    top: 'session NEGATIVE_INCONCLUSIVE',
+    failed: { 'certificate-bound': 'NEGATIVE_INCONCLUSIVE', role: 'ADMIN_AT_RUNTIME' },
+  },
+  {
+    fault: 'no answer to who the user is',
+    proxy: empty(/session_user/),
+    top: 'database CATALOGUE_FAILED',
+    failed: { role: 'CATALOGUE_FAILED' },
+  },
+  {
+    fault: 'no answer to which database this is',
+    proxy: empty(/current_database\(\) AS name/),
+    top: 'database CATALOGUE_FAILED',
+    failed: { database: 'CATALOGUE_FAILED' },
+    blocked: ['certificate-bound', 'table', 'role', ...BLOCKED_BY.table],
+  },
+  {
+    fault: 'every catalogue question answered with no row',
+    proxy: empty(/pg_catalog|session_user|clock_timestamp|pg_backend_pid|session_id|privileges/),
+    top: 'database CATALOGUE_FAILED',
+    failed: { database: 'CATALOGUE_FAILED' },
+    blocked: ['certificate-bound', 'table', 'role', ...BLOCKED_BY.table],
+  },
+  {
+    fault: 'no answer to which session this is',
+    proxy: empty(/pg_backend_pid\(\)|show session_id/i),
+    top: 'database CATALOGUE_FAILED',
+    failed: { 'sequential-writes': 'CATALOGUE_FAILED' },
+    blocked: BLOCKED_BY.writes,
+  },
+  {
+    fault: 'a CREATE TABLE that is answered with success',
+    proxy: inPlaceOf(/^CREATE TABLE public\.connection_probe/, 'SELECT 1 WHERE false', 'CREATE TABLE'),
+    top: 'privilege DDL_ALLOWED',
+    failed: { 'ddl-refused': 'DDL_ALLOWED' },
+    evidence: { 'ddl-refused': { createTable: '00000', creatable: [] } },
+  },
+  {
+    fault: 'a CREATE TABLE that finds the name taken, where the catalogue says that nothing may be created',
+    proxy: inPlaceOf(
+      /^CREATE TABLE public\.connection_probe/,
+      `DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '42P07', MESSAGE = 'relation exists'; END $$`,
+      'DO',
+    ),
+    engines: POSTGRESQL,
+    top: 'privilege DDL_ALLOWED',
+    failed: { 'ddl-refused': 'DDL_ALLOWED' },
+    evidence: { 'ddl-refused': { createTable: '42P07', creatable: [] } },
+  },
+  {
+    fault: 'a catalogue that says CREATE is allowed, where it is refused',
+    proxy: inPlaceOf(/has_database_privilege/, `SELECT 'schema public'::text AS name`, 'SELECT 1'),
+    top: 'privilege DDL_ALLOWED',
+    failed: { 'ddl-refused': 'DDL_ALLOWED' },
+    evidence: { 'ddl-refused': { createTable: '42501', creatable: ['schema public'] } },
+  },
+]
+
+describeFaults('a server that says what one wants to hear', useBase(), CASES)
