@@ -1,0 +1,119 @@
+/** What a deployment installs (`npm ci --omit=dev`): how little that is, and that it is enough. */
+import { execFile } from 'node:child_process'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { COMMANDS } from '../src/arguments.ts'
+import type { Throwaway } from '../src/throwaway/index.ts'
+import { startServer } from './helpers/target.ts'
+
+const ROOT = resolve(import.meta.dirname, '..')
+const execute = promisify(execFile)
+
+interface Lock {
+  readonly packages: Readonly<Record<string, { readonly hasInstallScript?: boolean }>>
+}
+const readJson = <T>(...path: string[]): T => JSON.parse(readFileSync(join(...path), 'utf8'))
+
+describe('a production install', () => {
+  let copy: string
+  let server: Throwaway
+  beforeAll(async () => {
+    copy = mkdtempSync(join(tmpdir(), 'production-'))
+    const { stdout } = await execute('git', ['ls-files', '-z'], { cwd: ROOT })
+    for (const file of stdout.split('\0'))
+      if (file !== '' && existsSync(join(ROOT, file))) cpSync(join(ROOT, file), join(copy, file))
+    const install = execute('npm', ['ci', '--omit=dev', '--prefer-offline', '--no-audit', '--no-fund'], { cwd: copy })
+    const [started] = await Promise.all([startServer(), install])
+    server = started
+  }, 60_000)
+  afterAll(async () => {
+    rmSync(copy, { recursive: true })
+    await server.stop()
+  })
+
+  /** Runs an npm script there, with nothing in its environment but what is given. */
+  async function script(name: string, words: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
+    const { PATH, HOME } = process.env
+    const run = execute('npm', ['run', '-s', name, '--', ...words], { cwd: copy, env: { PATH, HOME, ...env } })
+    return run.then(
+      ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+      ({ code, stdout, stderr }) => ({ code: Number(code), stdout: String(stdout), stderr: String(stderr) }),
+    )
+  }
+
+  it('holds drizzle-orm, postgres, tsx and its esbuild, and nothing else', () => {
+    const { packages } = readJson<Lock>(copy, 'node_modules/.package-lock.json')
+    // the workspace's own test/postgres is listed as well: a link whose place stays empty
+    const names = Object.keys(packages).flatMap(path => path.split(/^node_modules\//).slice(1))
+    const needed = ['drizzle-orm', 'esbuild', 'postgres', 'tsx']
+    const platform = [
+      `@esbuild/${process.platform}-${process.arch}`,
+      ...(process.platform === 'darwin' ? ['fsevents'] : []),
+    ]
+    expect(names.sort()).toEqual([...platform, ...needed].sort())
+    const there = readdirSync(join(copy, 'node_modules')).filter(name => !name.startsWith('.'))
+    expect(there.sort()).toEqual(['@esbuild', ...platform.slice(1), ...needed].sort())
+  })
+
+  it('migrates and probes', async () => {
+    const env = {
+      DATABASE_URL: server.url('gateway_writer'),
+      MIGRATION_DATABASE_URL: server.url('gateway_admin'),
+      COCKROACH_CERTS_DIR: server.certsDir,
+    }
+    const migrate = await script('migrate', [], env)
+    expect(migrate).toMatchObject({ code: 0, stderr: '' })
+    expect(migrate.stdout).toMatch(/^applied 0000_connection_probe, 0001_grants; /)
+    const probe = await script('probe', ['--json'], env)
+    expect(probe).toMatchObject({ code: 0, stderr: '' })
+    expect(JSON.parse(probe.stdout)).toMatchObject({ verdict: 'pass' })
+  })
+
+  it('explains codes, prints the bootstrap and looks at certificates', async () => {
+    const [explain, bootstrap, certs] = await Promise.all([
+      script('explain', ['DDL_ALLOWED']),
+      script('bootstrap', ['--engine', 'cockroach']),
+      script('certs:check', [server.certsDir]),
+    ])
+    expect(explain).toMatchObject({ code: 0, stdout: expect.stringMatching(/^DDL_ALLOWED \(layer privilege\)\n/) })
+    expect(bootstrap.stdout).toBe(readFileSync(join(ROOT, 'src/bootstrap/cockroachdb.sql'), 'utf8'))
+    expect(certs).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing here would be refused') })
+  })
+
+  it('says of every other command in one line what it needs', async () => {
+    const names = Object.entries(COMMANDS).flatMap(([name, { development }]) => (development ? [name] : []))
+    expect(names).toEqual(expect.arrayContaining(['start', 'generate', 'schema:check', 'test']))
+    await Promise.all(
+      names.map(async name =>
+        expect(await script(name)).toEqual({
+          code: 2,
+          stdout: '',
+          stderr: `connection-probe 1.0.0: ${name} needs the development install (npm ci without --omit=dev)\n`,
+        }),
+      ),
+    )
+  })
+})
+
+describe('package.json', () => {
+  const { allowScripts, scripts } = readJson<Record<'allowScripts' | 'scripts', Record<string, unknown>>>(
+    ROOT,
+    'package.json',
+  )
+
+  it('allows the install scripts of every package that has one, and no others', () => {
+    const { packages } = readJson<Lock>(ROOT, 'package-lock.json')
+    const withScripts = Object.entries(packages).flatMap(([path, { hasInstallScript }]) =>
+      hasInstallScript ? [path.replace(/^.*node_modules\//, '')] : [],
+    )
+    expect(Object.keys(allowScripts).sort()).toEqual([...new Set(withScripts)].sort())
+  })
+
+  it('has a script for every command, which becomes the process that signals reach', () => {
+    for (const command of Object.keys(COMMANDS))
+      expect(scripts[command]).toBe(`exec node --import tsx src/cli.ts ${command}`)
+  })
+})
