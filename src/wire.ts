@@ -44,9 +44,10 @@ export class MessageReader {
     while (!this.error && this.#held.length > 0) {
       const type = this.#held[0] ?? 0
       if (!isMessageType(type)) this.error = `byte 0x${type.toString(16).padStart(2, '0')} is no message type`
-      if (this.#held.length < 5) break
+      if (this.error || this.#held.length < 5) break
       const length = this.#held.readUInt32BE(1)
-      if (length < 4 || length > this.#limit) this.error = `a message of type ${name(type)} announces ${length} bytes`
+      if (length < 4 || length > this.#limit)
+        this.error = `a message of type ${String.fromCharCode(type)} announces ${length} bytes`
       if (this.error || this.#held.length < length + 1) break
       const bytes = this.#held.subarray(0, length + 1)
       this.#held = this.#held.subarray(length + 1)
@@ -57,8 +58,6 @@ export class MessageReader {
 
 const isMessageType = (byte: number): boolean =>
   (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a) || (byte >= 0x31 && byte <= 0x33)
-
-const name = (byte: number): string => (isMessageType(byte) ? String.fromCharCode(byte) : `0x${byte.toString(16)}`)
 
 /** The C strings of a body, as far as they are complete. */
 export function cStrings(body: Buffer): string[] {

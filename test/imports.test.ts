@@ -1,0 +1,136 @@
+/** The direction of imports (house.md): a file imports only from its own tier or one to its left. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+
+/**
+ * The tiers, leftmost first; an entry is a file, or a directory with a slash at its end. Of several that match a file
+ * the longest counts.
+ */
+const TIERS: readonly (readonly string[])[] = [
+  ['failure/'],
+  ['budget.ts', 'wire.ts'],
+  // the settings' parts, and files that ship with the program
+  ['address.ts', 'url.ts', 'pem.ts', 'certificate.ts', 'lint.ts', 'embedded.ts', 'migrations.ts', 'bootstrap/'],
+  ['config.ts', 'credentials.ts'],
+  ['dial/'],
+  ['session/', 'engine.ts'],
+  ['schema.ts', 'verify.ts'],
+  ['report/report.ts'],
+  ['checks/', 'migrate.ts'],
+  ['probe.ts'],
+  ['report/'],
+  // the commands beside probe and migrate, and what the command line is made of
+  [
+    'arguments.ts',
+    'build.ts',
+    'certs-check.ts',
+    'certs-check-text.ts',
+    'explain.ts',
+    'schema-check.ts',
+    'schema-check/',
+    'stack.ts',
+  ],
+  ['throwaway/'],
+  ['cli.ts'],
+]
+
+/** The report's types name what the settings hand it (origin, target, warnings): as types they are everybody's. */
+const FREE_TYPES: readonly string[] = ['report/report.ts']
+
+interface Import {
+  readonly from: string
+  /** relative to src/, "../test/…" for what lies outside */
+  readonly to: string
+  readonly how: 'static' | 'type' | 'dynamic'
+}
+
+/** A source without comments; strings and templates stay as they are. */
+const withoutComments = (source: string): string =>
+  source.replace(/('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`)|\/\/[^\n]*|\/\*[\s\S]*?\*\//g, '$1')
+
+/** A static import or re-export, the formatter's way: at the beginning of a line, in single quotes. */
+const STATIC = /^(?:import|export)\b(?:([^;'"`=]*?)\bfrom|) '([^']+)'/gm
+const DYNAMIC = /\bimport\(\s*['"`]([^'"`]+)['"`]/g
+
+function importsOf(file: string): Import[] {
+  const source = withoutComments(readFileSync(join(ROOT, 'src', file), 'utf8'))
+  const to = (path: string) => normalize(join(dirname(file), path))
+  const found: Import[] = []
+  for (const [, clause = '', path = ''] of source.matchAll(STATIC))
+    if (path.startsWith('.'))
+      found.push({ from: file, to: to(path), how: /^\s*type\b/.test(clause) ? 'type' : 'static' })
+  for (const [, path = ''] of source.matchAll(DYNAMIC))
+    if (path.startsWith('.')) found.push({ from: file, to: to(path), how: 'dynamic' })
+  return found
+}
+
+const FILES = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'))
+const IMPORTS = FILES.flatMap(importsOf)
+
+/** The number of a file's tier; -1 if it has none. */
+function tierOf(file: string): number {
+  const matches = (entry: string) => (entry.endsWith('/') ? file.startsWith(entry) : file === entry)
+  const best = TIERS.flat()
+    .filter(matches)
+    .sort((a, b) => b.length - a.length)[0]
+  return TIERS.findIndex(tier => best !== undefined && tier.includes(best))
+}
+
+const line = ({ from, to, how }: Import): string => `${from} imports ${to} (${how})`
+
+describe('the imports of src/', () => {
+  test('are all found: as many as there are relative paths in quotes', () => {
+    expect(FILES.length).toBeGreaterThan(50)
+    for (const file of FILES) {
+      const quoted = withoutComments(readFileSync(join(ROOT, 'src', file), 'utf8')).match(
+        /(?:from |import\(|import )'\.\.?\//g,
+      )
+      expect([file, importsOf(file).length]).toEqual([file, quoted?.length ?? 0])
+    }
+  })
+
+  test('lead to files that exist and have a tier', () => {
+    expect(FILES.filter(file => tierOf(file) < 0)).toEqual([])
+    const inside = IMPORTS.filter(({ to }) => !to.startsWith('..'))
+    expect(inside.filter(({ to }) => !FILES.includes(to)).map(line)).toEqual([])
+  })
+
+  test('go to their own tier or to the left', () => {
+    const wrong = IMPORTS.filter(
+      ({ from, to, how }) =>
+        !to.startsWith('..') && tierOf(to) > tierOf(from) && !(how === 'type' && FREE_TYPES.includes(to)),
+    )
+    expect(wrong.map(line)).toEqual([])
+  })
+
+  test('reach throwaway/ from cli.ts only, and dynamically', () => {
+    const into = IMPORTS.filter(({ from, to }) => to.startsWith('throwaway/') && !from.startsWith('throwaway/'))
+    expect(new Set(into.map(line))).toEqual(new Set(['cli.ts imports throwaway/index.ts (dynamic)']))
+  })
+
+  test('leave src/ from cli.ts only, and dynamically: what is not there in production', () => {
+    const out = IMPORTS.filter(({ to }) => to.startsWith('..'))
+    expect(out.filter(({ from, how }) => from !== 'cli.ts' || how !== 'dynamic').map(line)).toEqual([])
+  })
+})
+
+describe('the parser', () => {
+  test.each([
+    ["import { a } from './a.ts'", 1],
+    ["import {\n  a,\n  type B,\n} from './a.ts'", 1],
+    ["import type { A } from './a.ts'", 1],
+    ["import './a.ts'", 1],
+    ["export * from './a.ts'", 1],
+    ["export type { A } from './a.ts'", 1],
+    ["export const folder = new URL('../a', import.meta.url)", 0],
+    ["// import { a } from './a.ts'", 0],
+    ["/*\nimport { a } from './a.ts'\n*/", 0],
+    ["const url = 'https://x'\nimport { a } from './a.ts'", 1],
+  ])('%j', (source, count) => {
+    expect([...withoutComments(source).matchAll(STATIC)]).toHaveLength(count)
+  })
+})
