@@ -61,6 +61,8 @@ export interface Case extends Expected {
   readonly proxy?: () => ProxyFault
   readonly user?: string
   readonly options?: Partial<Options>
+  /** ends the run */
+  readonly signal?: AbortSignal
   /** run as root before the rows that are left are removed */
   readonly afterwards?: string
   /** false: there is no table to count rows in afterwards */
@@ -162,6 +164,15 @@ export interface Base {
   count(database: string): Promise<number>
 }
 
+/** Makes a database of this name, bootstrapped and empty. */
+export async function bootstrapped(server: Throwaway, database: string): Promise<void> {
+  for (const { sql, database: on, generates } of bootstrapSteps(server.engine, database)) {
+    const rows = await server.runAsRoot(sql, on)
+    if (!generates) continue
+    for (const statement of rows.flatMap(row => Object.values(row))) await server.runAsRoot(String(statement), on)
+  }
+}
+
 /** A base around a migrated server. */
 async function createBase(options: ThrowawayOptions): Promise<Base> {
   const server = await migrated(options)
@@ -181,7 +192,7 @@ async function createBase(options: ThrowawayOptions): Promise<Base> {
   async function restoreCockroach(): Promise<string> {
     const database = `case_${++made}`
     for (const statement of COCKROACHDB_ROLES) await server.runAsRoot(statement, 'postgres').catch(() => undefined)
-    for (const step of bootstrapSteps('cockroachdb', database)) await server.runAsRoot(step.sql, step.database)
+    await bootstrapped(server, database)
     for (const sql of statementsOf(`${TABLE_SQL}; ${GRANTS_SQL}`)) await server.runAsRoot(sql, database)
     return database
   }
@@ -229,14 +240,14 @@ export function useBase(options: ThrowawayOptions = {}): () => Base {
 /** Runs the probe on the base with the case's fault. */
 export async function probeCase(
   base: Base,
-  { sql, proxy, user = 'gateway_writer', options, meanwhile }: Omit<Case, 'fault'>,
+  { sql, proxy, user = 'gateway_writer', options, signal, meanwhile }: Omit<Case, 'fault'>,
 ) {
   const database = await base.restore(sql)
   await using _meanwhile = meanwhile ? await meanwhile(base, database) : undefined
   await using server = proxy ? await base.proxy(proxy()) : undefined
   const report = await probeWith(
     settings({ port: server?.port ?? base.server.port, user, database, pem: base.pem(user) }),
-    { options: { writes: 5, visibleWithinMs: 300, ...options } },
+    { options: { writes: 5, visibleWithinMs: 300, ...options }, ...(signal && { signal }) },
   )
   return { report, database, statements: server?.statements ?? [], maxOpen: server?.maxOpen ?? 0 }
 }
