@@ -36,6 +36,9 @@ export const command = (host: Host, words: readonly string[]): string[] => [
   ...words,
 ]
 
+/** Where the tools are that only root usually has on PATH. */
+const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` }
+
 const TOOLS = ['ip', 'tc', 'unshare', 'nsenter', 'setpriv', 'sysctl', 'hostname'] as const
 
 /** A link, an address, a queue that limits, and a mount: what the lab needs, tried in namespaces that vanish. */
@@ -52,7 +55,7 @@ export async function findWay(): Promise<{ way: Way } | { obstacle: string }> {
     return { obstacle: `network namespaces are Linux's, and this is ${process.platform}` }
   const run = promisify(execFile)
   const here = async (tool: string) =>
-    run('sh', ['-c', `command -v ${tool}`]).then(
+    run('sh', ['-c', `command -v ${tool}`], { env }).then(
       () => null,
       () => tool,
     )
@@ -62,7 +65,7 @@ export async function findWay(): Promise<{ way: Way } | { obstacle: string }> {
   const said: string[] = []
   for (const way of process.getuid?.() === 0 ? (['root', 'user'] as const) : (['user'] as const)) {
     try {
-      await run('unshare', [...UNSHARE[way], 'sh', '-c', TRIAL], { timeout: 10_000 })
+      await run('unshare', [...UNSHARE[way], 'sh', '-c', TRIAL], { env, timeout: 10_000 })
       return { way }
     } catch (error) {
       said.push(
@@ -90,7 +93,7 @@ export async function startHost(name: string, way: Way, { mounts = false, beside
   const own = way === 'user' && !beside ? ['-U', '-r'] : []
   const [file = 'unshare', ...args] = [...shared, 'unshare', ...own, ...spaces, 'sh']
   // A session of its own: Ctrl-C in a terminal is for us, and the anchor ends when we have finished.
-  const anchor = spawn(file, args, { cwd: '/', detached: true, stdio: ['pipe', 'pipe', 'inherit'] })
+  const anchor = spawn(file, args, { cwd: '/', env, detached: true, stdio: ['pipe', 'pipe', 'inherit'] })
   const pid = anchor.pid
   if (pid === undefined) throw new Error(`${file} could not be started for the host ${name}`)
   const { run, end } = conversation(anchor, name)

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
 import type { Report } from '../../src/report/report.ts'
+import { defaultEngine } from '../../src/throwaway/index.ts'
 import { check, verdictOf } from '../helpers/target.ts'
 import { DEADLINE, FAULTS, type Fault } from './faults.ts'
 import { findWay } from './host.ts'
@@ -42,10 +43,13 @@ describe.skipIf(obstacle !== null)('on the private network', () => {
 
   /** The probe as the deployed application's machine runs it, with the PEM secrets and nothing in files. */
   async function probe(app?: App, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
-    const { code, stdout, stderr } = await cli(['probe', '--json', ...args], { ...lab.environment(app), ...env })
+    const environment = { ...lab.environment(app), ...env }
+    const { code, stdout, stderr, lingeredMs } = await cli(['probe', '--json', ...args], environment)
     expect(stdout, stderr).toMatch(/^\{/)
     const report = JSON.parse(stdout) as Report
     expect(code).toBe(report.verdict === 'pass' ? 0 : 1)
+    // The process ends when the report is there, also when a lookup that it began does not: 10 s without our limit.
+    expect(lingeredMs).toBeLessThan(4000)
     return report
   }
 
@@ -112,14 +116,11 @@ describe.skipIf(obstacle !== null)('on the private network', () => {
 
   describe('broken in one thing', () => {
     const attributed = async ({ app, args = [], failure, check: id, says, hint }: Fault) => {
-      const from = performance.now()
       const report = await probe(app, [...DEADLINE, ...args])
       expect(verdictOf(report)).toMatchObject({ failure })
       expect(report.checks.find(({ status }) => status === 'failed')?.id).toBe(id)
       expect(report.failure?.message).toMatch(says)
       expect(report.failure?.hint).toMatch(hint)
-      // The process ends when the report is there, also when a lookup that it began does not.
-      expect(performance.now() - from - report.durationMs).toBeLessThan(4000)
     }
 
     // These break nothing that another one needs.
@@ -151,7 +152,7 @@ describe.skipIf(obstacle !== null)('on the private network', () => {
     })
   })
 
-  describe('the link is lost between write and commit', () => {
+  describe.skipIf(defaultEngine() !== 'postgresql')('the link is lost between write and commit', () => {
     beforeAll(() => loseTheLinkAtCommit.prepare(lab.servers.db2))
     const lost = (args: readonly string[]) => {
       broken = true
@@ -183,10 +184,11 @@ describe.skipIf(obstacle !== null)('on the private network', () => {
     })
 
     it('and does not come back: the rows that are left, and the statement that removes them', async () => {
-      const { report, cut, mend } = lost(DEADLINE)
+      const { report, cut, mend } = lost(['--deadline', '6'])
       await cut()
       const { failure, warnings } = await report
       expect(failure).toMatchObject({ code: 'WRITE_AMBIGUOUS', layer: 'write' })
+      expect(failure?.message).toMatch(/\(WRITE_TIMEOUT\), and could not be settled \(TCP_TIMEOUT: \[fdaa:/)
       await mend()
       expect(await rowsOn('db2')).not.toBe(0)
       const statement = /DELETE FROM .*;/.exec(warnings.find(({ code }) => code === 'ROWS_LEFT')?.message ?? '')?.[0]

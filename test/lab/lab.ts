@@ -29,6 +29,8 @@ export interface Ran {
   readonly code: number | null
   readonly stdout: string
   readonly stderr: string
+  /** from the last output to the end of the process, ms */
+  readonly lingeredMs: number
 }
 
 export interface Lab extends AsyncDisposable {
@@ -143,12 +145,14 @@ async function run([file = '', ...args]: readonly string[], env: Readonly<Record
   const child = spawn(file, args, { env: { PATH, HOME, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   let stdout = ''
   let stderr = ''
+  let saidAt = performance.now()
   child.stdout.setEncoding('utf8').on('data', text => {
     stdout += text
+    saidAt = performance.now()
   })
   child.stderr.setEncoding('utf8').on('data', text => {
     stderr += text
   })
   const [code] = await once(child, 'close')
-  return { code, stdout, stderr }
+  return { code, stdout, stderr, lingeredMs: performance.now() - saidAt }
 }
