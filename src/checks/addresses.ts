@@ -5,7 +5,7 @@
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { asFailure, type Login, type OpenContext, type Opened, open, type Stage } from '../session/open.ts'
 import { type Candidate, endpoint } from '../session/path.ts'
-import { openSession, type Session } from '../session/session.ts'
+import { type Session, sessionOf } from '../session/session.ts'
 import { verifyTable } from '../verify.ts'
 import type { CheckContext } from './check.ts'
 import { newRow } from './row.ts'
@@ -91,10 +91,10 @@ async function tryAddress(
       reading?.socket?.destroy()
       return outcome(lastStage(failed), named(failed.failure, address))
     }
-    const writer = await sessionOf(writing, opening)
+    const writer = await sessionOf(writing, opening.budget)
     sessions.push(writer)
     if (clock === null || !reading) return outcome(null, null)
-    const reader = await sessionOf(reading, opening)
+    const reader = await sessionOf(reading, opening.budget)
     sessions.push(reader)
     try {
       const { writtenMs, visibleMs } = await writeAndRead(context, writer, reader, newRow(context, 0, clock))
@@ -119,8 +119,3 @@ const named = (failure: ProbeError, address: string): ProbeError =>
 
 const lastStage = ({ stages }: Opened): Stage =>
   (['database', 'session', 'tls', 'tcp'] as const).find(stage => stages[stage]?.failure) ?? 'tcp'
-
-async function sessionOf({ socket, startup, address }: Opened, { budget }: OpenContext): Promise<Session> {
-  if (!socket || !startup) throw new Error('a session without a socket')
-  return openSession(socket, startup, address, budget)
-}

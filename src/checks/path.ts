@@ -1,5 +1,4 @@
 /** The checks that the path itself answers: config, dns, tcp, tls, session, and the database behind them. */
-import { CODES } from '../failure/codes.ts'
 import { ProbeError } from '../failure/failure.ts'
 import type { Stage } from '../session/open.ts'
 import type { Check, CheckContext, Passed } from './check.ts'
@@ -59,6 +58,3 @@ export const database: Check = {
     return { evidence: { ...evidence, ...used } }
   },
 }
-
-/** Whether a failure is the node's passing trouble. */
-export const isWaitable = (error: ProbeError): boolean => CODES[error.code].waitable

@@ -6,7 +6,7 @@ import type { Warning } from '../report/report.ts'
 import { connectionProbe, TABLE_NAME } from '../schema.ts'
 import { type Login, type OpenContext, open } from '../session/open.ts'
 import type { Path } from '../session/path.ts'
-import { openSession, type Session } from '../session/session.ts'
+import { type Session, sessionOf } from '../session/session.ts'
 import type { CheckContext } from './check.ts'
 import { quote } from './facts.ts'
 
@@ -66,10 +66,7 @@ export async function cleanUp(
 /** Another session at the address in use. Rejects with what became of it. */
 export async function newSession(opening: OpenContext, { opened: at }: Path, login: Login): Promise<Session> {
   if (!at) throw new Error('another session was asked for before there was a path')
-  const { failure, socket, startup, address } = await open(opening, at, login)
-  if (failure) throw failure
-  if (!socket || !startup) throw new Error('a session without a socket')
-  return openSession(socket, startup, address, opening.budget)
+  return sessionOf(await open(opening, at, login), opening.budget)
 }
 
 /** Removes rows that earlier runs left, a day later. A sweep that fails is a note and no verdict. */

@@ -14,6 +14,7 @@ import { classifyStatement, type StatementKind, TIMEOUTS } from '../failure/clas
 import { ProbeError } from '../failure/failure.ts'
 import { TERMINATE } from '../wire.ts'
 import { driverSide } from './driver-side.ts'
+import type { Opened } from './open.ts'
 import type { Startup } from './startup.ts'
 
 /** How long a polite end may take, ms. */
@@ -41,6 +42,13 @@ export interface Session {
   /** Ends the session with Terminate; never rejects. */
   close(): Promise<void>
   destroy(): void
+}
+
+/** The session that an opened connection is. Rejects with its failure if it is none. */
+export async function sessionOf({ failure, socket, startup, address }: Opened, budget: Budget): Promise<Session> {
+  if (failure) throw failure
+  if (!socket || !startup) throw new Error('a connection without a socket, and without a failure')
+  return openSession(socket, startup, address, budget)
 }
 
 /** Takes over a socket after ReadyForQuery. Costs no round trip. */

@@ -1,0 +1,135 @@
+/**
+ * Runs the checks on an opened path: each as soon as the one it needs has passed, all others at the same time. Then
+ * removes the rows, and ends the sessions. Rejects only for a bug, and cleans up even then.
+ */
+import type { ProbeConfig } from '../config.ts'
+import { engineOf } from '../engine.ts'
+import { CHECKS, type CheckId, type CheckResult, type Warning } from '../report/report.ts'
+import { asFailure, type Login, type OpenContext, type Opened } from '../session/open.ts'
+import { type Candidate, endpoint, type Path, reopen } from '../session/path.ts'
+import { type Session, sessionOf } from '../session/session.ts'
+import { type AddressOutcome, tryAddresses } from './addresses.ts'
+import { Blocked, type Check, type CheckContext } from './check.ts'
+import { askFacts, type Facts } from './facts.ts'
+import { ALL_CHECKS } from './index.ts'
+import { createLedger } from './ledger.ts'
+import { cleanUp, newSession, sweep } from './rows.ts'
+import { pathWarnings } from './warnings.ts'
+
+export interface ChecksInput extends OpenContext {
+  readonly config: ProbeConfig
+  readonly login: Login
+  readonly path: Path
+  readonly runId: string
+  /** the independently dialled connection */
+  readonly second: () => Promise<Opened>
+  readonly note: (text: string) => void
+  readonly progress: (done: number, total: number) => void
+}
+
+export interface ChecksOutcome {
+  /** every check once */
+  readonly checks: readonly CheckResult[]
+  readonly warnings: readonly Warning[]
+}
+
+/** Runs every check and leaves nothing behind. */
+export async function runChecks(input: ChecksInput): Promise<ChecksOutcome> {
+  const { config, budget, slots, login, path, runId, second, note, progress } = input
+  const opening: OpenContext = { config, budget, slots }
+  const sessions: Session[] = []
+  const warnings: Warning[] = []
+
+  const own = async (session: Promise<Session>): Promise<Session> => {
+    sessions.push(await session)
+    return session
+  }
+  const writer = once(async () => {
+    if (!path.opened) throw new Error('a session was asked for, and the path has none')
+    return own(sessionOf(path.opened, budget))
+  })
+  let reading = once(async () => own(sessionOf(await second(), budget)))
+  // A reader that one check lost is replaced for the next: what broke it is that one's matter.
+  const reader = async (): Promise<Session> => {
+    const current = reading
+    if ((await current()).isLost() && reading === current) reading = once(() => own(newSession(opening, path, login)))
+    return reading()
+  }
+  const facts = once(async (): Promise<Facts> => {
+    const { startup } = path.opened ?? {}
+    if (!startup) throw new Error('facts were asked for without a session')
+    return askFacts(await writer(), engineOf(startup), config.user, config.database)
+  })
+  const ledger = createLedger(async () => sessionOf(await reopen(opening, candidatesFrom(path), login), budget))
+  const results = new Map<CheckId, Promise<CheckResult>>()
+  const context: CheckContext = {
+    ...opening,
+    runId,
+    path,
+    writer,
+    reader,
+    facts,
+    ledger,
+    addresses: once(
+      async (): Promise<readonly AddressOutcome[]> =>
+        config.options.allAddresses ? tryAddresses(context, opening, login) : [],
+    ),
+    settled: async id => void (await results.get(id)),
+    warn: (code, message) => warnings.push({ code, message }),
+    progress,
+  }
+  for (const check of ALL_CHECKS) results.set(check.id, runCheck(check, context, results))
+  const settled = await Promise.allSettled(results.values())
+  // What has been found is final; rows and connections go now, whatever it was.
+  const left = await cleanUp(context, opening, login, sessions)
+  const passed = settled.every(result => result.status === 'fulfilled' && result.value.status === 'passed')
+  if (passed && !budget.signal.aborted) await sweep(context, sessions, note)
+  await Promise.all(sessions.map(session => session.close()))
+  const checks = settled.map(result => {
+    if (result.status === 'rejected') throw result.reason
+    return result.value
+  })
+  return { checks, warnings: [...warnings, ...(left ? [left] : []), ...pathWarnings(path)] }
+}
+
+/** Runs one check once what it needs is decided. Rejects only for a bug. */
+async function runCheck(
+  check: Check,
+  context: CheckContext,
+  results: ReadonlyMap<CheckId, Promise<CheckResult>>,
+): Promise<CheckResult> {
+  const meta = CHECKS.find(({ id }) => id === check.id)
+  if (!meta) throw new Error(`check ${check.id} is not in the report's list`)
+  const { id, layer, criterion, title, needs } = meta
+  const result = { id, layer, criterion, title, durationMs: 0, evidence: {}, failure: null, blockedBy: null }
+  // Every check yields first, so that the map of results is complete when one looks another up.
+  const needed = await (needs === null ? Promise.resolve(null) : results.get(needs))
+  if (needed && needed.status !== 'passed') return { ...result, status: 'blocked', blockedBy: needed.id }
+  const from = performance.now()
+  try {
+    const outcome = await check.run(context)
+    if (outcome instanceof Blocked) return { ...result, status: 'blocked', blockedBy: outcome.by }
+    const durationMs = round(outcome.durationMs ?? performance.now() - from)
+    return { ...result, status: 'passed', durationMs, evidence: outcome.evidence }
+  } catch (error) {
+    const { evidence, ...failure } = { evidence: asFailure(error).evidence, ...asFailure(error).toFailure() }
+    return { ...result, status: 'failed', durationMs: round(performance.now() - from), evidence, failure }
+  }
+}
+
+const round = (ms: number): number => Math.round(ms * 1000) / 1000
+
+/** A function whose work is done once, by whoever asks first. */
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= work()
+    return made
+  }
+}
+
+/** The candidates, the one in use first. */
+function candidatesFrom({ candidates, opened }: Path): Candidate[] {
+  const isInUse = (candidate: Candidate) => opened !== null && endpoint(candidate) === endpoint(opened)
+  return [...candidates.filter(isInUse), ...candidates.filter(candidate => !isInUse(candidate))]
+}
