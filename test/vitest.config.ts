@@ -1,5 +1,6 @@
 import { accessSync, constants, statfsSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
+import { type Engine, findCockroach } from '../src/throwaway/index.ts'
 
 /** Servers' directories go into memory where there is room: a copied data directory is a thousand small files. */
 function temporaryDirectory(): string | undefined {
@@ -16,14 +17,33 @@ function temporaryDirectory(): string | undefined {
 const TMPDIR = process.env.TMPDIR ?? temporaryDirectory()
 if (TMPDIR !== undefined) process.env.TMPDIR = TMPDIR
 
+/** What is about the database, and runs on every engine there is; the rest needs no engine or plays one itself. */
+const ABOUT_THE_DATABASE = [
+  'test/probe.test.ts',
+  'test/migrate.test.ts',
+  'test/addresses.test.ts',
+  'test/signals.test.ts',
+  'test/bundle.test.ts',
+  'test/attribution/{schema,privileges,writes,visibility,reuse,liars}.test.ts',
+]
+
+const project = (engine: Engine, include: string[]) => ({
+  extends: true as const,
+  test: { name: engine, include, provide: { engine } },
+})
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     globalSetup: ['test/helpers/global-setup.ts'],
     pool: 'forks',
     // Two cores, and much of the time is spent waiting for servers.
     maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    projects: [
+      project('postgresql', ['test/**/*.test.ts']),
+      // COCKROACH_BINARY set and unusable throws here: the run fails, it does not pass over an engine.
+      ...(findCockroach() === null ? [] : [project('cockroachdb', ABOUT_THE_DATABASE)]),
+    ],
   },
 })

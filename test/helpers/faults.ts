@@ -10,13 +10,13 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { bootstrapSteps } from '../../src/bootstrap/index.ts'
 import type { Options } from '../../src/config.ts'
 import { CODES, type Code, type Layer } from '../../src/failure/codes.ts'
 import type { CheckId, Report } from '../../src/report/report.ts'
 import { renderText } from '../../src/report/text.ts'
-import { defaultEngine, type Engine, type Throwaway, type ThrowawayOptions } from '../../src/throwaway/index.ts'
+import type { Engine, Throwaway, ThrowawayOptions } from '../../src/throwaway/index.ts'
 import { postgresClient } from './clients.ts'
 import { faultyProxy, type ProxyOptions } from './proxy.ts'
 import type { Session, SessionServer } from './sessions.ts'
@@ -297,7 +297,7 @@ export function expectVerdict(report: Report, expected: Expected): void {
 
 /** The table: one test for each case that this engine can have. */
 export function describeFaults(title: string, base: () => Base, cases: readonly Case[]): void {
-  const engine = defaultEngine()
+  const engine = inject('engine')
   describe(`${title} (${engine})`, () => {
     for (const one of cases.filter(({ engines }) => !engines || engines.includes(engine)))
       it(one.fault, async () => {

@@ -19,9 +19,11 @@ import { startThrowaway, type Throwaway, type ThrowawayOptions } from '../../src
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/** A throwaway server of its own, quickly: PostgreSQL copies the template of the run. */
-export const startServer = (options: ThrowawayOptions = {}): Promise<Throwaway> =>
-  startThrowaway({ template: inject('template'), ...options })
+/** A throwaway server of its own, of the run's engine, quickly: PostgreSQL copies the template of the run. */
+export const startServer = (options: ThrowawayOptions = {}): Promise<Throwaway> => {
+  const template = inject('template')
+  return startThrowaway({ engine: inject('engine'), ...(template !== '' && { template }), ...options })
+}
 
 /** A server with drizzle/ applied: the valid base of most fault tests. */
 export async function migrated(options: ThrowawayOptions = {}): Promise<Throwaway> {
