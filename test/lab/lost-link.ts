@@ -9,8 +9,8 @@ import type { Throwaway } from '../../src/throwaway/index.ts'
 import type { Lab } from './lab.ts'
 
 const MACHINE = 'slow-commit'
-/** Late enough for every other check to have begun. */
-const SEQUENCE = 15
+/** Late enough for every other check to have ended: each has a fraction of so many round trips. */
+const SEQUENCE = 200
 const COMMIT_MS = 800
 
 const TRIGGER = `
@@ -46,6 +46,7 @@ const commitsBegun = async (lab: Lab) => {
 export const loseTheLinkAtCommit = {
   commitMs: COMMIT_MS,
   environment: { FLY_MACHINE_ID: MACHINE },
+  args: ['--writes', String(SEQUENCE + 1)],
   prepare: async (server: Throwaway) => void (await server.runAsRoot(TRIGGER)),
   watch(lab: Lab) {
     const before = commitsBegun(lab)
