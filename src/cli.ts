@@ -44,7 +44,7 @@ usage: npm run COMMAND [-- OPTIONS]
   npm run explain -- CODE   what a failure code means, and what mends it
   npm run bootstrap         the SQL that root runs once per database (--engine cockroach | postgres, --database NAME)
   npm run certs:check -- DIR   what is in a directory of certificates, and what would be refused
-  npm run generate · schema:check · test   for developers
+  npm run generate · schema:check · build · bench · lab, npm test   for developers
 
 options of probe and start (of migrate: --certs-dir, --deadline)
 

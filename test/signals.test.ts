@@ -5,7 +5,7 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { Throwaway } from '../src/throwaway/index.ts'
+import type { Throwaway, ThrowawayOptions } from '../src/throwaway/index.ts'
 import { migrated } from './helpers/target.ts'
 import { alive, vanished } from './throwaway/processes.ts'
 
@@ -46,33 +46,41 @@ function start(command: readonly string[], env: NodeJS.ProcessEnv = {}) {
   }
 }
 
-describe('a probe that is interrupted while it writes', () => {
+/** What a run waits for, and what is asked of a server while it runs. */
+const WRITING = `(SELECT count(*) FROM connection_probe) > 10`
+
+/** A migrated server with an empty table for each test, of the run's engine or of the one given. */
+function useTarget(options: ThrowawayOptions = {}) {
   let server: Throwaway
   beforeAll(async () => {
-    server = await migrated()
+    server = await migrated(options)
   })
   afterAll(() => server.stop())
   beforeEach(async () => {
     await server.runAsRoot('TRUNCATE connection_probe')
   })
-
   const ask = async (sql: string) => (await server.runAsRoot(sql))[0]?.answer
-  const rows = () => ask('SELECT count(*)::int AS answer FROM connection_probe')
-  const NOBODY = `NOT EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'gateway_writer')`
-  /** Asks until the answer is yes, each time on a connection of its own; a run that has ended answers no more. */
-  const until = async (condition: string, run?: ReturnType<typeof start>) => {
-    while ((await ask(`SELECT (${condition}) AS answer`)) !== true)
-      if (run && run.child.exitCode !== null) throw new Error(`it ended too early: ${JSON.stringify(await run.ended)}`)
+  return {
+    get server() {
+      return server
+    },
+    rows: async () => Number(await ask('SELECT count(*) AS answer FROM connection_probe')),
+    /** Asks until the answer is yes, each time on a connection of its own; a run that has ended answers no more. */
+    async until(condition: string, run?: ReturnType<typeof start>) {
+      while ((await ask(`SELECT (${condition}) AS answer`)) !== true)
+        if (run && run.child.exitCode !== null) throw new Error(`ended too early: ${JSON.stringify(await run.ended)}`)
+    },
+    /** Starts a probe that writes without end. */
+    run: (command: readonly string[], ...words: string[]) =>
+      start([...command, 'probe', ...(command === NPM ? ['--'] : []), ...ENDLESS, ...words], {
+        DATABASE_URL: server.url('gateway_writer'),
+        COCKROACH_CERTS_DIR: server.certsDir,
+      }),
   }
-  const WRITING = `(SELECT count(*) FROM connection_probe) > 10`
-  const waitsFor = (part: string) =>
-    `EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE '%${part}%')`
+}
 
-  const run = (command: readonly string[], ...words: string[]) =>
-    start([...command, 'probe', ...(command === NPM ? ['--'] : []), ...ENDLESS, ...words], {
-      DATABASE_URL: server.url('gateway_writer'),
-      COCKROACH_CERTS_DIR: server.certsDir,
-    })
+describe('a probe that is interrupted while it writes', () => {
+  const target = useTarget()
 
   it.each([
     ['SIGINT', 'node', NODE],
@@ -83,11 +91,11 @@ describe('a probe that is interrupted while it writes', () => {
   ] as const)(
     'by %s to %s removes its rows within a second, reports, and exits with 130',
     async (signal, _, command) => {
-      const probe = run(command, '--json')
-      await until(WRITING, probe)
+      const probe = target.run(command, '--json')
+      await target.until(WRITING, probe)
       const { code, stdout, stderr, tookMs } = await probe.interrupt(signal)
       expect(code).toBe(130)
-      expect(await rows()).toBe(0)
+      expect(await target.rows()).toBe(0)
       expect(tookMs).toBeLessThan(1500) // a second, and the end of the process
       const report = JSON.parse(stdout)
       expect(report).toMatchObject({
@@ -96,27 +104,33 @@ describe('a probe that is interrupted while it writes', () => {
       })
       expect(report.warnings.map(({ code }: { code: string }) => code)).not.toContain('ROWS_LEFT')
       expect(stderr).toBe('')
-      await until(NOBODY)
     },
   )
 
   it('says in the text, too, that it was interrupted', async () => {
-    const probe = run(NODE)
-    await until(WRITING, probe)
+    const probe = target.run(NODE)
+    await target.until(WRITING, probe)
     const { stdout } = await probe.interrupt('SIGINT')
     expect(stdout).toMatch(/^connection-probe 1\.0\.0: FAIL at run, INTERRUPTED: interrupted by SIGINT\nnext: /)
     expect(stdout).toMatch(/^× sequential-writes /m)
   })
+})
+
+describe('a probe that is interrupted while the table is locked', () => {
+  const target = useTarget({ engine: 'postgresql' })
+  const waitsFor = (part: string) =>
+    `EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE '%${part}%')`
+  const NOBODY = `NOT EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'gateway_writer')`
 
   /** Runs `work` while nobody else can touch the table. */
   async function locked(work: () => Promise<void>) {
-    const held = server
+    const held = target.server
       .runAsRoot(`BEGIN; LOCK TABLE connection_probe; SELECT pg_sleep(60), 'the lock of this test'; COMMIT`)
       .catch(() => undefined)
     try {
       await work()
     } finally {
-      await server.runAsRoot(
+      await target.server.runAsRoot(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
          WHERE query LIKE '%the lock of this test%' AND pid <> pg_backend_pid()`,
       )
@@ -125,34 +139,34 @@ describe('a probe that is interrupted while it writes', () => {
   }
 
   it('gives up after a second where rows cannot be removed, and says which they are', async () => {
-    const probe = run(NODE, '--json')
-    await until(WRITING, probe)
+    const probe = target.run(NODE, '--json')
+    await target.until(WRITING, probe)
     let remedy = ''
     await locked(async () => {
-      await until(waitsFor('insert'), probe)
+      await target.until(waitsFor('insert'), probe)
       const { code, stdout, tookMs } = await probe.interrupt('SIGTERM')
       expect(code).toBe(130)
       expect(tookMs).toBeLessThan(4000)
       const left = JSON.parse(stdout).warnings.find(({ code }: { code: string }) => code === 'ROWS_LEFT')
       remedy = /DELETE FROM .*;/.exec(left.message)?.[0] ?? ''
     })
-    await until(NOBODY)
-    await server.runAsRoot(remedy)
-    expect(await rows()).toBe(0)
+    await target.until(NOBODY)
+    await target.server.runAsRoot(remedy)
+    expect(await target.rows()).toBe(0)
   })
 
   it('ends at once at a second signal', async () => {
-    const probe = run(NODE)
-    await until(WRITING, probe)
+    const probe = target.run(NODE)
+    await target.until(WRITING, probe)
     await locked(async () => {
-      await until(waitsFor('insert'), probe)
+      await target.until(waitsFor('insert'), probe)
       probe.child.kill('SIGINT')
-      await until(waitsFor('on conflict'), probe)
+      await target.until(waitsFor('on conflict'), probe)
       const { code, stdout, tookMs } = await probe.interrupt('SIGINT')
       expect({ code, stdout }).toEqual({ code: 130, stdout: '' })
       expect(tookMs).toBeLessThan(500)
     })
-    await until(NOBODY)
+    await target.until(NOBODY)
   })
 })
 
@@ -183,7 +197,8 @@ describe('npm start that is interrupted', () => {
     const run = start([...NPM, 'start', '--', ...ENDLESS], { TMPDIR: scratch })
     await run.says('migrated as gateway_admin')
     const [directory = ''] = throwaways()
-    const pid = Number(readFileSync(join(scratch, directory, 'data/postmaster.pid'), 'utf8').split('\n')[0])
+    const pidFile = ['data/postmaster.pid', 'pid-file'].map(name => join(scratch, directory, name)).find(existsSync)
+    const pid = Number.parseInt(readFileSync(pidFile ?? '', 'utf8'), 10)
     expect(alive(pid)).toBe(true)
     const { code, stdout } = await run.interrupt('SIGINT')
     expect(code).toBe(130)
