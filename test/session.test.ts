@@ -9,6 +9,7 @@ import { makeCredentials } from './helpers/clients.ts'
 import { scriptedServer } from './helpers/scripted.ts'
 import type { SessionServer } from './helpers/sessions.ts'
 import type { Reply } from './helpers/statements.ts'
+import { dataRow, noticeResponse, rowDescription } from './helpers/wire.ts'
 import { type Credentials, noUnhandled, targetOf } from './hostile/bounds.ts'
 
 noUnhandled()
@@ -51,6 +52,15 @@ test('an answer that is not understood ends the session', async () => {
   const session = await sessionOn(server)
   expect(await codeOf(session.ask('a question', 'SELECT 1'))).toBe('SESSION_PROTOCOL')
   expect(session.isLost()).toBe(true)
+})
+
+test.each([
+  ['notices', noticeResponse({ S: 'NOTICE', C: '00000', M: 'x'.repeat(900) })],
+  ['rows', Buffer.concat([rowDescription(['a']), dataRow(['x'.repeat(900)])])],
+])('an answer that never ends is cut short by its size, not by the time: %s', async (_name, flood) => {
+  await using server = await silentServer({ flood })
+  const session = await sessionOn(server)
+  expect(await codeOf(session.ask('a question', 'SELECT 1'))).toBe('SESSION_PROTOCOL')
 })
 
 test('a polite end takes a moment at most, whatever the server does', async () => {
