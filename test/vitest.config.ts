@@ -21,9 +21,11 @@ if (TMPDIR !== undefined) process.env.TMPDIR = TMPDIR
 const ABOUT_THE_DATABASE = [
   'test/probe.test.ts',
   'test/migrate.test.ts',
+  'test/ledger.test.ts',
   'test/addresses.test.ts',
   'test/signals.test.ts',
   'test/bundle.test.ts',
+  'test/lab/lab.test.ts',
   'test/attribution/{schema,privileges,writes,visibility,reuse,liars}.test.ts',
 ]
 

@@ -24,8 +24,8 @@ export function plain(text: string, max = 400): string {
   return line.length <= max ? line : `${line.slice(0, max - 1).replace(/[\ud800-\udbff]$/, '')}…`
 }
 
-/** A warning is printed whole where it can be: ROWS_LEFT holds the statement that removes the rows. */
-export const LONGEST_WARNING = 20_000
+/** A warning is printed whole where it can be: ROWS_LEFT holds the statement that removes the rows, a thousand at most. */
+export const LONGEST_WARNING = 50_000
 
 /** JSON as text that a terminal can show: what `plain` would take away is escaped instead, so the value is the same. */
 export function printableJson(

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
 import { build } from '../../src/build.ts'
 import type { Report } from '../../src/report/report.ts'
-import { defaultEngine } from '../../src/throwaway/index.ts'
 import { check, verdictOf } from '../helpers/target.ts'
 import { DEADLINE, FAULTS, type Fault } from './faults.ts'
 import { findWay } from './host.ts'
@@ -33,7 +32,7 @@ describe.skipIf(obstacle !== null)('on the private network', () => {
     if ('obstacle' in found) return
     directory = await mkdtemp(join(tmpdir(), 'lab-'))
     bundle = await build(join(directory, 'connection-probe.mjs'))
-    lab = await buildLab({ way: found.way, template: inject('template') })
+    lab = await buildLab({ way: found.way, engine: inject('engine'), template: inject('template') })
   }, 60_000)
   afterAll(async () => {
     await lab?.[Symbol.asyncDispose]()
@@ -169,7 +168,8 @@ describe.skipIf(obstacle !== null)('on the private network', () => {
     })
   })
 
-  describe.skipIf(defaultEngine() !== 'postgresql')('the link is lost between write and commit', () => {
+  // The commit is held up by a trigger, which CockroachDB 22.1 does not have.
+  describe.skipIf(inject('engine') !== 'postgresql')('the link is lost between write and commit', () => {
     beforeAll(() => loseTheLinkAtCommit.prepare(lab.servers.db2))
     const lost = (args: readonly string[]) => {
       broken = true

@@ -11,7 +11,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type Authority, createAuthority } from '../../src/throwaway/authority.ts'
 import { issueClient } from '../../src/throwaway/certs-dir.ts'
-import { startThrowaway, type Throwaway, type ThrowawayOptions } from '../../src/throwaway/index.ts'
+import { type Engine, startThrowaway, type Throwaway, type ThrowawayOptions } from '../../src/throwaway/index.ts'
 import { command, type Host, type Way } from './host.ts'
 import { type App, hostOf, records, SERVED } from './names.ts'
 import { addressOf, bracket, buildNetwork, type Database, type Network } from './network.ts'
@@ -21,6 +21,8 @@ export const PORT = 26257
 
 export interface LabOptions {
   readonly way: Way
+  /** default: CockroachDB where there is one */
+  readonly engine?: Engine
   /** made by `createTemplate`: saves initdb for each server */
   readonly template?: string
 }
@@ -44,7 +46,7 @@ export interface Lab extends AsyncDisposable {
 }
 
 /** Builds all of it; what it has made so far is taken down if it cannot. */
-export async function buildLab({ way, template }: LabOptions): Promise<Lab> {
+export async function buildLab({ way, engine, template }: LabOptions): Promise<Lab> {
   const stack = bracket()
   try {
     const network = stack.use(await buildNetwork(way))
@@ -57,6 +59,7 @@ export async function buildLab({ way, template }: LabOptions): Promise<Lab> {
           listen: [addressOf(name)],
           dnsNames: SERVED,
           commandPrefix: serverPrefix(network.databases[name], way),
+          ...(engine && { engine }),
           ...(template !== undefined && { template }),
           ...options,
         }),
