@@ -150,14 +150,14 @@ describe('the end of a run', () => {
     })
     const { report, database } = await probeCase(base(), {
       proxy,
-      options: { deadlineMs: 2000, writes: 50, visibleWithinMs: 1000 },
+      options: { deadlineMs: 3000, writes: 50, visibleWithinMs: 1000 },
     })
     expectVerdict(report, {
       top: 'run DEADLINE',
       failed: { 'sequential-writes': 'DEADLINE' },
       blocked: BLOCKED_BY.writes,
     })
-    expect(report.durationMs).toBeLessThan(2500)
+    expect(report.durationMs).toBeLessThan(3500)
     await expectNothingLeft(base(), database, report)
   })
 

@@ -1,24 +1,30 @@
 /** Nothing passes by mistake: servers that say what one wants to hear. */
-import { expect } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { Engine } from '../../src/throwaway/index.ts'
+import { makeCredentials } from '../helpers/clients.ts'
+import { cockroachServer } from '../helpers/cockroach.ts'
 import {
   BLOCKED_BY,
   type Case,
   describeFaults,
+  expectNothingLeft,
+  expectVerdict,
   insertTrigger,
   isDelete,
   isInsert,
   isRead,
   type OnStatement,
   type ProxyFault,
+  probeCase,
   sequenceOf,
   useBase,
 } from '../helpers/faults.ts'
+import { probeWith, settings } from '../helpers/target.ts'
 import { query } from '../helpers/wire.ts'
 
 const POSTGRESQL: readonly Engine[] = ['postgresql']
 
-/** What every statement after the catalogue questions is in truth: nothing at all, with a fine tag. */
+/** An insert that is nothing at all, with a fine tag. */
 const SWALLOW = insertTrigger('RETURN NULL;')
 const claimed: OnStatement = sql => (isInsert(sql) ? { tag: () => 'INSERT 0 1' } : undefined)
 
@@ -37,16 +43,15 @@ const inPlaceOf =
     onStatement: sql => (statement.test(sql) ? { tag: () => tag } : undefined),
   })
 
-/** The last insert of every session is remembered, and any read or removal of it is answered from memory. */
+/** Everything the writer does stays in a transaction that nobody commits: it finds its rows again, others do not. */
 function memory(): ProxyFault {
   return {
-    // everything the writer does stays in a transaction that nobody commits
     onClientMessage: message =>
       message.kind === 'Query' && /^SELECT 1 FROM /.test(message.sql) ? query(`BEGIN; ${message.sql}`) : undefined,
   }
 }
 
-/** A second session that finds what the first one wrote, and then no more. */
+/** dml's row is not there when it is read after its insert. */
 function forgetful(): ProxyFault {
   let id: string | null | undefined
   return {
@@ -198,4 +203,39 @@ const CASES: readonly Case[] = [
   },
 ]
 
-describeFaults('a server that says what one wants to hear', useBase(), CASES)
+const base = useBase()
+describeFaults('a server that says what one wants to hear', base, CASES)
+
+describe('a server that answers every statement with success', () => {
+  it('and with nothing else fails at its first use', async () => {
+    const credentials = await makeCredentials()
+    const { ca, cert = '', key = '' } = credentials.client('gateway_writer')
+    await using server = await cockroachServer({ tls: credentials.server })
+    const report = await probeWith(settings({ port: server.port, pem: { ca, cert, key } }))
+    expectVerdict(report, {
+      top: 'database CATALOGUE_FAILED',
+      failed: { database: 'CATALOGUE_FAILED' },
+      blocked: ['certificate-bound', 'table', 'role', ...BLOCKED_BY.table],
+    })
+    expect(server.statements.filter(({ sql }) => /^\s*(insert|update|delete|create)/i.test(sql))).toEqual([])
+  })
+})
+
+describe('a run without a fault', () => {
+  it('passes, and shows what each check has seen', async () => {
+    const { report, database } = await probeCase(base(), {})
+    expectVerdict(report, {
+      evidence: {
+        config: { role: 'writer', sslmode: 'verify-full' },
+        tcp: { address: '::1' },
+        database: { exists: true, database },
+        role: { attributes: [], memberships: [], owned: [] },
+        dml: { missing: [] },
+        'ddl-refused': { createTable: '42501', creatable: [], excess: [], elsewhere: [] },
+        'sequential-writes': { writes: 5, read: 5, retries: 0, settled: 0 },
+        'statements-unnamed': { named: [] },
+      },
+    })
+    await expectNothingLeft(base(), database, report)
+  })
+})

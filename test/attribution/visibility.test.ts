@@ -52,7 +52,7 @@ const SEEN: readonly Case[] = [
   {
     fault: 'a read that is never answered',
     proxy: onRead(0, () => ({ instead: 'silent' })),
-    options: { deadlineMs: 2000 },
+    options: { deadlineMs: 4000 },
     top: 'visibility READ_TIMEOUT',
     failed: { 'row-visible': 'READ_TIMEOUT' },
     blocked: BLOCKED_BY.row,

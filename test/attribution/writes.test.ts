@@ -24,8 +24,8 @@ import { check } from '../helpers/target.ts'
 
 const POSTGRESQL: readonly Engine[] = ['postgresql']
 
-/** One wait is a quarter of it. */
-const SHORT = { deadlineMs: 2000 }
+/** One wait is a quarter of it, and the server gives up a tenth of that earlier: enough on a busy machine. */
+const SHORT = { deadlineMs: 5000 }
 
 const REFUSED: readonly Case[] = [
   {
@@ -112,10 +112,10 @@ const LATE: readonly Case[] = [
   {
     fault: 'an insert that takes longer than the statement timeout',
     engines: POSTGRESQL,
-    sql: insertTrigger('PERFORM pg_sleep(5); RETURN NEW;'),
+    sql: insertTrigger('IF NEW.sequence = 0 THEN PERFORM pg_sleep(5); END IF; RETURN NEW;'),
     options: SHORT,
     top: 'write WRITE_TIMEOUT',
-    failed: { 'row-visible': 'WRITE_TIMEOUT', dml: 'WRITE_TIMEOUT' },
+    failed: { 'row-visible': 'WRITE_TIMEOUT' },
     blocked: BLOCKED_BY.row,
     evidence: { 'row-visible': { sqlstate: '57014' } },
   },
@@ -242,7 +242,7 @@ describe('a write whose outcome cannot be settled', () => {
     { executed: true, what: 'is there' },
     { executed: false, what: 'is not there' },
   ])('is WRITE_AMBIGUOUS, and ROWS_LEFT has the statement: the row $what', async ({ executed }) => {
-    const one = { proxy: gone(2, executed, 'go'), options: { deadlineMs: 1500 } }
+    const one = { proxy: gone(2, executed, 'go'), options: { deadlineMs: 2000 } }
     const { report, database } = await probeCase(base(), one)
     ambiguous(report)
     // rows 0 and 1 are there for certain, row 2 perhaps
@@ -250,7 +250,7 @@ describe('a write whose outcome cannot be settled', () => {
   })
 
   it('is settled after all, and nothing left, where the other connection lives on', async () => {
-    const one = { proxy: gone(2, true, 'stay'), options: { deadlineMs: 1500 } }
+    const one = { proxy: gone(2, true, 'stay'), options: { deadlineMs: 2000 } }
     const { report, database } = await probeCase(base(), one)
     ambiguous(report)
     await expectNothingLeft(base(), database, report)

@@ -247,7 +247,7 @@ export async function probeCase(
   await using server = proxy ? await base.proxy(proxy()) : undefined
   const report = await probeWith(
     settings({ port: server?.port ?? base.server.port, user, database, pem: base.pem(user) }),
-    { options: { writes: 5, visibleWithinMs: 300, ...options }, ...(signal && { signal }) },
+    { options: { writes: 5, visibleWithinMs: 5000, ...options }, ...(signal && { signal }) },
   )
   return { report, database, statements: server?.statements ?? [], maxOpen: server?.maxOpen ?? 0 }
 }
