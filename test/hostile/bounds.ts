@@ -79,3 +79,31 @@ export function noUnhandled(): void {
     expect(heard).toEqual([])
   })
 }
+
+/**
+ * Runs a case; one that fails while this process was kept from turning is run again with three times the deadline, since
+ * on a busy machine a wait overruns by itself. What is wrong with the program stays wrong, however much time there is.
+ */
+export async function steadily(deadlineMs: number, run: (deadlineMs: number) => Promise<void>): Promise<void> {
+  for (let given = deadlineMs; ; given *= 3) {
+    const stalls = measureStalls()
+    try {
+      await run(given)
+      stalls()
+      return
+    } catch (error) {
+      if (stalls() < given / 20 || given > 5 * deadlineMs) throw error
+    }
+  }
+}
+
+/** Probes a server, steadily, and holds what failed first. */
+export const expectFailure = (
+  credentials: Credentials,
+  serve: () => Promise<SessionServer>,
+  expected: string,
+): Promise<void> =>
+  steadily(1000, async deadlineMs => {
+    await using server = await serve()
+    expect(firstFailure(await boundedProbe(server, credentials, { options: { deadlineMs } }))).toBe(expected)
+  })

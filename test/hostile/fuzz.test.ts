@@ -10,7 +10,7 @@ import { makeCredentials } from '../helpers/clients.ts'
 import { cockroachScenario, cockroachServer } from '../helpers/cockroach.ts'
 import type { Reply } from '../helpers/statements.ts'
 import { message, readyForQuery } from '../helpers/wire.ts'
-import { boundedProbe, type Credentials, firstFailure, noUnhandled } from './bounds.ts'
+import { boundedProbe, type Credentials, expectFailure, noUnhandled } from './bounds.ts'
 import { type Recording, record, replay } from './recorded.ts'
 
 noUnhandled()
@@ -142,10 +142,8 @@ describe('what the driver would stumble over', () => {
   ]
   test.each(table)('%s', async (_name, send) => {
     const onStatement = (): Reply => ({ send, next: 'silent' })
-    await using server = await replay(recording, credentials, { onStatement })
-    const report = await boundedProbe(server, credentials)
-    expectReport(report)
-    expect(firstFailure(report)).toBe('database SESSION_PROTOCOL')
+    const serve = () => replay(recording, credentials, { onStatement })
+    await expectFailure(credentials, serve, 'database SESSION_PROTOCOL')
   })
 })
 

@@ -5,13 +5,16 @@ import { makeCredentials } from '../helpers/clients.ts'
 import { relay } from '../helpers/relay.ts'
 import { accepted, type Script, scriptedServer } from '../helpers/scripted.ts'
 import { errorResponse } from '../helpers/wire.ts'
-import { boundedProbe, type Credentials, firstFailure, noUnhandled } from './bounds.ts'
+import { boundedProbe, type Credentials, expectFailure, firstFailure, noUnhandled, steadily } from './bounds.ts'
 
 noUnhandled()
 let credentials: Credentials
 beforeAll(async () => {
   credentials = await makeCredentials()
 })
+
+/** A server that plays the script, made anew for each run. */
+const serving = (script: Script) => () => scriptedServer({ ...script, tls: { ...credentials.server, ...script.tls } })
 
 const refused = errorResponse({ S: 'FATAL', V: 'FATAL', C: '57P03', M: 'the system is starting up', R: 'x' })
 const slowly = (bytes: Buffer): Act => ({ send: bytes, everyMs: 1000, next: 'silent' })
@@ -37,16 +40,17 @@ describe.concurrent('on the way to TLS', () => {
     ],
   ]
   test.each(table)('%s', async (_name, script, expected) => {
-    await using server = await scriptedServer({ ...script, tls: { ...credentials.server, ...script.tls } })
-    expect(firstFailure(await boundedProbe(server, credentials))).toBe(expected)
+    await expectFailure(credentials, serving(script), expected)
   })
 
   // The server's first flight is over a kilobyte; S is its byte 1.
   const cuts = [2, 6, 60, 130, 300, 700] as const
   test.each(cuts)('is silent after %i bytes, inside the handshake', async bytes => {
-    await using target = await scriptedServer({ tls: credentials.server })
-    await using link = await relay({ target, onBytes: cutAfter(bytes, 'swallow') })
-    expect(firstFailure(await boundedProbe(link, credentials))).toBe('tls TLS_TIMEOUT')
+    await steadily(1000, async deadlineMs => {
+      await using target = await scriptedServer({ tls: credentials.server })
+      await using link = await relay({ target, onBytes: cutAfter(bytes, 'swallow') })
+      expect(firstFailure(await boundedProbe(link, credentials, { options: { deadlineMs } }))).toBe('tls TLS_TIMEOUT')
+    })
   })
 })
 
@@ -75,30 +79,25 @@ describe.concurrent('on the way to a session', () => {
   for (const [how, code] of Object.entries(acts)) {
     test.each(prefixes)(`after %s: ${how}`, async (_name, send, layer) => {
       const next = how as keyof typeof acts
-      await using server = await scriptedServer({ tls: credentials.server, onStartup: { send, next } })
-      expect(firstFailure(await boundedProbe(server, credentials))).toBe(`${layer} ${code}`)
+      await expectFailure(credentials, serving({ onStartup: { send, next } }), `${layer} ${code}`)
     })
   }
 
   test('a byte a second', async () => {
-    await using server = await scriptedServer({ tls: credentials.server, onStartup: slowly(all) })
-    expect(firstFailure(await boundedProbe(server, credentials))).toBe('session SESSION_TIMEOUT')
+    await expectFailure(credentials, serving({ onStartup: slowly(all) }), 'session SESSION_TIMEOUT')
   })
 
   test('silent where it would refuse the certificate, TLS 1.3', async () => {
-    await using server = await scriptedServer({ tls: credentials.server, onClientCertificate: 'silent' })
-    expect(firstFailure(await boundedProbe(server, credentials))).toBe('session SESSION_TIMEOUT')
+    await expectFailure(credentials, serving({ onClientCertificate: 'silent' }), 'session SESSION_TIMEOUT')
   })
 
   test.each(['close', 'reset'] as const)('lets in, and then: %s', async next => {
-    await using server = await scriptedServer({ tls: credentials.server, onStartup: { send: all, next } })
-    expect(firstFailure(await boundedProbe(server, credentials))).toBe('database CONNECTION_LOST')
+    await expectFailure(credentials, serving({ onStartup: { send: all, next } }), 'database CONNECTION_LOST')
   })
 
   test('lets in with an error after it, and closes', async () => {
     const send = [all, errorResponse({ S: 'FATAL', V: 'FATAL', C: '57P01', M: 'shutting down', R: 'x' })]
-    await using server = await scriptedServer({ tls: credentials.server, onStartup: { send, next: 'close' } })
-    expect(firstFailure(await boundedProbe(server, credentials))).toBe('database SERVER_DRAINING')
+    await expectFailure(credentials, serving({ onStartup: { send, next: 'close' } }), 'database SERVER_DRAINING')
   })
 })
 
@@ -112,7 +111,6 @@ describe.concurrent('a conversation of statements', () => {
     ['stops inside a message', { send: Buffer.from('T\0\0\0\x20\0\x01name'), next: 'silent' }, 'CATALOGUE_FAILED'],
   ]
   test.each(table)('%s', async (_name, act, code) => {
-    await using server = await scriptedServer({ tls: credentials.server, onStatement: () => act })
-    expect(firstFailure(await boundedProbe(server, credentials))).toBe(`database ${code}`)
+    await expectFailure(credentials, serving({ onStatement: () => act }), `database ${code}`)
   })
 })

