@@ -12,7 +12,7 @@ import { type Evidence, type Failure, ProbeError } from './failure/failure.ts'
 import { type Migration, readMigrations } from './migrations.ts'
 import type { Login } from './session/open.ts'
 import { openPath, type Path } from './session/path.ts'
-import { openSession, type Session } from './session/session.ts'
+import { type Session, sessionOf } from './session/session.ts'
 import { createSlots } from './session/slots.ts'
 import { readBareName, readColumns, readGrants, verifyGrants, verifyTable } from './verify.ts'
 
@@ -43,12 +43,13 @@ export async function migrate(
     path = await openPath({ config, budget, slots: createSlots() }, login)
     if (path.dns.failure) throw path.dns.failure
     const { opened } = path
-    if (opened?.failure) throw opened.failure
-    if (!opened?.socket || !opened.startup) throw new Error('a path without a session')
+    if (!opened) throw new Error('a path without an address, and without a failure')
+    if (opened.failure) throw opened.failure
+    if (!opened.startup) throw new Error('a path without a session')
     const engine = engineOf(opened.startup)
     // A migration may take longer than a single statement of the probe, up to the deadline.
     const patient = { ...budget, waitMs: config.options.deadlineMs }
-    session = await openSession(opened.socket, opened.startup, opened.address, patient)
+    session = await sessionOf(opened, patient)
     const ms = Math.max(1, Math.floor(remainingMs(budget)))
     const settings = [`SET statement_timeout = ${ms}`, `SET lock_timeout = ${ms}`, ...engine.migrationSettings]
     for (const setting of settings) await session.ask('a session setting', setting).catch(ignoreUnknown)
@@ -125,11 +126,23 @@ async function applyPending(session: Session, engine: Engine, migrations: readon
       )
       return migrations.filter(({ meta }) => applied.includes(meta.folderMillis)).map(({ tag }) => tag)
     } catch (error) {
-      if (!(error instanceof ProbeError) || error.evidence.sqlstate !== '40001' || attempt >= RETRIES) throw error
+      if (!(error instanceof ProbeError) || session.isLost() || attempt >= RETRIES) throw error
+      if (error.evidence.sqlstate === '42501') throw withoutCreate(error)
+      // Told to restart, or stumbled over what another run has made meanwhile: the journal tells.
+      const overtaken = error.evidence.sqlstate === '40001' || (await readApplied(session)).length > before.size
+      if (!overtaken) throw error
       await new Promise(settle => setTimeout(settle, 20 * 2 ** attempt * (0.5 + Math.random())))
     }
   }
 }
+
+/** What gateway_admin may not do is no grant of the writer's: its own hint. */
+const withoutCreate = (error: ProbeError): ProbeError =>
+  new ProbeError(error.code, error.message, {
+    cause: error.cause,
+    evidence: error.evidence,
+    hint: 'let root run once, in this database, what `npm run -s bootstrap -- --engine cockroach` prints; then migrate again',
+  })
 
 const tags = (migrations: readonly Migration[]): string => migrations.map(({ tag }) => tag).join(', ')
 
