@@ -35,10 +35,13 @@ describe('a production install', () => {
     await server.stop()
   })
 
-  /** Runs an npm script there, with nothing in its environment but what is given. */
+  /** Runs what an npm script there runs, with nothing in its environment but what is given. */
   async function script(name: string, words: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
     const { PATH, HOME } = process.env
-    const run = execute('npm', ['run', '-s', name, '--', ...words], { cwd: copy, env: { PATH, HOME, ...env } })
+    const run = execute(process.execPath, ['--import', 'tsx', 'src/cli.ts', name, ...words], {
+      cwd: copy,
+      env: { PATH, HOME, ...env },
+    })
     return run.then(
       ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
       ({ code, stdout, stderr }) => ({ code: Number(code), stdout: String(stdout), stderr: String(stderr) }),
