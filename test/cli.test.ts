@@ -136,13 +136,22 @@ describe('the streams', () => {
 
   it('may be closed early by their reader', async () => {
     const env = settings({ port: server.port, pem })
-    for (const words of [['probe'], ['--help'], ['migrate']]) {
-      const { child, result } = startCli(words, env)
-      child.stdout.destroy()
-      child.stderr.destroy()
-      const whole = await cli(words, env)
-      expect(await result).toMatchObject({ code: whole.code, signal: null })
-    }
+    const { port, ...closed } = await listen(() => undefined)
+    await closed[Symbol.asyncDispose]()
+    const notes = settings({ port, pem })
+    const cases = [
+      { words: ['probe'], env, code: 1 },
+      { words: ['--help'], env, code: 0 },
+      { words: ['probe', '--wait', '2.5'], env: notes, code: 1 },
+    ]
+    await Promise.all(
+      cases.map(async ({ words, env, code }) => {
+        const { child, result } = startCli(words, env)
+        child.stdout.destroy()
+        child.stderr.destroy()
+        expect(await result).toMatchObject({ code, signal: null })
+      }),
+    )
     const { child, result } = startCli(['explain', 'TCP_REFUSED'])
     child.stdout.destroy()
     expect(await result).toMatchObject({ code: 0, stderr: '' })
