@@ -168,7 +168,7 @@ async function makeClone(directory: string): Promise<void> {
       await cp(join(packages, name), join(directory, 'node_modules', name), { recursive: true, verbatimSymlinks: true })
     else await symlink(join(packages, name), join(directory, 'node_modules', name))
   }
-  for (const path of ['package.json', 'src/throwaway', 'src/bootstrap', 'test/throwaway']) {
+  for (const path of ['package.json', 'src', 'test/throwaway']) {
     await cp(join(ROOT, path), join(directory, path), { recursive: true })
   }
 }
