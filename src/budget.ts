@@ -52,15 +52,30 @@ export const remainingMs = (budget: Budget): number => Math.max(0, budget.endsAt
  * the signal's reason when the run is interrupted, else with what `work` rejects with.
  */
 export function within<T>(budget: Budget, wait: Wait, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const own = new AbortController()
+  return limited(
+    budget,
+    wait,
+    () => work(own.signal),
+    reason => own.abort(reason),
+  )
+}
+
+/** The same for what is waited for many thousand times: in place of a signal, `letGo` is called with the reason. */
+export function limited<T>(
+  budget: Budget,
+  wait: Wait,
+  work: () => Promise<T>,
+  letGo: (reason: unknown) => void,
+): Promise<T> {
   if (budget.signal.aborted) return Promise.reject(budget.signal.reason)
   const left = remainingMs(budget)
   const ms = Math.min(budget.waitMs, left)
-  const own = new AbortController()
   return new Promise<T>((resolve, reject) => {
     const giveUp = (reason: unknown) => {
       done()
       reject(reason)
-      own.abort(reason)
+      letGo(reason)
     }
     const overrun = () =>
       giveUp(
@@ -76,7 +91,7 @@ export function within<T>(budget: Budget, wait: Wait, work: (signal: AbortSignal
       budget.signal.removeEventListener('abort', interrupted)
     }
     // A work that throws before it waits rejects like any other.
-    new Promise<T>(settle => settle(work(own.signal))).then(
+    new Promise<T>(settle => settle(work())).then(
       value => {
         done()
         resolve(value)

@@ -9,7 +9,7 @@ import type net from 'node:net'
 import type tls from 'node:tls'
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
-import { type Budget, within } from '../budget.ts'
+import { type Budget, limited } from '../budget.ts'
 import { classifyStatement, type StatementKind, TIMEOUTS } from '../failure/classify.ts'
 import { ProbeError } from '../failure/failure.ts'
 import { TERMINATE } from '../wire.ts'
@@ -111,10 +111,9 @@ export async function openSession(
     budget: at,
     isLost: () => lost !== null || channel.destroyed,
     async run<T>(kind: StatementKind, what: string, work: (db: PostgresJsDatabase) => PromiseLike<T>) {
-      const statement = (signal: AbortSignal) =>
+      const statement = () =>
         new Promise<T>((resolve, reject) => {
           if (lost) return reject(lost)
-          signal.addEventListener('abort', () => lose(signal.reason), { once: true })
           pending.add(reject)
           const done = () => pending.delete(reject)
           work(db).then(
@@ -129,7 +128,8 @@ export async function openSession(
           )
         })
       try {
-        return await within(at, { code: TIMEOUTS[kind], what: `${what} was not answered` }, statement)
+        const wait = { code: TIMEOUTS[kind], what: `${what} was not answered` }
+        return await limited(at, wait, statement, reason => lose(reason as Error))
       } catch (error) {
         throw failureOf(error, kind, what)
       }

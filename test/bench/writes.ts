@@ -1,22 +1,16 @@
 /** Sequential writes on one connection: through Drizzle as the probe does them, beside raw postgres.js and pgbench. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import postgres from 'postgres'
 import { alternate, installed, median, migratedServer, ROOT, ratio, runNode, table } from './bed.ts'
 import type { Section } from './main.ts'
 
 const PAIRS = 10
-const WRITES = 2000
-
-const INSERT =
-  'insert into "connection_probe" ("id", "run_id", "sequence", "origin", "written_by", "payload", "written_at") values ($1, $2, $3, $4, $5, $6, $7)'
+const WRITES = 3000
 
 export const writes: Section = async print => {
   await using server = await migratedServer()
-  const file = (name: string) => readFileSync(join(server.certsDir, name))
   const target = { DATABASE_URL: server.url('gateway_writer'), COCKROACH_CERTS_DIR: server.certsDir }
   const pgbenchThere = installed('pgbench') && server.engine === 'postgresql'
   const script = join(server.certsDir, '..', 'insert.sql')
@@ -25,43 +19,9 @@ export const writes: Section = async print => {
       script,
       "INSERT INTO connection_probe (id, run_id, sequence, origin, payload) VALUES (gen_random_uuid(), gen_random_uuid(), 1, 'pgbench', '{}');\n",
     )
-  /** Inserts per second, by the raw driver with the probe's own settings. */
   const raw = async () => {
-    const options = {
-      host: ['::1'],
-      port: [server.port],
-      user: 'gateway_writer',
-      database: server.database,
-      prepare: false,
-      fetch_types: false,
-      max: 1,
-      max_lifetime: null,
-      ssl: {
-        ca: file('ca.crt'),
-        cert: file('client.gateway_writer.crt'),
-        key: file('client.gateway_writer.key'),
-        servername: 'localhost',
-      },
-    }
-    const sql = postgres(options as unknown as postgres.Options<Record<string, never>>)
-    await sql.unsafe('select 1')
-    const payload = { probe: 'connection-probe', nested: { list: [1, 2.5, true, null, 'ü…"\\'], sequence: 1 } }
-    const runId = crypto.randomUUID()
-    const from = performance.now()
-    for (let sequence = 1; sequence <= WRITES; sequence++)
-      await sql.unsafe(INSERT, [
-        crypto.randomUUID(),
-        runId,
-        sequence,
-        'bench',
-        'gateway_writer',
-        JSON.stringify(payload),
-        '2026-01-01 00:00:00.123456+00',
-      ])
-    const rate = WRITES / ((performance.now() - from) / 1000)
-    await sql`DELETE FROM connection_probe WHERE run_id = ${runId}`
-    await sql.end()
-    return rate
+    const env = { DIR: server.certsDir, PORT: String(server.port), WRITES: String(WRITES) }
+    return Number((await runNode(['--import', 'tsx', 'test/bench/raw-writes.ts'], env)).stdout)
   }
   const probe = async () => {
     const args = ['--import', 'tsx', 'src/cli.ts', 'probe', '--json', '--writes', String(WRITES)]
