@@ -125,6 +125,8 @@ function interruption(): Interruption {
 
 async function runProbe(flags: Flags): Promise<number> {
   const { format, options } = probeArguments(flags)
+  // Loading goes on in another thread while the settings are read; where they are wrong the process ends first.
+  import('./probe.ts').catch(() => undefined)
   const loaded = loadConfig({ role: 'writer', env: process.env, options })
   if (!loaded.ok) {
     const { error, target, origin, warnings } = loaded

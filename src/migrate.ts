@@ -11,9 +11,9 @@ import { type Engine, engineName, engineOf } from './engine.ts'
 import { type Evidence, type Failure, ProbeError } from './failure/failure.ts'
 import { type Migration, readMigrations } from './migrations.ts'
 import type { Login } from './session/open.ts'
+import { createSlots } from './session/open.ts'
 import { openPath, type Path } from './session/path.ts'
 import { type Session, sessionOf } from './session/session.ts'
-import { createSlots } from './session/slots.ts'
 import { readBareName, readColumns, readGrants, verifyGrants, verifyTable } from './verify.ts'
 
 export interface Migrated {

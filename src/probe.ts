@@ -13,9 +13,11 @@ import { engineName } from './engine.ts'
 import { CODES } from './failure/codes.ts'
 import { ProbeError } from './failure/failure.ts'
 import { assembleReport, type Report } from './report/report.ts'
-import { type Login, type OpenContext, type Opened, open } from './session/open.ts'
+import { createSlots, type Login, type OpenContext, type Opened, open } from './session/open.ts'
 import { type Candidate, endpoint, openPath } from './session/path.ts'
-import { createSlots } from './session/slots.ts'
+
+// Begun here and awaited when the path is open.
+import('./checks/run.ts').catch(() => undefined)
 
 export interface ProbeHooks {
   /** aborted with a ProbeError INTERRUPTED when the run is to end */
@@ -48,14 +50,13 @@ async function attempt(config: ProbeConfig, hooks: ProbeHooks, attempts: number)
   const budget = startBudget(config.options.deadlineMs, hooks.signal)
   const opening: OpenContext = { config, budget, slots: createSlots() }
   const login: Login = { user: config.user, certificate: true, tls: true }
-  const loading = import('./checks/run.ts')
 
   // The second connection is dialled as soon as the first one's TCP stands, so that it costs no time of its own.
   const second = secondConnection(opening, login)
   const path = await openPath(opening, login, candidate => second.dial(candidate))
   second.keepOnly(path.opened && !path.opened.failure ? endpoint(path.opened) : null)
   const runId = randomUUID()
-  const { runChecks } = await loading
+  const { runChecks } = await import('./checks/run.ts')
   const { checks, warnings } = await runChecks({ ...opening, ...hooks, login, path, runId, second: second.opened })
   await second.close()
 

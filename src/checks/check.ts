@@ -6,9 +6,9 @@ import type { Budget } from '../budget.ts'
 import type { ProbeConfig } from '../config.ts'
 import type { Evidence } from '../failure/failure.ts'
 import type { CheckId, WarningCode } from '../report/report.ts'
+import type { Slots } from '../session/open.ts'
 import type { Path } from '../session/path.ts'
 import type { Session } from '../session/session.ts'
-import type { Slots } from '../session/slots.ts'
 import type { AddressOutcome } from './addresses.ts'
 import type { Facts } from './facts.ts'
 import type { Ledger } from './ledger.ts'
@@ -44,11 +44,8 @@ export interface Passed {
 }
 
 /** How a check that cannot be tried says so, when it is not what it `needs` that failed. */
-export class Blocked {
-  readonly by: CheckId
-  constructor(by: CheckId) {
-    this.by = by
-  }
+export interface Blocked {
+  readonly blockedBy: CheckId
 }
 
 export interface Check {

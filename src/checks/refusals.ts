@@ -4,7 +4,7 @@
  */
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { type Login, type Opened, open } from '../session/open.ts'
-import { Blocked, type Check, type CheckContext } from './check.ts'
+import type { Check, CheckContext } from './check.ts'
 import { isAdministrator } from './role.ts'
 
 /** Opens a connection to the address in use, as somebody, and lets it go again. */
@@ -72,7 +72,7 @@ export const certificateBound: Check = {
         roles.find(({ name }) => name === user),
       )
     )
-      return new Blocked('role')
+      return { blockedBy: 'role' }
     const somebody = ['gateway_admin', 'root'].find(name => roles.some(role => role.name === name && role.login))
     if (!somebody)
       throw new ProbeError(

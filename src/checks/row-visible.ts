@@ -8,7 +8,7 @@ import { pause, remainingMs } from '../budget.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { connectionProbe, type NewProbeRow, type ProbeRow } from '../schema.ts'
 import type { Session } from '../session/session.ts'
-import { Blocked, type Check, type CheckContext } from './check.ts'
+import type { Check, CheckContext } from './check.ts'
 import type { Held } from './facts.ts'
 import { newRow } from './row.ts'
 
@@ -113,7 +113,7 @@ export const rowVisible: Check = {
   id: 'row-visible',
   async run(context) {
     const facts = await context.facts()
-    if (!canWrite(await facts.held)) return new Blocked('dml')
+    if (!canWrite(await facts.held)) return { blockedBy: 'dml' }
     const [writer, reader, clock] = await Promise.all([context.writer(), context.reader(), facts.clock])
     const row = newRow(context, 0, clock)
     const evidence = await writeAndRead(context, writer, reader, row)

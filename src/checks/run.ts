@@ -8,8 +8,8 @@ import { CHECKS, type CheckId, type CheckResult, type Warning } from '../report/
 import { asFailure, type Login, type OpenContext, type Opened } from '../session/open.ts'
 import { type Candidate, endpoint, type Path, reopen } from '../session/path.ts'
 import { type Session, sessionOf } from '../session/session.ts'
-import { type AddressOutcome, tryAddresses } from './addresses.ts'
-import { Blocked, type Check, type CheckContext } from './check.ts'
+import type { AddressOutcome } from './addresses.ts'
+import type { Check, CheckContext } from './check.ts'
 import { askFacts, type Facts } from './facts.ts'
 import { ALL_CHECKS } from './index.ts'
 import { createLedger } from './ledger.ts'
@@ -72,7 +72,7 @@ export async function runChecks(input: ChecksInput): Promise<ChecksOutcome> {
     ledger,
     addresses: once(
       async (): Promise<readonly AddressOutcome[]> =>
-        config.options.allAddresses ? tryAddresses(context, opening, login) : [],
+        config.options.allAddresses ? (await import('./addresses.ts')).tryAddresses(context, opening, login) : [],
     ),
     settled: async id => void (await results.get(id)),
     warn: (code, message) => warnings.push({ code, message }),
@@ -108,7 +108,7 @@ async function runCheck(
   const from = performance.now()
   try {
     const outcome = await check.run(context)
-    if (outcome instanceof Blocked) return { ...result, status: 'blocked', blockedBy: outcome.by }
+    if ('blockedBy' in outcome) return { ...result, status: 'blocked', blockedBy: outcome.blockedBy }
     const durationMs = round(outcome.durationMs ?? performance.now() - from)
     return { ...result, status: 'passed', durationMs, evidence: outcome.evidence }
   } catch (error) {

@@ -11,7 +11,6 @@ import { connect } from '../dial/connect.ts'
 import { type Handshake, handshake } from '../dial/handshake.ts'
 import { requestTls } from '../dial/ssl-request.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
-import type { Slots } from './slots.ts'
 import { type Startup, startup, startupEvidence } from './startup.ts'
 
 /** The stages after the lookup, in order. `database` is what follows AuthenticationOk. */
@@ -220,3 +219,33 @@ export function asFailure(error: unknown): ProbeError {
 
 /** Whether CN or a DNS SAN of our certificate is the user. */
 const namesUser = (config: ProbeConfig): boolean => !config.warnings.some(warning => warning.code === 'CERT_IDENTITY')
+
+/** At most so many connections at once per address and port (contract: Settings). */
+const PER_ADDRESS = 4
+
+export interface Slots {
+  /** Resolves when a connection to the endpoint may be opened, with the function that gives the place back. */
+  acquire(endpoint: string): Promise<() => void>
+}
+
+/** Places for connections, first come first served. */
+export function createSlots(limit = PER_ADDRESS): Slots {
+  const taken = new Map<string, number>()
+  const waiting = new Map<string, (() => void)[]>()
+  return {
+    async acquire(endpoint) {
+      const inUse = taken.get(endpoint) ?? 0
+      if (inUse < limit) taken.set(endpoint, inUse + 1)
+      else await new Promise<void>(go => waiting.set(endpoint, [...(waiting.get(endpoint) ?? []), go]))
+      let released = false
+      return () => {
+        if (released) return
+        released = true
+        const [next, ...rest] = waiting.get(endpoint) ?? []
+        waiting.set(endpoint, rest)
+        if (next) next()
+        else taken.set(endpoint, (taken.get(endpoint) ?? 1) - 1)
+      }
+    },
+  }
+}
