@@ -12,7 +12,7 @@ import { newRow } from './row.ts'
 import { canWrite, writeAndRead } from './row-visible.ts'
 
 /** Addresses tried at the same time, each with at most two connections. */
-const CONCURRENCY = 8
+const CONCURRENCY = 4
 
 export interface AddressOutcome {
   readonly address: string

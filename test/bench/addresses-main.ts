@@ -4,7 +4,7 @@ import { probe } from '../../src/probe.ts'
 import { median, migratedServer, table } from './bed.ts'
 
 const ADDRESSES = 1_000
-const CONCURRENCY = 8
+const CONCURRENCY = 4
 const SINGLE_RUNS = 11
 
 await using server = await migratedServer({ listen: ['::'], ipAddresses: [], dnsNames: ['db.internal'] })

@@ -1,19 +1,17 @@
 /** A long run of sequential writes: the probe's memory stays flat, and so does the server's, because nothing is named. */
+import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import postgres from 'postgres'
-import { loadConfig } from '../../src/config.ts'
-import { probe } from '../../src/probe.ts'
 import type { Throwaway } from '../../src/throwaway/index.ts'
-import { migratedServer, table } from './bed.ts'
+import { migratedServer, ROOT, table } from './bed.ts'
 import type { Section } from './main.ts'
 
 const WRITES = 100_000
 const SETTLED_AFTER = 5_000
 /** Named statements cost the server memory each; so many are enough to see it. */
 const NAMED = 5_000
-
-const mb = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1)
 
 /** Resident memory of the server's processes that serve our sessions, MB; null where /proc cannot tell. */
 function serverMemory(server: Throwaway): number | null {
@@ -35,31 +33,30 @@ function serverMemory(server: Throwaway): number | null {
 
 export const soak: Section = async print => {
   await using server = await migratedServer()
-  const env = { DATABASE_URL: server.url('gateway_writer') }
-  const options = { certsDir: server.certsDir, writes: WRITES, deadlineMs: 1_800_000 }
-  const loaded = loadConfig({ role: 'writer', env, options })
-  if (!loaded.ok) throw loaded.error
-  let settled = 0
-  let most = 0
+  const from = performance.now()
+  const child = spawn(process.execPath, ['--import', 'tsx', 'test/bench/soak-main.ts'], {
+    cwd: ROOT,
+    env: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      DATABASE_URL: server.url('gateway_writer'),
+      COCKROACH_CERTS_DIR: server.certsDir,
+      WRITES: String(WRITES),
+      SETTLED_AFTER: String(SETTLED_AFTER),
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   let serverAt: number | null = null
   let serverEnd: number | null = null
-  const from = performance.now()
-  const report = await probe(loaded.config, {
-    signal: new AbortController().signal,
-    note: () => undefined,
-    program: 'bench',
-    progress: done => {
-      if (done === SETTLED_AFTER) {
-        globalThis.gc?.()
-        settled = process.memoryUsage().rss
-        serverAt = serverMemory(server)
-      }
-      if (done > SETTLED_AFTER && done % 1000 === 0) most = Math.max(most, process.memoryUsage().rss)
-      if (done === WRITES) serverEnd = serverMemory(server)
-    },
-  })
+  let figures = { settled: 0, most: 0 }
+  for await (const line of createInterface(child.stdout)) {
+    if (line === 'settled') serverAt = serverMemory(server)
+    else if (line === 'written') serverEnd = serverMemory(server)
+    else figures = JSON.parse(line)
+  }
+  const { settled, most } = figures
+  if (settled === 0) throw new Error('the soak did not end well')
   const seconds = (performance.now() - from) / 1000
-  if (report.verdict !== 'pass') throw new Error(`${report.failure?.code}: ${report.failure?.message}`)
   const growth = (at: number | null, end: number | null) =>
     at === null || end === null ? 'unknown' : (end - at).toFixed(1)
   const named = await namedStatements(server)
@@ -68,8 +65,8 @@ export const soak: Section = async print => {
       ['', 'value'],
       [
         [`writes in one run, in ${seconds.toFixed(0)} s`, String(WRITES)],
-        [`the probe's resident memory after ${SETTLED_AFTER} writes, MB`, mb(settled)],
-        ['growth to its highest afterwards, MB (less than 15)', mb(most - settled)],
+        [`the probe's resident memory after ${SETTLED_AFTER} writes, MB`, settled.toFixed(1)],
+        ['growth to its highest afterwards, MB (less than 15)', (most - settled).toFixed(1)],
         ["growth of the server's private memory meanwhile, MB", growth(serverAt, serverEnd)],
         [`growth of the server's private memory with ${NAMED} named statements, MB`, growth(named.before, named.after)],
         ['named statements on the server, probe', '0 (it passed `statements-unnamed`)'],
