@@ -29,6 +29,17 @@ export interface Engine {
 
 const FOUR_VERBS = `('SELECT','INSERT','UPDATE','DELETE')`
 
+/** PostgreSQL: tables c in schemas n, and every entry x of their ACLs, by table and by column (x.col). */
+const TABLE_ACLS = `
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL (
+      SELECT NULL::text AS col, e.* FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) e
+      UNION ALL
+      SELECT a.attname::text, e.* FROM pg_catalog.pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) e
+      WHERE a.attrelid = c.oid AND NOT a.attisdropped
+    ) x`
+
 const postgresql: Engine = {
   id: 'postgresql',
   sessionIdentity: 'SELECT pg_backend_pid()::text AS identity',
@@ -40,14 +51,7 @@ const postgresql: Engine = {
     SELECT n.nspname AS schema, c.relname AS "table", x.col AS "column",
            CASE WHEN x.grantee = 0 THEN 'public' ELSE current_user::text END AS grantee,
            x.privilege_type AS privilege, x.is_grantable AS grantable
-    FROM pg_catalog.pg_class c
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    CROSS JOIN LATERAL (
-      SELECT NULL::text AS col, e.* FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) e
-      UNION ALL
-      SELECT a.attname::text, e.* FROM pg_catalog.pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) e
-      WHERE a.attrelid = c.oid AND NOT a.attisdropped
-    ) x
+    ${TABLE_ACLS}
     WHERE c.relkind IN ('r','p','v','m','f') AND c.relpersistence <> 't' AND n.nspname <> 'pg_toast'
       AND x.grantee IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user))
       AND (x.privilege_type NOT IN ${FOUR_VERBS} OR (x.is_grantable AND c.relname = 'connection_probe'))
@@ -55,14 +59,7 @@ const postgresql: Engine = {
   tableGrants: `
     SELECT CASE WHEN x.grantee = 0 THEN 'public' ELSE coalesce(r.rolname::text, x.grantee::text) END AS grantee,
            x.privilege_type AS privilege, x.is_grantable AS grantable, x.col AS "column"
-    FROM pg_catalog.pg_class c
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    CROSS JOIN LATERAL (
-      SELECT NULL::text AS col, e.* FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) e
-      UNION ALL
-      SELECT a.attname::text, e.* FROM pg_catalog.pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) e
-      WHERE a.attrelid = c.oid AND NOT a.attisdropped
-    ) x
+    ${TABLE_ACLS}
     LEFT JOIN pg_catalog.pg_roles r ON r.oid = x.grantee
     WHERE n.nspname = 'public' AND c.relname = 'connection_probe' AND c.relkind IN ('r','p')
     ORDER BY 1, 4, 2`,

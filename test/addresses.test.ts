@@ -2,14 +2,11 @@
  * Several hosts and several addresses: which one was used, and with --all-addresses what each came to. Ports stand in
  * for machines: a relay or a proxy before the one server is another way to reach it.
  */
-import { readFileSync } from 'node:fs'
 import net from 'node:net'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Throwaway } from '../src/throwaway/index.ts'
-import { faultyProxy } from './helpers/proxy.ts'
 import { relay } from './helpers/relay.ts'
-import { check, cli, migrated, probeWith, verdictOf } from './helpers/target.ts'
+import { check, cli, migrated, probeWith, proxyTo, verdictOf } from './helpers/target.ts'
 
 let server: Throwaway
 beforeAll(async () => {
@@ -35,20 +32,6 @@ const BLOCKED_BY_TCP = 12
 
 const rows = async () => (await server.runAsRoot('SELECT count(*)::int AS n FROM connection_probe', 'uro'))[0]?.n
 
-const file = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
-
-/** The server through a proxy that presents the server's own certificate and has one fault. */
-const proxy = (more: Partial<Parameters<typeof faultyProxy>[0]> = {}) =>
-  faultyProxy({
-    upstream: { port: server.port },
-    tls: { cert: file('node.crt'), key: file('node.key'), ca: file('ca.crt') },
-    credentials: ({ peerName }) =>
-      peerName === undefined
-        ? undefined
-        : { ca: file('ca.crt'), cert: file(`client.${peerName}.crt`), key: file(`client.${peerName}.key`) },
-    ...more,
-  })
-
 describe('several hosts', () => {
   it('goes on to the next one when the first refuses, and says which it used', async () => {
     const dead = await closedPort()
@@ -62,15 +45,10 @@ describe('several hosts', () => {
   })
 
   it('names the failure that got furthest when none is left', async () => {
-    await using draining = await faultyProxy({
-      upstream: { port: server.port },
-      tls: { cert: file('node.crt'), key: file('node.key') },
-      credentials: () => undefined,
-      onSslRequest: { send: Buffer.from('N'), next: 'close' },
-    })
-    const report = await probeWith(environment(await closedPort(), draining.port))
+    await using bare = await proxyTo(server, { onSslRequest: { send: Buffer.from('N'), next: 'close' } })
+    const report = await probeWith(environment(await closedPort(), bare.port))
     expect(report.failure).toMatchObject({ layer: 'tls', code: 'TLS_NOT_OFFERED' })
-    expect(report.target).toMatchObject({ address: '::1', port: draining.port })
+    expect(report.target).toMatchObject({ address: '::1', port: bare.port })
   })
 })
 
@@ -111,14 +89,14 @@ describe('--all-addresses', () => {
   })
 
   it('fails at tls when one presents no TLS', async () => {
-    await using bare = await proxy({ onSslRequest: { send: Buffer.from('N'), next: 'close' } })
+    await using bare = await proxyTo(server, { onSslRequest: { send: Buffer.from('N'), next: 'close' } })
     const report = await probeWith(environment(server.port, bare.port), { options: { allAddresses: true } })
     expect(verdictOf(report)).toMatchObject({ failure: 'tls TLS_NOT_OFFERED', failed: { tls: 'TLS_NOT_OFFERED' } })
     expect(check(report, 'tcp').status).toBe('passed')
   })
 
   it('fails at row-visible when a row written through one is not there for a reader', async () => {
-    await using forgetful = await proxy({
+    await using forgetful = await proxyTo(server, {
       onStatement: sql =>
         /^select/i.test(sql) && sql.includes('"connection_probe"') ? { row: () => undefined } : undefined,
     })

@@ -3,14 +3,11 @@
  * as they were recorded, and answers what only CockroachDB knows. What CockroachDB itself says is in the recorded
  * conversations (attribution/startup.test.ts); this shows that its own questions are asked, and their answers decide.
  */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadConfig } from '../src/config.ts'
 import { migrate } from '../src/migrate.ts'
 import type { Throwaway } from '../src/throwaway/index.ts'
-import { faultyProxy } from './helpers/proxy.ts'
-import { check, migrated, probeWith, startServer, verdictOf } from './helpers/target.ts'
+import { check, migrated, probeWith, proxyTo, startServer, verdictOf } from './helpers/target.ts'
 import { parameterStatus, query, type Value } from './helpers/wire.ts'
 
 const VERSION =
@@ -30,14 +27,7 @@ interface Overrides {
 
 /** The server, as a CockroachDB. */
 function asCockroach(server: Throwaway, { standIns = [], row }: Overrides = {}) {
-  const file = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
-  return faultyProxy({
-    upstream: { port: server.port },
-    tls: { cert: file('node.crt'), key: file('node.key'), ca: file('ca.crt') },
-    credentials: ({ peerName }) =>
-      peerName === undefined
-        ? undefined
-        : { ca: file('ca.crt'), cert: file(`client.${peerName}.crt`), key: file(`client.${peerName}.key`) },
+  return proxyTo(server, {
     onServerMessage: ({ type, bytes }) =>
       type === 'S' && bytes.includes('server_version\0')
         ? Buffer.concat([parameterStatus('server_version', '13.0.0'), parameterStatus('crdb_version', VERSION)])

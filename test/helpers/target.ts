@@ -3,12 +3,15 @@
  *
  *   startServer()        a throwaway server from the run's template
  *   migrated()           the same, with drizzle/ applied by our own migrate
+ *   proxyTo()            a proxy with a fault before one
  *   settings()           environment for a target on [::1], certificates as PEM
  *   probeTarget()        the probe in this process: a Report
  *   cli()                the command line as a process: exit code, stdout, stderr
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inject } from 'vitest'
 import { loadConfig, type NameService, type Options, type ProbeConfig } from '../../src/config.ts'
@@ -16,6 +19,8 @@ import { migrate } from '../../src/migrate.ts'
 import { probe } from '../../src/probe.ts'
 import type { CheckId, CheckResult, Report } from '../../src/report/report.ts'
 import { startThrowaway, type Throwaway, type ThrowawayOptions } from '../../src/throwaway/index.ts'
+import { faultyProxy, type ProxyOptions } from './proxy.ts'
+import type { SessionServer } from './sessions.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -51,6 +56,23 @@ export const adminConfig = (server: Throwaway): ProbeConfig =>
       options: { certsDir: server.certsDir },
     }),
   )
+
+/**
+ * A proxy before a throwaway server that presents the server's own certificate, and passes each client on with the
+ * client's; `more` is what is wrong with it.
+ */
+export function proxyTo(server: Throwaway, more: Partial<ProxyOptions> = {}): Promise<SessionServer> {
+  const file = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
+  return faultyProxy({
+    upstream: { port: server.port },
+    tls: { cert: file('node.crt'), key: file('node.key'), ca: file('ca.crt') },
+    credentials: ({ peerName }) =>
+      peerName === undefined
+        ? undefined
+        : { ca: file('ca.crt'), cert: file(`client.${peerName}.crt`), key: file(`client.${peerName}.key`) },
+    ...more,
+  })
+}
 
 export interface Pem {
   readonly ca: string
