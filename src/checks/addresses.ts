@@ -2,7 +2,7 @@
  * `--all-addresses`: the path, and a write and a read, through every address, a few at a time. What fails through one
  * of them fails the check that it belongs to; what each address came to is evidence.
  */
-import { type Evidence, ProbeError } from '../failure/failure.ts'
+import type { Evidence, ProbeError } from '../failure/failure.ts'
 import { asFailure, type Login, type OpenContext, type Opened, open, type Stage } from '../session/open.ts'
 import { type Candidate, endpoint } from '../session/path.ts'
 import { type Session, sessionOf } from '../session/session.ts'
@@ -109,13 +109,7 @@ async function tryAddress(
 
 /** The same failure, with the address in front. */
 const named = (failure: ProbeError, address: string): ProbeError =>
-  failure.message.includes(address)
-    ? failure
-    : new ProbeError(failure.code, `through ${address}: ${failure.message}`, {
-        cause: failure.cause,
-        evidence: failure.evidence,
-        ...(failure.hint !== undefined && { hint: failure.hint }),
-      })
+  failure.message.includes(address) ? failure : failure.again(`through ${address}: ${failure.message}`)
 
 const lastStage = ({ stages }: Opened): Stage =>
   (['database', 'session', 'tls', 'tcp'] as const).find(stage => stages[stage]?.failure) ?? 'tcp'

@@ -780,6 +780,7 @@ export const EXPLANATIONS = {
       'a lock on the table: a schema change or a long transaction',
       'a stalling disk',
       'a cluster without a majority',
+      "the link was lost meanwhile: then not even the server's own timeout came back, and the hint says so",
     ],
     confirm: ['root> SHOW STATEMENTS;', 'root> SHOW JOBS;', LOGS],
     mend: ["root> CANCEL QUERY 'ID';", 'A stalling disk shows in the log; a schema change ends by itself: --wait 60.'],

@@ -60,6 +60,16 @@ export class ProbeError extends Error {
     this.problems = options.problems
   }
 
+  /** The same failure for another report of it, with evidence of its own. */
+  again(message = this.message): ProbeError {
+    return new ProbeError(this.code, message, {
+      cause: this.cause,
+      evidence: { ...this.evidence },
+      ...(this.hint !== undefined && { hint: this.hint }),
+      ...(this.problems && { problems: this.problems }),
+    })
+  }
+
   /** The failure as the report carries it. */
   toFailure(): Failure {
     const causes = this.problems ?? causesOf(this.cause)

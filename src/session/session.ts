@@ -20,6 +20,10 @@ import type { Startup } from './startup.ts'
 /** How long a polite end may take, ms. */
 const GOODBYE_MS = 200
 
+/** The server ends a statement for itself before we give up (open.ts): that not even that came is no lock. */
+const SILENCE =
+  "not even the server's own timeout came back: the link or the node stalls; ping -6 HOST, fly logs, then probe again"
+
 export interface Session {
   readonly db: PostgresJsDatabase
   readonly processId: number | null
@@ -87,8 +91,7 @@ export async function openSession(
 
   const failureOf = (error: unknown, kind: StatementKind, what: string): ProbeError => {
     // The reason why a session ended is that of every statement on it; each report of it has evidence of its own.
-    if (error instanceof ProbeError)
-      return new ProbeError(error.code, error.message, { cause: error.cause, evidence: { ...error.evidence } })
+    if (error instanceof ProbeError) return error.again()
     const server = serverErrorIn(error)
     if (server)
       return new ProbeError(classifyStatement(server.code, kind), `${what}: ${server.message.slice(0, 1000)}`, {
@@ -128,7 +131,7 @@ export async function openSession(
           )
         })
       try {
-        const wait = { code: TIMEOUTS[kind], what: `${what} was not answered` }
+        const wait = { code: TIMEOUTS[kind], what: `${what} was not answered`, hint: SILENCE }
         return await limited(at, wait, statement, reason => lose(reason as Error))
       } catch (error) {
         throw failureOf(error, kind, what)

@@ -51,6 +51,7 @@ const SEEN: readonly Case[] = [
   },
   {
     fault: 'a read that is never answered',
+    hint: "not even the server's own timeout came back",
     proxy: onRead(0, () => ({ instead: 'silent' })),
     options: { deadlineMs: 4000 },
     top: 'visibility READ_TIMEOUT',

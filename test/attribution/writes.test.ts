@@ -139,6 +139,7 @@ const LATE: readonly Case[] = [
   },
   {
     fault: 'a server that is silent after the insert, which it has done',
+    hint: "not even the server's own timeout came back",
     proxy: onInsert(0, { instead: 'silent' }),
     options: SHORT,
     top: 'write WRITE_TIMEOUT',
