@@ -25,6 +25,7 @@ const ABOUT_THE_DATABASE = [
   'test/addresses.test.ts',
   'test/signals.test.ts',
   'test/bundle.test.ts',
+  'test/bootstrap.test.ts',
   'test/lab/lab.test.ts',
   'test/attribution/{schema,privileges,writes,visibility,reuse,liars}.test.ts',
 ]
