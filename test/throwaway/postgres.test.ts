@@ -95,11 +95,18 @@ describe('the throwaway PostgreSQL', { timeout: 20_000 }, () => {
   })
 
   it('says in one line why it cannot start, and leaves nothing', async () => {
-    const before = await readdir(tmpdir())
-    const failed = start({ settings: { no_such_setting: '1' } })
-    await expect(failed).rejects.toThrow(/^PostgreSQL ended with status 1: .*no_such_setting.*$/)
-    const left = (await readdir(tmpdir())).filter(name => !before.includes(name))
-    expect(left.filter(name => existsSync(join(tmpdir(), name, 'server/postgresql.conf')))).toEqual([])
+    const shared = tmpdir()
+    const own = await mkdtemp(join(shared, 'own-'))
+    try {
+      await chmod(own, 0o777)
+      process.env.TMPDIR = own
+      const failed = start({ settings: { no_such_setting: '1' } })
+      await expect(failed).rejects.toThrow(/^PostgreSQL ended with status 1: .*no_such_setting.*$/)
+      expect(await readdir(own)).toEqual([])
+    } finally {
+      process.env.TMPDIR = shared
+      await rm(own, { recursive: true })
+    }
   })
 
   it.each(['SIGKILL', 'SIGINT', 'SIGTERM'] as const)(
