@@ -71,7 +71,9 @@ const stdout = (text: string) =>
   })
 
 const note = (text: string) => void process.stderr.write(`${text}\n`)
-process.stderr.on('error', () => undefined) // a reader that has gone away
+// Readers that have gone away.
+process.stdout.on('error', () => undefined)
+process.stderr.on('error', () => undefined)
 
 const onTerminal = (stream: NodeJS.WriteStream): boolean => stream.isTTY === true && process.env.TERM !== 'dumb'
 const colour = (): boolean => onTerminal(process.stdout) && !process.env.NO_COLOR

@@ -64,7 +64,8 @@ export const SYSTEM_NAMES: NameService = Object.freeze({
       // Looked up on the module each time: what replaces dns.lookup in a process replaces it here, too.
       dns.lookup(host, { family, all: true, verbatim: true }, (error, found) => {
         if (error) reject(error)
-        else resolve(found.map(({ address }) => address))
+        // What replaces it may know nothing of `all`.
+        else resolve([found].flat().map(one => (typeof one === 'string' ? one : one.address)))
       })
     }),
   servers: null,

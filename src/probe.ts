@@ -17,7 +17,7 @@ import { createSlots, type Login, type OpenContext, type Opened, open } from './
 import { type Candidate, endpoint, openPath } from './session/path.ts'
 
 // Begun here and awaited when the path is open.
-import('./checks/run.ts').catch(() => undefined)
+import('./checks/index.ts').catch(() => undefined)
 
 export interface ProbeHooks {
   /** aborted with a ProbeError INTERRUPTED when the run is to end */
@@ -56,7 +56,7 @@ async function attempt(config: ProbeConfig, hooks: ProbeHooks, attempts: number)
   const path = await openPath(opening, login, candidate => second.dial(candidate))
   second.keepOnly(path.opened && !path.opened.failure ? endpoint(path.opened) : null)
   const runId = randomUUID()
-  const { runChecks } = await import('./checks/run.ts')
+  const { runChecks } = await import('./checks/index.ts')
   const { checks, warnings } = await runChecks({ ...opening, ...hooks, login, path, runId, second: second.opened })
   await second.close()
 

@@ -8,8 +8,7 @@ import { type Candidate, endpoint } from '../session/path.ts'
 import { type Session, sessionOf } from '../session/session.ts'
 import { verifyTable } from '../verify.ts'
 import type { CheckContext } from './check.ts'
-import { newRow } from './row.ts'
-import { canWrite, writeAndRead } from './row-visible.ts'
+import { canWrite, newRow, writeAndRead } from './row-visible.ts'
 
 /** Addresses tried at the same time, each with at most two connections. */
 const CONCURRENCY = 4

@@ -1,13 +1,28 @@
-/** The checks, in the order of the report. */
-import type { Check } from './check.ts'
-import { config, database, dns, session, tcp, tls } from './path.ts'
+/**
+ * The checks, and the runner.
+ *
+ * Runs the checks on an opened path: each as soon as the one it needs has passed, all others at the same time. Then
+ * removes the rows, and ends the sessions. Rejects only for a bug, and cleans up even then.
+ */
+import type { ProbeConfig } from '../config.ts'
+import { engineOf } from '../engine.ts'
+import { CHECKS, type CheckId, type CheckResult, type Warning } from '../report/report.ts'
+import { asFailure, type Login, type OpenContext, type Opened } from '../session/open.ts'
+import { type Candidate, endpoint, type Path, reopen } from '../session/path.ts'
+import { type Session, sessionOf } from '../session/session.ts'
+import type { AddressOutcome } from './addresses.ts'
+import type { Check, CheckContext } from './check.ts'
+import { askFacts, type Facts } from './facts.ts'
+import { createLedger } from './ledger.ts'
+import { config, database, dns, session, table, tcp, tls } from './path.ts'
 import { ddlRefused, dml } from './privileges.ts'
 import { certificateBound, certificateRequired } from './refusals.ts'
 import { sequentialWrites, statementsUnnamed } from './reuse.ts'
 import { role } from './role.ts'
 import { rowVisible } from './row-visible.ts'
-import { table } from './table.ts'
+import { cleanUp, newSession, sweep } from './rows.ts'
 
+/** The checks, in the order of the report. */
 export const ALL_CHECKS: readonly Check[] = [
   config,
   dns,
@@ -25,3 +40,151 @@ export const ALL_CHECKS: readonly Check[] = [
   sequentialWrites,
   statementsUnnamed,
 ]
+
+export interface ChecksInput extends OpenContext {
+  readonly config: ProbeConfig
+  readonly login: Login
+  readonly path: Path
+  readonly runId: string
+  /** the independently dialled connection */
+  readonly second: () => Promise<Opened>
+  readonly note: (text: string) => void
+  readonly progress: (done: number, total: number) => void
+}
+
+export interface ChecksOutcome {
+  /** every check once */
+  readonly checks: readonly CheckResult[]
+  readonly warnings: readonly Warning[]
+}
+
+/** Runs every check and leaves nothing behind. */
+export async function runChecks(input: ChecksInput): Promise<ChecksOutcome> {
+  const { config, budget, slots, login, path, runId, second, note, progress } = input
+  const opening: OpenContext = { config, budget, slots }
+  const sessions: Session[] = []
+  const warnings: Warning[] = []
+
+  const own = async (session: Promise<Session>): Promise<Session> => {
+    sessions.push(await session)
+    return session
+  }
+  const writer = once(async () => {
+    if (!path.opened) throw new Error('a session was asked for, and the path has none')
+    return own(sessionOf(path.opened, budget))
+  })
+  let reading = once(async () => own(sessionOf(await second(), budget)))
+  // A reader that one check lost is replaced for the next: what broke it is that one's matter.
+  const reader = async (): Promise<Session> => {
+    const current = reading
+    if ((await current()).isLost() && reading === current) reading = once(() => own(newSession(opening, path, login)))
+    return reading()
+  }
+  const facts = once(async (): Promise<Facts> => {
+    const { startup } = path.opened ?? {}
+    if (!startup) throw new Error('facts were asked for without a session')
+    return askFacts(await writer(), engineOf(startup), config.user, config.database)
+  })
+  const ledger = createLedger(async () => sessionOf(await reopen(opening, candidatesFrom(path), login), budget))
+  const results = new Map<CheckId, Promise<CheckResult>>()
+  const context: CheckContext = {
+    ...opening,
+    runId,
+    path,
+    writer,
+    reader,
+    facts,
+    ledger,
+    addresses: once(
+      async (): Promise<readonly AddressOutcome[]> =>
+        config.options.allAddresses ? (await import('./addresses.ts')).tryAddresses(context, opening, login) : [],
+    ),
+    settled: async id => void (await results.get(id)),
+    warn: (code, message) => warnings.push({ code, message }),
+    progress,
+  }
+  for (const check of ALL_CHECKS) results.set(check.id, runCheck(check, context, results))
+  const settled = await Promise.allSettled(results.values())
+  // What has been found is final; rows and connections go now, whatever it was.
+  const left = await cleanUp(context, opening, login, sessions)
+  const passed = settled.every(result => result.status === 'fulfilled' && result.value.status === 'passed')
+  if (passed && !budget.signal.aborted) await sweep(context, sessions, note)
+  await Promise.all(sessions.map(session => session.close()))
+  const checks = settled.map(result => {
+    if (result.status === 'rejected') throw result.reason
+    return result.value
+  })
+  return { checks, warnings: [...warnings, ...(left ? [left] : []), ...pathWarnings(path)] }
+}
+
+/** Runs one check once what it needs is decided. Rejects only for a bug. */
+async function runCheck(
+  check: Check,
+  context: CheckContext,
+  results: ReadonlyMap<CheckId, Promise<CheckResult>>,
+): Promise<CheckResult> {
+  const meta = CHECKS.find(({ id }) => id === check.id)
+  if (!meta) throw new Error(`check ${check.id} is not in the report's list`)
+  const { id, layer, criterion, title, needs } = meta
+  const result = { id, layer, criterion, title, durationMs: 0, evidence: {}, failure: null, blockedBy: null }
+  // Every check yields first, so that the map of results is complete when one looks another up.
+  const needed = await (needs === null ? Promise.resolve(null) : results.get(needs))
+  if (needed && needed.status !== 'passed') return { ...result, status: 'blocked', blockedBy: needed.id }
+  const from = performance.now()
+  try {
+    const outcome = await check.run(context)
+    if ('blockedBy' in outcome) return { ...result, status: 'blocked', blockedBy: outcome.blockedBy }
+    const durationMs = round(outcome.durationMs ?? performance.now() - from)
+    return { ...result, status: 'passed', durationMs, evidence: outcome.evidence }
+  } catch (error) {
+    const { evidence, ...failure } = { evidence: asFailure(error).evidence, ...asFailure(error).toFailure() }
+    return { ...result, status: 'failed', durationMs: round(performance.now() - from), evidence, failure }
+  }
+}
+
+const round = (ms: number): number => Math.round(ms * 1000) / 1000
+
+/** A function whose work is done once, by whoever asks first. */
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= work()
+    return made
+  }
+}
+
+/** The candidates, the one in use first. */
+function candidatesFrom({ candidates, opened }: Path): Candidate[] {
+  const isInUse = (candidate: Candidate) => opened !== null && endpoint(candidate) === endpoint(opened)
+  return [...candidates.filter(isInUse), ...candidates.filter(candidate => !isInUse(candidate))]
+}
+
+/** A certificate this near its end is worth a warning, days. */
+const EXPIRY_DAYS = 30
+
+/** Warnings about the server, its certificate and its address. */
+export function pathWarnings({ opened }: Path): Warning[] {
+  const warnings: Warning[] = []
+  if (!opened) return warnings
+  const { handshake, startup, address } = opened
+  if (handshake) {
+    const days = (handshake.server.expires.getTime() - Date.now()) / 86_400_000
+    if (days < EXPIRY_DAYS)
+      warnings.push({
+        code: 'CERT_EXPIRES_SOON',
+        message: `the server's certificate expires ${handshake.server.expires.toISOString()}, in ${Math.floor(days)} days`,
+      })
+    const { usages } = handshake.server
+    if (usages && !usages.includes('clientAuth'))
+      warnings.push({
+        code: 'NODE_CERT_USAGE',
+        message: "the server's certificate lacks clientAuth, which CockroachDB needs between nodes",
+      })
+  }
+  // fdaa::/16 (facts/fly-6pn.md); a literal may be written with leading zeros.
+  if (!/^fdaa:/i.test(address))
+    warnings.push({ code: 'ADDRESS_NOT_6PN', message: `${address} is outside fdaa::/16, Fly's private network` })
+  if (startup?.authenticated && engineOf(startup).id !== 'cockroachdb')
+    warnings.push({ code: 'ENGINE_NOT_COCKROACHDB', message: 'the server is PostgreSQL, not CockroachDB' })
+  return warnings
+}

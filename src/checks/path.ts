@@ -1,6 +1,8 @@
-/** The checks that the path itself answers: config, dns, tcp, tls, session, and the database behind them. */
+/** The checks that the way there answers: config, dns, tcp, tls, session, the database, and the table in it. */
 import { ProbeError } from '../failure/failure.ts'
+import { EXPECTED_COLUMNS, TABLE_NAME } from '../schema.ts'
 import type { Stage } from '../session/open.ts'
+import { verifyTable } from '../verify.ts'
 import type { Check, CheckContext, Passed } from './check.ts'
 
 export const config: Check = {
@@ -56,5 +58,21 @@ export const database: Check = {
         evidence: { ...used },
       })
     return { evidence: { ...evidence, ...used } }
+  },
+}
+
+/** The table is what src/ declares. */
+export const table: Check = {
+  id: 'table',
+  async run(context) {
+    const facts = await context.facts()
+    const columns = await facts.columns
+    verifyTable(columns, undefined)
+    // Without USAGE on the schema the bare name finds nothing, and the privilege is the matter (`dml`).
+    const { usage } = await facts.held
+    if (usage) verifyTable(columns, await facts.bareName)
+    return {
+      evidence: { table: `public.${TABLE_NAME}`, columns: EXPECTED_COLUMNS.map(({ name, type }) => `${name} ${type}`) },
+    }
   },
 }

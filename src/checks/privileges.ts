@@ -5,8 +5,7 @@ import { connectionProbe, TABLE_NAME } from '../schema.ts'
 import type { Check, CheckContext } from './check.ts'
 import { quote, VERBS } from './facts.ts'
 import { nothing } from './ledger.ts'
-import { newRow } from './row.ts'
-import { compare, readRow } from './row-visible.ts'
+import { compare, newRow, readRow } from './row-visible.ts'
 
 export const dml: Check = {
   id: 'dml',

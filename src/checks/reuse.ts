@@ -6,8 +6,7 @@ import { connectionProbe, type ProbeRow } from '../schema.ts'
 import type { Session } from '../session/session.ts'
 import type { Check } from './check.ts'
 import { only } from './facts.ts'
-import { newRow } from './row.ts'
-import { compare } from './row-visible.ts'
+import { compare, newRow } from './row-visible.ts'
 
 /** Rows verified and removed at a time, so that memory stays flat however many are written. */
 const BATCH = 1000

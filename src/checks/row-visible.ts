@@ -2,6 +2,7 @@
  * A row written on one connection is read on another, independently dialled one, within the limit, equal in every
  * column. The clock runs from handing the INSERT to the driver to the reply that shows the row.
  */
+import { randomInt, randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { eq } from 'drizzle-orm/sql/expressions/conditions'
 import { pause, remainingMs } from '../budget.ts'
@@ -10,7 +11,6 @@ import { connectionProbe, type NewProbeRow, type ProbeRow } from '../schema.ts'
 import type { Session } from '../session/session.ts'
 import type { Check, CheckContext } from './check.ts'
 import type { Held } from './facts.ts'
-import { newRow } from './row.ts'
 
 /** Reading goes on for so many times the limit, so that late is told from never. */
 const PATIENCE = 5
@@ -50,6 +50,29 @@ export function compare(wrote: ProbeRow, read: ProbeRow): void {
       `the row came back different in ${differing.map(({ column }) => column).join(', ')}`,
       { evidence: { differing } },
     )
+}
+
+/** machine@region on Fly, else the host's name. */
+function originText({ origin }: CheckContext['config']): string {
+  return origin.machine ? `${origin.machine}@${origin.region ?? '?'}` : origin.hostname
+}
+
+/**
+ * A new row. `clock` is the server's own time (text, UTC), so that a wrong clock here does not make rows look old; its
+ * microseconds are replaced by others that end in no zero, so that none are lost unnoticed.
+ */
+export function newRow(context: Pick<CheckContext, 'config' | 'runId'>, sequence: number, clock: string): ProbeRow {
+  const second = /^[^.+]*/.exec(clock)?.[0] ?? clock
+  const micros = String(randomInt(99_999)).padStart(5, '0') + String(randomInt(1, 10))
+  return {
+    id: randomUUID(),
+    runId: context.runId,
+    sequence,
+    origin: originText(context.config),
+    writtenBy: context.config.user,
+    payload: { probe: 'connection-probe', nested: { list: [1, 2.5, true, null, 'ü…"\\'], sequence } },
+    writtenAt: `${second}.${micros}+00`,
+  }
 }
 
 /** Selects a row by id; a read that lost to another transaction (40001) counts as not seen yet. */

@@ -3,6 +3,7 @@
  * a resolver asked directly, since getaddrinfo says the same for "no such name" and "no AAAA record".
  */
 import { Resolver } from 'node:dns/promises'
+import { isIPv6 } from 'node:net'
 import { type Budget, within } from '../budget.ts'
 import type { Host, NameService } from '../config.ts'
 import type { Code } from '../failure/codes.ts'
@@ -107,8 +108,8 @@ export async function resolve(host: Host, names: NameService, budget: Budget): P
     const explanation = early?.found.length ? null : explain(host.host, names, budget.waitMs * 0.35, signal)
     const answer = early ?? (await Promise.race([lookup, after(budget.waitMs * 0.4, signal)]))
     const found = answer?.found ?? []
-    const addresses = [...new Set(found.filter(address => !isWrappedIPv4(address)))]
-    const discarded = found.filter(address => isWrappedIPv4(address))
+    const addresses = [...new Set(found.filter(isUsable))]
+    const discarded = found.filter(address => !isUsable(address))
     if (addresses.length > 0)
       return { addresses, evidence: { host: host.host, lookup: 'getaddrinfo', addresses, discarded } }
     const explained = await (explanation ?? explain(host.host, names, budget.waitMs * 0.35, signal))
@@ -128,6 +129,9 @@ export async function resolve(host: Host, names: NameService, budget: Budget): P
     })
   })
 }
+
+/** Whether it is an IPv6 address, and not one that only wraps IPv4. */
+const isUsable = (address: string): boolean => isIPv6(address) && !isWrappedIPv4(address)
 
 /** Resolves with undefined after some time, ms, and no later than the signal. */
 const after = (ms: number, signal: AbortSignal) =>
@@ -153,7 +157,7 @@ async function explain(host: string, names: NameService, ms: number, signal: Abo
     Promise.race([names.lookup(host, 4).catch(() => []), after(ms, signal)]),
     explainInternal(names, host, ms),
   ])
-  const unusable = direct.answers.length > 0 && direct.answers.every(isWrappedIPv4)
+  const unusable = direct.answers.length > 0 && !direct.answers.some(isUsable)
   let code: Code = direct.error ? (DIRECT[direct.error] ?? 'DNS_FAILED') : 'DNS_FAILED'
   if (unusable || ipv4?.length) code = 'DNS_NO_AAAA'
   return {

@@ -6,7 +6,7 @@ import { closeSync, openSync } from 'node:fs'
 import { loadConfig } from '../../src/config.ts'
 import { probe } from '../../src/probe.ts'
 // The probe loads its checks once the path stands, which takes descriptors: they are loaded beforehand.
-import '../../src/checks/run.ts'
+import '../../src/checks/index.ts'
 
 const held: number[] = []
 const useUp = (): void => {
