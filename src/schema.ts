@@ -1,18 +1,9 @@
 /**
  * What the database must hold: the table `connection_probe`, and the grants on it. drizzle-kit generates the
  * migrations from this file, schema-check.ts holds them against it, verify.ts a live catalogue.
- *
- * Imports are narrow on purpose: the barrel `drizzle-orm/pg-core` costs start-up time that the probe pays on each run.
  */
-import { bigint } from 'drizzle-orm/pg-core/columns/bigint'
-import { jsonb } from 'drizzle-orm/pg-core/columns/jsonb'
-import { text } from 'drizzle-orm/pg-core/columns/text'
-import { timestamp } from 'drizzle-orm/pg-core/columns/timestamp'
-import { uuid } from 'drizzle-orm/pg-core/columns/uuid'
-import { pgTable } from 'drizzle-orm/pg-core/table'
-import { sql } from 'drizzle-orm/sql/sql'
-import { getTableName } from 'drizzle-orm/table'
-import { getTableColumns } from 'drizzle-orm/utils'
+import { getTableColumns, getTableName, sql } from 'drizzle-orm'
+import { bigint, jsonb, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json }
 

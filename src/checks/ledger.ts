@@ -7,9 +7,8 @@
  *            statement to end, where reading could see nothing a moment before the row appears
  */
 
+import { inArray, sql } from 'drizzle-orm'
 import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
-import { inArray } from 'drizzle-orm/sql/expressions/conditions'
-import { sql } from 'drizzle-orm/sql/sql'
 import { pause } from '../budget.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { connectionProbe, type NewProbeRow } from '../schema.ts'

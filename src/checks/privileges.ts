@@ -1,5 +1,5 @@
 /** The four verbs really work, and nothing beyond them does. */
-import { eq } from 'drizzle-orm/sql/expressions/conditions'
+import { eq } from 'drizzle-orm'
 import { ProbeError } from '../failure/failure.ts'
 import { connectionProbe, TABLE_NAME } from '../schema.ts'
 import type { Check, CheckContext } from './check.ts'

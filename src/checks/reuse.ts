@@ -1,6 +1,6 @@
 /** One connection serves many sequential writes, and the server holds no named statement of it afterwards. */
 import { createHistogram } from 'node:perf_hooks'
-import { inArray } from 'drizzle-orm/sql/expressions/conditions'
+import { inArray } from 'drizzle-orm'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { connectionProbe, type ProbeRow } from '../schema.ts'
 import type { Session } from '../session/session.ts'

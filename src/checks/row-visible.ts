@@ -4,7 +4,7 @@
  */
 import { randomInt, randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { eq } from 'drizzle-orm/sql/expressions/conditions'
+import { eq } from 'drizzle-orm'
 import { pause, remainingMs } from '../budget.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { connectionProbe, type NewProbeRow, type ProbeRow } from '../schema.ts'

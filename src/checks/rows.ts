@@ -1,5 +1,5 @@
 /** Leaving nothing behind: this run's rows, and those that an earlier run could not remove. */
-import { inArray } from 'drizzle-orm/sql/expressions/conditions'
+import { inArray } from 'drizzle-orm'
 import { type Budget, remainingMs, startBudget } from '../budget.ts'
 import { ProbeError } from '../failure/failure.ts'
 import type { Warning } from '../report/report.ts'
