@@ -64,11 +64,7 @@ exit codes: 0 passed, 1 a check failed, 2 usage or configuration, 70 a bug, 130 
 // ---------------------------------------------------------------------------------------------------------- output
 
 /** Writes all of it before it resolves, also into a pipe. A reader that has gone away (`| head`) is no error. */
-const stdout = (text: string) =>
-  new Promise<void>(resolve => {
-    process.stdout.once('error', () => resolve())
-    process.stdout.write(text, () => resolve())
-  })
+const stdout = (text: string) => new Promise<void>(resolve => process.stdout.write(text, () => resolve()))
 
 const note = (text: string) => void process.stderr.write(`${text}\n`)
 // Readers that have gone away.
@@ -125,8 +121,14 @@ function interruption(): Interruption {
 
 // -------------------------------------------------------------------------------------------------------- commands
 
+/** Whether whoever started Node asked for source maps. */
+const wantsSourceMaps = (): boolean =>
+  [process.env.NODE_OPTIONS, ...process.execArgv].some(option => option?.includes('--enable-source-maps'))
+
 async function runProbe(flags: Flags): Promise<number> {
   const { format, options } = probeArguments(flags)
+  // tsx has Node parse the source map of every module, the driver's hundred included, for what only a bug prints.
+  if (!wantsSourceMaps()) process.setSourceMapsEnabled(false)
   // Loading goes on in another thread while the settings are read; where they are wrong the process ends first.
   import('./probe.ts').catch(() => undefined)
   const loaded = loadConfig({ role: 'writer', env: process.env, options })
@@ -377,6 +379,7 @@ async function bug(error: unknown): Promise<number> {
   const text =
     error instanceof Error ? `${error.name}: ${error.message}\n${framesOf(error.stack ?? '')}` : String(error)
   note(redact(`${PROGRAM}: a bug in the program, not in your deployment: ${text}`))
+  if (!embedded && !wantsSourceMaps()) note('(for the lines of the source: NODE_OPTIONS=--enable-source-maps)')
   return EXIT.bug
 }
 
