@@ -9,11 +9,18 @@ export interface Engine {
   readonly id: 'cockroachdb' | 'postgresql'
   /** what identifies the server's side of a session, one row { identity } */
   readonly sessionIdentity: string
-  /** schemas that are the engine's own: nobody can be granted anything of ours there */
-  readonly systemSchemas: readonly string[]
-  /** role options beyond LOGIN that pg_roles does not show; each is asked alone, since a release may not know it */
-  readonly roleOptions: readonly string[]
-  readonly roleOption: (option: string) => string
+  /** whether that is the process ID of BackendKeyData, too */
+  readonly identityIsProcessId: boolean
+  /**
+   * SQL, true for a schema in which something can be made or granted to last: not a session's temporary ones
+   * (pg_temp_N, pg_toast_temp_N), and not those that exist in name only
+   */
+  readonly ownSchema: (column: string) => string
+  /** role options beyond LOGIN that pg_roles does not show, rows { held }; each is asked alone, since a release may not
+   * know it */
+  readonly roleOptions: readonly { readonly option: string; readonly sql: string }[]
+  /** what must be set before those questions, where the release knows it */
+  readonly roleOptionSettings: readonly string[]
   /**
    * Privileges on tables of this database that the user or PUBLIC holds and that are beyond the four verbs or come
    * with a grant option: rows { schema, table, column, grantee, privilege, grantable }
@@ -40,19 +47,24 @@ const TABLE_ACLS = `
       WHERE a.attrelid = c.oid AND NOT a.attisdropped
     ) x`
 
+/** Not by LIKE: in a pattern the _ of pg_temp_ stands for any character. */
+const isTemporary = (column: string): string =>
+  `(left(${column}::text, 8) = 'pg_temp_' OR left(${column}::text, 14) = 'pg_toast_temp_')`
+
 const postgresql: Engine = {
   id: 'postgresql',
   sessionIdentity: 'SELECT pg_backend_pid()::text AS identity',
-  systemSchemas: ['pg_catalog', 'information_schema', 'pg_toast'],
+  identityIsProcessId: true,
+  ownSchema: column => `NOT ${isTemporary(column)}`,
   roleOptions: [],
-  roleOption: () => '',
+  roleOptionSettings: [],
   // aclexplode sees what information_schema does not: MAINTAIN, and grants by column.
   excessPrivileges: `
     SELECT n.nspname AS schema, c.relname AS "table", x.col AS "column",
            CASE WHEN x.grantee = 0 THEN 'public' ELSE current_user::text END AS grantee,
            x.privilege_type AS privilege, x.is_grantable AS grantable
     ${TABLE_ACLS}
-    WHERE c.relkind IN ('r','p','v','m','f') AND c.relpersistence <> 't' AND n.nspname <> 'pg_toast'
+    WHERE c.relkind IN ('r','p','v','m','f') AND c.relpersistence <> 't'
       AND x.grantee IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user))
       AND (x.privilege_type NOT IN ${FOUR_VERBS} OR (x.is_grantable AND c.relname = 'connection_probe'))
     ORDER BY 1, 2, 3, 5 LIMIT 100`,
@@ -68,11 +80,15 @@ const postgresql: Engine = {
   migrationLock: 'SELECT pg_advisory_xact_lock(727365831)',
 }
 
+const VIRTUAL_SCHEMAS = `'pg_catalog','information_schema','crdb_internal','pg_extension'`
+
 const cockroachdb: Engine = {
   id: 'cockroachdb',
   // pg_backend_pid() is -1 up to 22.1.2; SHOW session_id is unique per session on all versions.
   sessionIdentity: 'SHOW session_id',
-  systemSchemas: ['pg_catalog', 'information_schema', 'crdb_internal', 'pg_extension'],
+  identityIsProcessId: false,
+  // Virtual schemas: nothing can be made in them.
+  ownSchema: column => `${column} NOT IN (${VIRTUAL_SCHEMAS}) AND NOT ${isTemporary(column)}`,
   // CREATELOGIN with CREATEROLE makes passwords; the rest is administration (docs: role options).
   roleOptions: [
     'CREATELOGIN',
@@ -83,16 +99,16 @@ const cockroachdb: Engine = {
     'VIEWACTIVITY',
     'VIEWACTIVITYREDACTED',
     'VIEWCLUSTERSETTING',
-  ],
-  roleOption: option => `SELECT crdb_internal.has_role_option('${option}') AS held`,
+  ].map(option => ({ option, sql: `SELECT crdb_internal.has_role_option('${option}') AS held` })),
+  // From 26.1 crdb_internal is refused (42501) without it; the setting came with 25.4 and needs no privilege (docs).
+  roleOptionSettings: ['SET allow_unsafe_internals = true'],
   // has_table_privilege says true for TRUNCATE and REFERENCES to everybody there; information_schema is right.
   excessPrivileges: `
     SELECT table_schema AS schema, table_name AS "table", NULL AS "column", grantee,
            privilege_type AS privilege, is_grantable = 'YES' AS grantable
     FROM information_schema.table_privileges
     WHERE grantee IN (current_user, 'public')
-      AND table_schema NOT IN ('pg_catalog','information_schema','crdb_internal','pg_extension')
-      AND table_schema NOT LIKE 'pg_temp%'
+      AND table_schema NOT IN (${VIRTUAL_SCHEMAS}) AND NOT ${isTemporary('table_schema')}
       AND (privilege_type NOT IN ${FOUR_VERBS} OR (is_grantable = 'YES' AND table_name = 'connection_probe'))
     ORDER BY 1, 2, 5 LIMIT 100`,
   tableGrants: `

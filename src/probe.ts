@@ -34,8 +34,10 @@ const ATTEMPT_PAUSE_MS = 1_000
 /** Runs attempts until one passes, one fails for a cause that waiting cannot cure, or `--wait` is over. */
 export async function probe(config: ProbeConfig, hooks: ProbeHooks): Promise<Report> {
   const until = performance.now() + config.options.waitMs
+  let inherited: readonly string[] = []
   for (let attempts = 1; ; attempts++) {
-    const report = await attempt(config, hooks, attempts)
+    const { report, left } = await attempt(config, hooks, attempts, inherited)
+    inherited = left
     const failed = report.checks.filter(check => check.status === 'failed')
     const curable = failed.length > 0 && failed.every(({ failure }) => failure && CODES[failure.code].waitable)
     if (!curable || hooks.signal.aborted || performance.now() + ATTEMPT_PAUSE_MS >= until) return report
@@ -44,7 +46,13 @@ export async function probe(config: ProbeConfig, hooks: ProbeHooks): Promise<Rep
   }
 }
 
-async function attempt(config: ProbeConfig, hooks: ProbeHooks, attempts: number): Promise<Report> {
+/** One attempt, and the rows that it and those before it could not remove. */
+async function attempt(
+  config: ProbeConfig,
+  hooks: ProbeHooks,
+  attempts: number,
+  inherited: readonly string[],
+): Promise<{ report: Report; left: readonly string[] }> {
   const startedAt = new Date()
   const from = performance.now()
   const budget = startBudget(config.options.deadlineMs, hooks.signal)
@@ -57,12 +65,13 @@ async function attempt(config: ProbeConfig, hooks: ProbeHooks, attempts: number)
   second.keepOnly(path.opened && !path.opened.failure ? endpoint(path.opened) : null)
   const runId = randomUUID()
   const { runChecks } = await import('./checks/index.ts')
-  const { checks, warnings } = await runChecks({ ...opening, ...hooks, login, path, runId, second: second.opened })
+  const input = { ...opening, ...hooks, login, path, runId, inherited, second: second.opened }
+  const { checks, warnings, left } = await runChecks(input)
   await second.close()
 
   const [host] = config.hosts
   const at = path.opened?.host ?? host
-  return assembleReport({
+  const report = assembleReport({
     program: hooks.program,
     runId,
     target: {
@@ -81,6 +90,7 @@ async function attempt(config: ProbeConfig, hooks: ProbeHooks, attempts: number)
     checks,
     warnings: [...config.warnings, ...warnings],
   })
+  return { report, left }
 }
 
 /** The independently dialled connection: one for each address whose TCP stood, all but the one in use let go again. */

@@ -7,6 +7,7 @@ import {
   describeFaults,
   expectNothingLeft,
   expectVerdict,
+  idsIn,
   isDelete,
   isInsert,
   isSettling,
@@ -27,7 +28,7 @@ function onDelete(
   return () => {
     let left = times
     return {
-      onStatement: (sql, params) => (isDelete(sql) && which(params.length) && left-- > 0 ? fault : undefined),
+      onStatement: sql => (isDelete(sql) && which(idsIn(sql).length) && left-- > 0 ? fault : undefined),
     }
   }
 }

@@ -4,8 +4,10 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { ProbeError } from '../src/failure/failure.ts'
 import type { Act } from './helpers/acts.ts'
 import { makeCredentials } from './helpers/clients.ts'
+import { isDelete } from './helpers/faults.ts'
 import { type Listener, listen } from './helpers/listen.ts'
 import { refusal } from './helpers/scripted.ts'
+import type { Reply } from './helpers/statements.ts'
 import { cli, type ProbeOptions, probeWith, settings } from './helpers/target.ts'
 import { errorResponse } from './helpers/wire.ts'
 import { type Credentials, targetOf } from './hostile/bounds.ts'
@@ -103,6 +105,64 @@ async function closed(): Promise<{ port: number }> {
   await using listener = await listen(() => undefined)
   return { port: listener.port }
 }
+
+describe('rows that an attempt could not remove', () => {
+  /** Once every other check has ended the link is lost, and nobody gets in any more until it is mended. */
+  function losing() {
+    let broken = false
+    let others = (): void => undefined
+    const othersDone = new Promise<void>(resolve => {
+      others = resolve
+    })
+    return {
+      onAccept: () => (broken ? 'close' : undefined) satisfies Act | undefined,
+      async onStatement(sql: string): Promise<Reply | undefined> {
+        if (broken) return 'reset'
+        if (isDelete(sql)) others() // dml's, which comes last of the others
+        if (!sql.includes('pg_prepared_statements')) return undefined
+        await othersDone
+        broken = true
+        return 'reset'
+      },
+      mend: (): void => {
+        broken = false
+      },
+    }
+  }
+
+  test('are removed by a later one', async () => {
+    const { mend, ...script } = losing()
+    let attempts = 0
+    await using server = await replay(recording, credentials, {
+      ...script,
+      onStatement: async sql => (attempts < 2 ? await script.onStatement(sql) : undefined),
+    })
+    let left = 0
+    const note = (text: string) => {
+      if (!text.startsWith('attempt ')) return
+      // The second attempt finds nobody, the third one a server that is right.
+      if (++attempts === 2) mend()
+      left = server.rows.size
+    }
+    const report = await probeWith(targetOf(server, credentials), { options: WAIT, note })
+    expect([attempts, left]).toEqual([2, 4])
+    expect([report.verdict, report.warnings.map(({ code }) => code)]).toEqual([
+      'pass',
+      ['ADDRESS_NOT_6PN', 'ENGINE_NOT_COCKROACHDB'],
+    ])
+    expect([...server.rows.keys()]).toEqual([])
+  })
+
+  test('are named by the last one, where none could', async () => {
+    const { mend: _, ...script } = losing()
+    await using server = await replay(recording, credentials, script)
+    const report = await probeWith(targetOf(server, credentials), { options: { ...WAIT, waitMs: 6000 } })
+    expect([report.failure?.code, report.attempts > 1]).toEqual(['TLS_CLOSED', true])
+    expect(server.rows.size).toBe(4)
+    const left = report.warnings.find(({ code }) => code === 'ROWS_LEFT')?.message
+    for (const id of server.rows.keys()) expect(left).toContain(id)
+  })
+})
 
 describe.concurrent('does not wait for', () => {
   test('the server’s certificate', async () => {

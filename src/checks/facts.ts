@@ -5,6 +5,7 @@
  * Each fact is a promise of its own: a question that fails fails the checks that rest on it, and no other.
  */
 import type { Engine } from '../engine.ts'
+import { CODES } from '../failure/codes.ts'
 import { ProbeError } from '../failure/failure.ts'
 import { TABLE_NAME } from '../schema.ts'
 import type { Session } from '../session/session.ts'
@@ -53,16 +54,18 @@ export function only<T>(rows: readonly T[], what: string): T {
   return row
 }
 
+/** The node goes away, or the link to it: no answer about what was asked. */
+const sessionIsOver = ({ code }: ProbeError): boolean => CODES[code].waitable
+
 async function readDatabase(session: Session, configured: string) {
-  // What fails here with 3D000 is the database; a missing table or privilege is another check's matter.
+  // What is answered with 3D000 is the database; the table, its privileges and its locks are other checks' matter.
   const used = session
     .ask('the first use of the database', `SELECT 1 FROM ${TABLE_NAME} LIMIT 0`)
     .then(() => true)
     .catch(error => {
       const sqlstate = error instanceof ProbeError ? error.evidence.sqlstate : undefined
-      if (sqlstate === '42P01' || sqlstate === '42501') return true
-      if (sqlstate === '3D000') return false
-      throw error
+      if (sqlstate === undefined || sessionIsOver(error)) throw error
+      return sqlstate !== '3D000'
     })
   const listed = session.ask<{ name: string; found: string }>(
     'the question for the database',

@@ -46,6 +46,8 @@ export interface ChecksInput extends OpenContext {
   readonly login: Login
   readonly path: Path
   readonly runId: string
+  /** rows that an earlier attempt could not remove */
+  readonly inherited: readonly string[]
   /** the independently dialled connection */
   readonly second: () => Promise<Opened>
   readonly note: (text: string) => void
@@ -56,11 +58,13 @@ export interface ChecksOutcome {
   /** every check once */
   readonly checks: readonly CheckResult[]
   readonly warnings: readonly Warning[]
+  /** rows that could not be removed, by id; ROWS_LEFT is among the warnings then */
+  readonly left: readonly string[]
 }
 
 /** Runs every check and leaves nothing behind. */
 export async function runChecks(input: ChecksInput): Promise<ChecksOutcome> {
-  const { config, budget, slots, login, path, runId, second, note, progress } = input
+  const { config, budget, slots, login, path, runId, inherited, second, note, progress } = input
   const opening: OpenContext = { config, budget, slots }
   const sessions: Session[] = []
   const warnings: Warning[] = []
@@ -85,7 +89,8 @@ export async function runChecks(input: ChecksInput): Promise<ChecksOutcome> {
     if (!startup) throw new Error('facts were asked for without a session')
     return askFacts(await writer(), engineOf(startup), config.user, config.database)
   })
-  const ledger = createLedger(async () => sessionOf(await reopen(opening, candidatesFrom(path), login), budget))
+  const reconnect = async () => sessionOf(await reopen(opening, candidatesFrom(path), login), budget)
+  const ledger = createLedger(reconnect, inherited)
   const results = new Map<CheckId, Promise<CheckResult>>()
   const context: CheckContext = {
     ...opening,
@@ -114,7 +119,11 @@ export async function runChecks(input: ChecksInput): Promise<ChecksOutcome> {
     if (result.status === 'rejected') throw result.reason
     return result.value
   })
-  return { checks, warnings: [...warnings, ...(left ? [left] : []), ...pathWarnings(path)] }
+  return {
+    checks,
+    warnings: [...warnings, ...(left ? [left] : []), ...pathWarnings(path)],
+    left: left ? ledger.rows() : [],
+  }
 }
 
 /** Runs one check once what it needs is decided. Rejects only for a bug. */

@@ -3,20 +3,19 @@
  *
  * landed     the row is in the database
  * unknown    the statement was sent and its answer never came: the server may still be at it
+ * doubtful   answered so that the row should not be there, by what may not know: it is removed if it is there
  * settle     the same id is inserted again on a new connection, ON CONFLICT DO NOTHING: that waits for the first
  *            statement to end, where reading could see nothing a moment before the row appears
  */
 
-import { inArray, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
-import { pause } from '../budget.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
-import { connectionProbe, type NewProbeRow } from '../schema.ts'
+import { connectionProbe, type NewProbeRow, TABLE_NAME } from '../schema.ts'
+import { retried } from '../session/retried.ts'
 import type { Session } from '../session/session.ts'
+import { quote } from './facts.ts'
 
-/** How often a serialization failure (40001) is tried again, and the first pause before it, ms. */
-const RETRIES = 6
-const FIRST_PAUSE_MS = 10
 /** Rows removed by one statement. */
 const BATCH = 500
 
@@ -35,8 +34,9 @@ export interface Ledger {
    */
   insert(session: Session, row: NewProbeRow): Promise<Written>
   /**
-   * Removes these rows, or all; rows that are gone are forgotten. Rejects if that fails, and with WRITE_REFUSED if
-   * rows that were written are not found, as behind a row-level policy: they may still be there.
+   * Removes these rows, or all, and looks whether they are gone; rows that are gone are forgotten. Rejects if that
+   * fails, and with WRITE_REFUSED if rows that were written are not found, as behind a row-level policy, or are there
+   * again: they may still be there.
    */
   remove(session: Session, ids?: readonly string[]): Promise<void>
   /** Inserts again what is still unknown, so that it can be removed. */
@@ -45,18 +45,26 @@ export interface Ledger {
   hasUnknown(): boolean
 }
 
-/** Failures after which the row may or may not be there. */
-function isUnknown(error: ProbeError): boolean {
-  const sqlstate = error.evidence.sqlstate
-  if (sqlstate === '40003' || (typeof sqlstate === 'string' && sqlstate.startsWith('57P0'))) return true
-  return sqlstate === undefined
+/**
+ * What an error says of a row whose insert it answers. Class 57P0 is a server that goes away, 08 a pooler that lost the
+ * server behind it, 40003 an unknown outcome by name; 23505 says that the id is there, and internal errors (XX, 58) may
+ * come after the row.
+ */
+function afterError({ evidence: { sqlstate } }: ProbeError): 'unknown' | 'doubtful' | 'absent' {
+  if (typeof sqlstate !== 'string' || /^(40003|57P0.|08...)$/.test(sqlstate)) return 'unknown'
+  return /^(23505|XX...|58...)$/.test(sqlstate) ? 'doubtful' : 'absent'
 }
 
-/** A statement that succeeded and did nothing, as behind a trigger or a row-level policy. */
-export const nothing = (verb: string, evidence: Evidence = {}): ProbeError =>
-  new ProbeError('WRITE_REFUSED', `${verb} is answered with success and changes no row`, {
-    evidence: { verb, ...evidence },
-  })
+/** What to look at where a statement does not do what it says. */
+const MEDDLED =
+  'a trigger, a rule or a row-level policy on the table: psql \\d+ connection_probe, as root SHOW CREATE TABLE public.connection_probe'
+
+/** A statement that succeeded and did nothing, or not for long, as behind a trigger or a row-level policy. */
+export const nothing = (
+  verb: string,
+  evidence: Evidence = {},
+  what = 'is answered with success and changes no row',
+): ProbeError => new ProbeError('WRITE_REFUSED', `${verb} ${what}`, { hint: MEDDLED, evidence: { verb, ...evidence } })
 
 const p = sql.placeholder
 
@@ -93,26 +101,30 @@ const insertAgain = (db: PostgresJsDatabase, row: NewProbeRow) =>
     .onConflictDoNothing({ target: connectionProbe.id })
     .returning({ id: connectionProbe.id })
 
+/** These rows, by primary key, as every statement about them names them. */
+export const byId = (ids: readonly string[]): string =>
+  `public.${TABLE_NAME} WHERE id IN (${ids.map(quote).join(', ')})`
+
 /**
  * A ledger.
  * @param reconnect opens a new session to settle an unknown outcome on; tries until the deadline
+ * @param inherited rows that an earlier attempt could not remove
  */
-export function createLedger(reconnect: () => Promise<Session>): Ledger {
-  const rows = new Map<string, { row: NewProbeRow; state: 'landed' | 'unknown' }>()
+export function createLedger(reconnect: () => Promise<Session>, inherited: readonly string[] = []): Ledger {
+  interface Entry {
+    /** null for an inherited one */
+    readonly row: NewProbeRow | null
+    readonly state: 'landed' | 'unknown' | 'doubtful'
+  }
+  const rows = new Map<string, Entry>(inherited.map(id => [id, { row: null, state: 'doubtful' }]))
   /** ids whose DELETE was sent and never answered: not to find them again is no surprise */
   const removing = new Set<string>()
 
   const settle = async (session: Session, row: NewProbeRow): Promise<'landed' | 'repeated'> => {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        const returned = await session.run('write', 'the same insert again', db => insertAgain(db, row))
-        rows.set(row.id ?? '', { row, state: 'landed' })
-        return returned.length > 0 ? 'repeated' : 'landed'
-      } catch (error) {
-        if (!(error instanceof ProbeError) || error.code !== 'WRITE_CONTENDED' || attempt >= RETRIES) throw error
-        await pause(FIRST_PAUSE_MS * 2 ** attempt, session.budget)
-      }
-    }
+    const again = () => session.run('write', 'the same insert again', db => insertAgain(db, row))
+    const { value: returned } = await retried(session.budget, again, true)
+    rows.set(row.id ?? '', { row, state: 'landed' })
+    return returned.length > 0 ? 'repeated' : 'landed'
   }
 
   /** Settles on a new connection; rejects with WRITE_AMBIGUOUS if that cannot be done. */
@@ -134,72 +146,74 @@ export function createLedger(reconnect: () => Promise<Session>): Ledger {
     }
   }
 
-  /** The ids that were found and removed. A DELETE by id can be repeated as often as one likes. */
-  const removeBatch = async (session: Session, batch: readonly string[]): Promise<ReadonlySet<string>> => {
-    for (let attempt = 0; ; attempt++) {
+  /** The ids that were found and removed, and those that are there all the same, asked in the same flight. */
+  const removeBatch = async (session: Session, batch: readonly string[]) => {
+    const these = byId(batch)
+    const remove = async () => {
       try {
-        const removed = await session.run('write', 'the removal of the rows', db =>
-          db.delete(connectionProbe).where(inArray(connectionProbe.id, batch)).returning({ id: connectionProbe.id }),
+        return await session.run('write', 'the removal of the rows', db =>
+          db.execute<{ id: string }>(`DELETE FROM ${these} RETURNING id::text AS id`),
         )
-        return new Set(removed.map(({ id }) => id))
       } catch (error) {
-        if (!(error instanceof ProbeError)) throw error
-        if (isUnknown(error)) for (const id of batch) removing.add(id)
-        const again = error.code === 'WRITE_CONTENDED' || error.code === 'WRITE_AMBIGUOUS'
-        if (!again || attempt >= RETRIES) throw error
-        await pause(FIRST_PAUSE_MS * 2 ** attempt, session.budget)
+        if (error instanceof ProbeError && afterError(error) === 'unknown') for (const id of batch) removing.add(id)
+        throw error
       }
     }
+    const look = () =>
+      session.ask<{ id: string }>('the question whether the rows are gone', `SELECT id::text AS id FROM ${these}`)
+    const { value } = await retried(session.budget, () => Promise.all([remove(), look()]), true)
+    const [removed, left] = value
+    return { removed: new Set(removed.map(({ id }) => id)), left: new Set(left.map(({ id }) => id)) }
   }
 
   return {
     async insert(session, row) {
       const id = row.id ?? ''
-      for (let retries = 0; ; retries++) {
+      const execute = () => {
         // On a connection that is gone nothing is sent: the statement ends with the reason why it is gone.
         if (!session.isLost()) rows.set(id, { row, state: 'unknown' })
-        try {
-          const { count } = await session.run('write', 'the insert', db => insertOf(db).execute({ ...row }))
-          if (count === 0) {
-            rows.delete(id)
-            throw nothing('INSERT', { id, retries })
-          }
-          rows.set(id, { row, state: 'landed' })
-          return { retries, settled: null }
-        } catch (error) {
-          if (!(error instanceof ProbeError) || !rows.has(id)) throw error
-          const evidence: Evidence = { id, retries }
-          if (!isUnknown(error)) {
-            rows.delete(id)
-            if (error.code === 'WRITE_CONTENDED' && retries < RETRIES) {
-              await pause(FIRST_PAUSE_MS * 2 ** retries * (0.5 + Math.random()), session.budget)
-              continue
-            }
-            throw Object.assign(error, { evidence: { ...error.evidence, ...evidence } })
-          }
-          // Interrupted or out of time: the clean-up settles it.
-          if (error.layer === 'run') throw error
-          const settled = await settleElsewhere(row, error)
-          if (error.evidence.sqlstate === '40003' && !session.isLost()) return { retries, settled }
-          const outcome = settled === 'landed' ? 'the row had been written' : 'the row had not been written'
-          throw Object.assign(error, { evidence: { ...error.evidence, ...evidence, outcome } })
+        return session.run('write', 'the insert', db => insertOf(db).execute({ ...row }))
+      }
+      try {
+        const { value, retries } = await retried(session.budget, execute)
+        rows.set(id, { row, state: value.count === 0 ? 'doubtful' : 'landed' })
+        if (value.count === 0) throw nothing('INSERT', { id, retries })
+        return { retries, settled: null }
+      } catch (error) {
+        if (!(error instanceof ProbeError) || rows.get(id)?.state !== 'unknown') throw error
+        const retries = Number(error.evidence.retries ?? 0)
+        const evidence: Evidence = { id, retries }
+        const after = afterError(error)
+        if (after !== 'unknown') {
+          if (after === 'doubtful') rows.set(id, { row, state: 'doubtful' })
+          else rows.delete(id)
+          throw Object.assign(error, { evidence: { ...error.evidence, ...evidence } })
         }
+        // Interrupted or out of time: the clean-up settles it.
+        if (error.layer === 'run') throw error
+        const settled = await settleElsewhere(row, error)
+        if (error.evidence.sqlstate === '40003' && !session.isLost()) return { retries, settled }
+        const outcome = settled === 'landed' ? 'the row had been written' : 'the row had not been written'
+        throw Object.assign(error, { evidence: { ...error.evidence, ...evidence, outcome } })
       }
     },
     async remove(session, ids = [...rows.keys()]) {
       const absent: string[] = []
+      const back: string[] = []
       for (let at = 0; at < ids.length; at += BATCH) {
         const batch = ids.slice(at, at + BATCH)
-        const removed = await removeBatch(session, batch)
+        const { removed, left } = await removeBatch(session, batch)
         for (const id of batch) {
-          if (removed.has(id) || removing.has(id)) rows.delete(id)
+          if (left.has(id)) back.push(id)
+          else if (removed.has(id) || removing.has(id) || rows.get(id)?.state === 'doubtful') rows.delete(id)
           else absent.push(id)
         }
       }
+      if (back.length > 0) throw nothing('DELETE', { back }, 'is answered with success, and the rows are still there')
       if (absent.length > 0) throw nothing('DELETE', { absent })
     },
     async settleAll(session) {
-      for (const { row, state } of [...rows.values()]) if (state === 'unknown') await settle(session, row)
+      for (const { row, state } of [...rows.values()]) if (row && state === 'unknown') await settle(session, row)
     },
     rows: () => [...rows.keys()],
     hasUnknown: () => [...rows.values()].some(({ state }) => state === 'unknown'),

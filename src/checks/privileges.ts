@@ -2,8 +2,9 @@
 import { eq } from 'drizzle-orm'
 import { ProbeError } from '../failure/failure.ts'
 import { connectionProbe, TABLE_NAME } from '../schema.ts'
+import { retried } from '../session/retried.ts'
 import type { Check, CheckContext } from './check.ts'
-import { quote, VERBS } from './facts.ts'
+import { VERBS } from './facts.ts'
 import { nothing } from './ledger.ts'
 import { compare, newRow, readRow } from './row-visible.ts'
 
@@ -27,15 +28,26 @@ export const dml: Check = {
     const session = await context.reader()
     const wrote = newRow(context, -1, await facts.clock)
     await context.ledger.insert(session, wrote)
-    const inserted = await readRow(session, wrote.id)
+    const read = async () => (await retried(session.budget, () => readRow(session, wrote.id))).value
+    const inserted = await read()
     if (!inserted) throw nothing('INSERT')
     compare(wrote, inserted)
     const changed = { ...wrote, payload: { changed: true } }
-    const updated = await session.run('write', 'the update', db =>
-      db.update(connectionProbe).set({ payload: changed.payload }).where(eq(connectionProbe.id, wrote.id)).returning(),
-    )
-    if (updated.length !== 1 || !updated[0]) throw nothing('UPDATE')
-    compare(changed, updated[0])
+    const update = () =>
+      session.run('write', 'the update', db =>
+        db
+          .update(connectionProbe)
+          .set({ payload: changed.payload })
+          .where(eq(connectionProbe.id, wrote.id))
+          .returning(),
+      )
+    const [updated, ...more] = (await retried(session.budget, update, true)).value
+    if (!updated || more.length > 0) throw nothing('UPDATE')
+    // What the statement says it did, and what is there afterwards: a trigger may come between.
+    compare(changed, updated)
+    const kept = await read()
+    if (!kept) throw nothing('UPDATE')
+    compare(changed, kept)
     await context.ledger.remove(session, [wrote.id])
     return { evidence }
   },
@@ -57,14 +69,12 @@ const sentence = ({ schema, table, column, grantee, privilege, grantable }: Exce
 async function creatable(context: CheckContext): Promise<string[]> {
   const session = await context.reader()
   const { engine } = await context.facts()
-  const system = engine.systemSchemas.map(quote).join(', ')
   const rows = await session.ask<{ name: string }>(
     'the question where the user can create',
     `SELECT 'database ' || current_database() AS name WHERE has_database_privilege(current_database(), 'CREATE')
      UNION ALL
      SELECT 'schema ' || nspname FROM pg_catalog.pg_namespace
-     WHERE nspname NOT IN (${system}) AND nspname NOT LIKE 'pg_temp%' AND nspname NOT LIKE 'pg_toast%'
-       AND has_schema_privilege(nspname, 'CREATE')
+     WHERE ${engine.ownSchema('nspname')} AND has_schema_privilege(nspname, 'CREATE')
      LIMIT 20`,
   )
   return rows.map(({ name }) => name)
@@ -76,8 +86,10 @@ async function creatable(context: CheckContext): Promise<string[]> {
  */
 async function tryCreate(context: CheckContext): Promise<string> {
   const session = await context.reader()
+  const create = () =>
+    session.run('write', 'CREATE TABLE', db => db.execute(`CREATE TABLE public.${TABLE_NAME} (canary int)`))
   try {
-    await session.run('write', 'CREATE TABLE', db => db.execute(`CREATE TABLE public.${TABLE_NAME} (canary int)`))
+    await retried(session.budget, create, true)
     return '00000'
   } catch (error) {
     const sqlstate = error instanceof ProbeError ? error.evidence.sqlstate : undefined

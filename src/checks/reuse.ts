@@ -1,8 +1,10 @@
 /** One connection serves many sequential writes, and the server holds no named statement of it afterwards. */
 import { createHistogram } from 'node:perf_hooks'
 import { inArray } from 'drizzle-orm'
+import type { Engine } from '../engine.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { connectionProbe, type ProbeRow } from '../schema.ts'
+import { retried } from '../session/retried.ts'
 import type { Session } from '../session/session.ts'
 import type { Check } from './check.ts'
 import { only } from './facts.ts'
@@ -13,17 +15,12 @@ const BATCH = 1000
 
 /** Reads a batch back in one select and compares each row. */
 async function verify(session: Session, wrote: readonly ProbeRow[]): Promise<void> {
-  const read = await session.run('read', 'the select of all rows', db =>
-    db
-      .select()
-      .from(connectionProbe)
-      .where(
-        inArray(
-          connectionProbe.id,
-          wrote.map(({ id }) => id),
-        ),
-      ),
-  )
+  const ids = wrote.map(({ id }) => id)
+  const select = () =>
+    session.run('read', 'the select of all rows', db =>
+      db.select().from(connectionProbe).where(inArray(connectionProbe.id, ids)),
+    )
+  const { value: read } = await retried(session.budget, select)
   const byId = new Map(read.map(row => [row.id, row]))
   const absent = wrote.filter(({ id }) => !byId.has(id))
   if (absent.length > 0)
@@ -40,6 +37,22 @@ async function verify(session: Session, wrote: readonly ProbeRow[]): Promise<voi
   }
 }
 
+/** How often the server is asked, along with a write, which session this is. */
+const ASKED = 4
+
+/** The server's name for the session that answers now, held against what it was. */
+async function sameSession(session: Session, { sessionIdentity }: Engine, before: string): Promise<void> {
+  const question = 'the question for the session'
+  const rows = await session.ask<Record<string, string>>(question, sessionIdentity)
+  const now = Object.values(only(rows, question))[0] ?? ''
+  if (now !== before) throw replaced(before, now)
+}
+
+const replaced = (before: string, after: string): ProbeError =>
+  new ProbeError('CONNECTION_REPLACED', `the session was ${before}, and then another one answered: ${after}`, {
+    evidence: { before, after },
+  })
+
 export const sequentialWrites: Check = {
   id: 'sequential-writes',
   async run(context) {
@@ -47,6 +60,8 @@ export const sequentialWrites: Check = {
     const facts = await context.facts()
     const writer = await context.writer()
     const [before, clock] = await Promise.all([facts.identity, facts.clock])
+    const { engine } = facts
+    const every = Math.ceil(writes / ASKED)
     const latency = createHistogram()
     let batch: ProbeRow[] = []
     let retries = 0
@@ -68,10 +83,17 @@ export const sequentialWrites: Check = {
       session: before,
     })
     try {
+      // Who let us in and who answers are one process; a pooler has numbers of its own.
+      if (engine.identityIsProcessId && writer.processId !== null && before !== String(writer.processId))
+        throw replaced(`process ${writer.processId} (BackendKeyData)`, before)
       for (let sequence = 1; sequence <= writes; sequence++) {
         const row = newRow(context, sequence, clock)
         const from = performance.now()
+        // Before the insert, so that the two leave together; the insert is let end first, whatever it comes to.
+        const asked = sequence % every === 0 ? sameSession(writer, engine, before) : undefined
+        asked?.catch(() => undefined)
         const written = await context.ledger.insert(writer, row)
+        await asked
         const ms = performance.now() - from
         writingMs += ms
         latency.record(Math.max(1, Math.round(ms * 1000)))
@@ -90,18 +112,9 @@ export const sequentialWrites: Check = {
           batch = []
         }
       }
-      // Both questions and the select leave together.
-      const [now] = await Promise.all([
-        writer
-          .ask<Record<string, string>>('the question for the session', facts.engine.sessionIdentity)
-          .then(rows => Object.values(only(rows, 'the question for the session'))[0] ?? ''),
-        verify(writer, batch),
-      ])
+      // The question and the select leave together.
+      await Promise.all([sameSession(writer, engine, before), verify(writer, batch)])
       read += batch.length
-      if (now !== before)
-        throw new ProbeError('CONNECTION_REPLACED', `the writes began on session ${before} and ended on ${now}`, {
-          evidence: { before, after: now },
-        })
       return { evidence: { ...figures(), perSecond: Math.round(writes / (writingMs / 1000)) } }
     } catch (error) {
       if (error instanceof ProbeError) Object.assign(error.evidence, figures(), { ...error.evidence })

@@ -1,4 +1,5 @@
 /** The session runs as the configured user, who administers nothing. */
+import type { Engine } from '../engine.ts'
 import { ProbeError } from '../failure/failure.ts'
 import type { Check, CheckContext } from './check.ts'
 import type { Role } from './facts.ts'
@@ -23,17 +24,17 @@ const MEMBERSHIPS = `
   WHERE u.rolname = current_user ORDER BY 1 LIMIT 20`
 
 /** What the user owns in this database. Temporary tables are no verdict. */
-const OWNED = `
+const owned = ({ ownSchema }: Engine): string => `
   SELECT 'table ' || n.nspname || '.' || c.relname AS name
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_roles u ON u.oid = c.relowner
   WHERE u.rolname = current_user AND c.relkind IN ('r','p','v','m','f','S')
-    AND n.nspname NOT LIKE 'pg_temp%' AND n.nspname NOT LIKE 'pg_toast%'
+    AND ${ownSchema('n.nspname')}
   UNION ALL
   SELECT 'schema ' || n.nspname
   FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles u ON u.oid = n.nspowner
-  WHERE u.rolname = current_user AND n.nspname NOT LIKE 'pg_temp%' AND n.nspname NOT LIKE 'pg_toast%'
+  WHERE u.rolname = current_user AND ${ownSchema('n.nspname')}
   UNION ALL
   SELECT 'database ' || d.datname
   FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles u ON u.oid = d.datdba
@@ -43,23 +44,28 @@ const OWNED = `
 const list = async (context: CheckContext, what: string, sql: string): Promise<string[]> =>
   (await (await context.reader()).ask<{ name: string }>(what, sql)).map(({ name }) => name)
 
+/** This release does not know it: no such function, setting, or option. Whatever else is answered decides nothing. */
+const UNKNOWN: readonly unknown[] = ['42883', '42704', '22023', '42601']
+
+/** Resolves with `otherwise` where this release does not know what was asked for. */
+async function ifKnown<T>(asked: Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await asked
+  } catch (error) {
+    if (error instanceof ProbeError && UNKNOWN.includes(error.evidence.sqlstate)) return otherwise
+    throw error
+  }
+}
+
 /** The role options beyond LOGIN that can be read; a release that does not know one has not granted it. */
-async function readOptions(context: CheckContext): Promise<string[]> {
-  const { engine } = await context.facts()
+async function readOptions(context: CheckContext, { roleOptions, roleOptionSettings }: Engine): Promise<string[]> {
   const session = await context.reader()
-  const held = await Promise.all(
-    engine.roleOptions.map(async option => {
-      try {
-        const [row] = await session.ask<{ held: boolean }>(`the question for ${option}`, engine.roleOption(option))
-        return row?.held === true
-      } catch (error) {
-        // 42883 no such function, 22023 and 42601 no such option: this release has neither.
-        if (error instanceof ProbeError && error.code === 'CATALOGUE_FAILED' && error.evidence.sqlstate) return false
-        throw error
-      }
-    }),
-  )
-  return engine.roleOptions.filter((_, at) => held[at])
+  const ask = <T>(what: string, sql: string) => ifKnown(session.ask<T>(what, sql), [])
+  // In one flight, the settings before the questions.
+  const settings = roleOptionSettings.map(setting => ask('a session setting', setting))
+  const questions = roleOptions.map(({ option, sql }) => ask<{ held: boolean }>(`the question for ${option}`, sql))
+  const [answers] = await Promise.all([Promise.all(questions), Promise.all(settings)])
+  return roleOptions.filter((_, at) => answers[at]?.[0]?.held === true).map(({ option }) => option)
 }
 
 export const role: Check = {
@@ -71,13 +77,19 @@ export const role: Check = {
     const own = roles.find(({ name }) => name === user)
     // The reader's time belongs to the row first.
     await context.settled('row-visible')
-    const [memberships, owned, options] = await Promise.all([
+    const [memberships, belongings, options] = await Promise.all([
       list(context, 'the question for memberships', MEMBERSHIPS),
-      list(context, 'the question for what the user owns', OWNED),
-      readOptions(context),
+      list(context, 'the question for what the user owns', owned(facts.engine)),
+      readOptions(context, facts.engine),
     ])
     const attributes = [...ATTRIBUTES.filter(([key]) => own?.[key] === true).map(([, name]) => name), ...options]
-    const evidence = { currentUser: users.current, sessionUser: users.session, attributes, memberships, owned }
+    const evidence = {
+      currentUser: users.current,
+      sessionUser: users.session,
+      attributes,
+      memberships,
+      owned: belongings,
+    }
     const wrong = [
       ...(users.current !== user || users.session !== user
         ? [`the session runs as ${users.current} (session user ${users.session}), not as ${user}`]
@@ -86,7 +98,7 @@ export const role: Check = {
       ...(ADMINISTRATORS.includes(user) ? [`${user} is an administrator`] : []),
       ...(attributes.length > 0 ? [`${user} has ${attributes.join(', ')}`] : []),
       ...(memberships.length > 0 ? [`${user} is a member of ${memberships.join(', ')}`] : []),
-      ...(owned.length > 0 ? [`${user} owns ${owned.join(', ')}`] : []),
+      ...(belongings.length > 0 ? [`${user} owns ${belongings.join(', ')}`] : []),
     ]
     if (wrong.length > 0) throw new ProbeError('ADMIN_AT_RUNTIME', wrong.join('; '), { evidence })
     return { evidence }

@@ -8,6 +8,7 @@ import { eq } from 'drizzle-orm'
 import { pause, remainingMs } from '../budget.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { connectionProbe, type NewProbeRow, type ProbeRow } from '../schema.ts'
+import { retried } from '../session/retried.ts'
 import type { Session } from '../session/session.ts'
 import type { Check, CheckContext } from './check.ts'
 import type { Held } from './facts.ts'
@@ -21,13 +22,16 @@ const RESERVE_MS = 200
 export const canWrite = ({ verbs, usage }: Held): boolean =>
   usage && (['INSERT', 'SELECT', 'DELETE'] as const).every(verb => verbs.includes(verb))
 
-/** A timestamptz text as PostgreSQL and CockroachDB print it in UTC ("2026-11-22 20:07:00.12345+00"), in integer µs. */
-export function microseconds(text: string): bigint {
+/**
+ * A timestamptz text as PostgreSQL and CockroachDB print it in UTC ("2026-11-22 20:07:00.12345+00"), in integer µs;
+ * null for what is none, or beyond what a clock here could show.
+ */
+export function microseconds(text: string): bigint | null {
   const match = /^(\d{4,})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?:\+00(?::?00)?|Z)$/.exec(text)
-  if (!match) throw new ProbeError('ROW_MISMATCH', `"${text}" is no time in UTC`)
+  if (!match) return null
   const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number)
   const ms = Date.UTC(year ?? 0, (month ?? 1) - 1, day, hour, minute, second)
-  return BigInt(ms) * 1000n + BigInt((match[7] ?? '').padEnd(6, '0'))
+  return Number.isNaN(ms) ? null : BigInt(ms) * 1000n + BigInt((match[7] ?? '').padEnd(6, '0'))
 }
 
 /** The columns in which what was read differs from what was written. */
@@ -75,17 +79,12 @@ export function newRow(context: Pick<CheckContext, 'config' | 'runId'>, sequence
   }
 }
 
-/** Selects a row by id; a read that lost to another transaction (40001) counts as not seen yet. */
+/** Selects a row by id. */
 export async function readRow(reader: Session, id: string): Promise<ProbeRow | null> {
-  try {
-    const [row] = await reader.run('read', 'the select', db =>
-      db.select().from(connectionProbe).where(eq(connectionProbe.id, id)),
-    )
-    return row ?? null
-  } catch (error) {
-    if (error instanceof ProbeError && error.evidence.sqlstate === '40001') return null
-    throw error
-  }
+  const [row] = await reader.run('read', 'the select', db =>
+    db.select().from(connectionProbe).where(eq(connectionProbe.id, id)),
+  )
+  return row ?? null
 }
 
 /** Writes on one session, reads on the other, and says how long it took. */
@@ -100,19 +99,26 @@ export async function writeAndRead(
   const { retries, settled } = await context.ledger.insert(writer, row)
   const writtenMs = performance.now() - startedAt
   let reads = 0
+  let readRetries = 0
   let read: ProbeRow | null = null
-  const until = Math.min(startedAt + PATIENCE * limit, performance.now() + remainingMs(context.budget) - RESERVE_MS)
+  const patient = startedAt + PATIENCE * limit
+  const until = Math.min(patient, performance.now() + remainingMs(context.budget) - RESERVE_MS)
   do {
     if (reads > 0) await pause(Math.min(50, 2 ** reads), context.budget)
-    read = await readRow(reader, row.id)
+    const found = await retried(context.budget, () => readRow(reader, row.id))
+    read = found.value
+    readRetries += found.retries
     reads++
   } while (!read && performance.now() < until)
   const visibleMs = performance.now() - startedAt
-  const evidence = { writtenMs, visibleMs, limitMs: limit, reads, retries, settled, id: row.id }
+  const evidence = { writtenMs, visibleMs, limitMs: limit, reads, retries, readRetries, settled, id: row.id }
+  const waited = `${Math.round(visibleMs)} ms`
+  if (!read && visibleMs < limit)
+    throw new ProbeError('DEADLINE', `the deadline came after ${waited} of waiting for the row`, { evidence })
   if (!read)
     throw new ProbeError(
       'ROW_NOT_VISIBLE',
-      `the row that was written was not there for another connection within ${Math.round(visibleMs)} ms`,
+      `the row that was written was not there for another connection within ${waited}`,
       { evidence },
     )
   try {

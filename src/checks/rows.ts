@@ -8,7 +8,7 @@ import { type Login, type OpenContext, open } from '../session/open.ts'
 import type { Path } from '../session/path.ts'
 import { type Session, sessionOf } from '../session/session.ts'
 import type { CheckContext } from './check.ts'
-import { quote } from './facts.ts'
+import { byId } from './ledger.ts'
 
 /** How long removing may take when the run was interrupted, and after the deadline, ms: with a polite end within half a second. */
 const INTERRUPTED_MS = 900
@@ -36,14 +36,17 @@ export async function cleanUp(
   login: Login,
   sessions: readonly Session[],
 ): Promise<Warning | null> {
-  const { ledger, config } = context
+  const { ledger, config, path } = context
   if (ledger.rows().length === 0 || (config.options.keep && !ledger.hasUnknown())) return null
+  // No session, no row of this run's: what an earlier attempt left stays until the path is there.
+  const broken = path.dns.failure ?? path.opened?.failure
+  if (broken) return rowsLeft(ledger.rows(), broken)
   const budget = cleanUpBudget(opening.budget)
   let extra: Session | null = null
   try {
     let session = sessions.find(candidate => !candidate.isLost())?.withBudget(budget)
     if (!session) {
-      extra = await newSession({ ...opening, budget }, context.path, login)
+      extra = await newSession({ ...opening, budget }, path, login)
       session = extra
     }
     await ledger.settleAll(session)
@@ -51,17 +54,16 @@ export async function cleanUp(
     return null
   } catch (error) {
     if (!(error instanceof ProbeError)) throw error
-    const ids = ledger.rows()
-    if (ids.length === 0) return null
-    const statement = `DELETE FROM public.${TABLE_NAME} WHERE id IN (${ids.map(quote).join(', ')});`
-    return {
-      code: 'ROWS_LEFT',
-      message: `${ids.length} rows could not be removed (${error.code}: ${error.message}); remove them with: ${statement}`,
-    }
+    return ledger.rows().length === 0 ? null : rowsLeft(ledger.rows(), error)
   } finally {
     await extra?.close()
   }
 }
+
+const rowsLeft = (ids: readonly string[], { code, message }: ProbeError): Warning => ({
+  code: 'ROWS_LEFT',
+  message: `${ids.length} rows could not be removed (${code}: ${message}); remove them with: DELETE FROM ${byId(ids)};`,
+})
 
 /** Another session at the address in use. Rejects with what became of it. */
 export async function newSession(opening: OpenContext, { opened: at }: Path, login: Login): Promise<Session> {

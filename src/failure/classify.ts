@@ -192,8 +192,15 @@ export type StatementKind = 'catalogue' | 'write' | 'read'
 
 const STATEMENT_SQLSTATES: Readonly<Record<StatementKind, Readonly<Record<string, Code>>>> = {
   catalogue: { '57014': 'CATALOGUE_FAILED' },
-  write: { '57014': 'WRITE_TIMEOUT', '55P03': 'WRITE_TIMEOUT', '40001': 'WRITE_CONTENDED', '40003': 'WRITE_AMBIGUOUS' },
-  read: { '57014': 'READ_TIMEOUT', '55P03': 'READ_TIMEOUT' },
+  write: {
+    '57014': 'WRITE_TIMEOUT',
+    '55P03': 'WRITE_TIMEOUT',
+    '40001': 'WRITE_CONTENDED',
+    '40003': 'WRITE_AMBIGUOUS',
+    '42P01': 'TABLE_MISSING',
+    '42703': 'TABLE_MISMATCH',
+  },
+  read: { '57014': 'READ_TIMEOUT', '55P03': 'READ_TIMEOUT', '42P01': 'TABLE_MISSING', '42703': 'TABLE_MISMATCH' },
 }
 
 /** What means the same for every statement: the database, the role or the node is the matter, not the statement. */
@@ -203,6 +210,7 @@ const ANY_STATEMENT: Readonly<Record<string, Code>> = {
   '57P01': 'SERVER_DRAINING',
   '57P02': 'SERVER_UNAVAILABLE',
   '57P03': 'SERVER_UNAVAILABLE',
+  '57P05': 'CONNECTION_LOST',
   '53300': 'SERVER_BUSY',
 }
 
@@ -223,4 +231,5 @@ export const TIMEOUTS: Readonly<Record<StatementKind, Code>> = {
 export const classifyStatement = (sqlstate: string, kind: StatementKind): Code =>
   STATEMENT_SQLSTATES[kind][sqlstate] ??
   (kind === 'catalogue' && sqlstate === '42501' ? 'CATALOGUE_FAILED' : ANY_STATEMENT[sqlstate]) ??
-  GENERAL[kind]
+  // Class 08, connection exception: what a pooler says of the server behind it.
+  (sqlstate.startsWith('08') ? 'CONNECTION_LOST' : GENERAL[kind])

@@ -15,6 +15,7 @@ import { ProbeError } from '../failure/failure.ts'
 import { TERMINATE } from '../wire.ts'
 import { driverSide } from './driver-side.ts'
 import type { Opened } from './open.ts'
+import { retried } from './retried.ts'
 import type { Startup } from './startup.ts'
 
 /** How long a polite end may take, ms. */
@@ -37,7 +38,7 @@ export interface Session {
    * time), SESSION_PROTOCOL, or CONNECTION_LOST.
    */
   run<T>(kind: StatementKind, what: string, work: (db: PostgresJsDatabase) => PromiseLike<T>): Promise<T>
-  /** Asks the catalogue by the simple protocol: no parameters, one round trip; rows as objects. */
+  /** Asks the catalogue by the simple protocol: no parameters, one round trip (40001 is tried again); rows as objects. */
   ask<T>(what: string, sql: string): Promise<readonly T[]>
   /** another budget for what follows, e.g. cleaning up after the deadline */
   withBudget(budget: Budget): Session
@@ -138,7 +139,8 @@ export async function openSession(
       }
     },
     async ask<T>(what: string, text: string) {
-      return await this.run('catalogue', what, async () => (await sql.unsafe(text)) as unknown as readonly T[])
+      const asked = () => this.run('catalogue', what, async () => (await sql.unsafe(text)) as unknown as readonly T[])
+      return (await retried(at, asked)).value
     },
     withBudget: under,
     async close() {

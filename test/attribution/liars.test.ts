@@ -88,6 +88,7 @@ const CASES: readonly Case[] = [
     proxy: forgetful,
     top: 'write WRITE_REFUSED',
     failed: { dml: 'WRITE_REFUSED' },
+    hint: 'a trigger, a rule',
     evidence: { dml: { verb: 'INSERT' } },
   },
   {
@@ -95,6 +96,7 @@ const CASES: readonly Case[] = [
     proxy: () => ({ onStatement: sql => (/^update /.test(sql) ? { row: () => undefined } : undefined) }),
     top: 'write WRITE_REFUSED',
     failed: { dml: 'WRITE_REFUSED' },
+    hint: 'a trigger, a rule',
     evidence: { dml: { verb: 'UPDATE' } },
   },
   {
@@ -113,7 +115,31 @@ const CASES: readonly Case[] = [
       CREATE TRIGGER meddle BEFORE DELETE ON public.connection_probe FOR EACH ROW EXECUTE FUNCTION public.meddle()`,
     top: 'write WRITE_REFUSED',
     failed: { dml: 'WRITE_REFUSED' },
+    hint: 'a trigger, a rule',
     evidence: { dml: { verb: 'DELETE' } },
+    rowsLeft: 'exactly',
+    afterwards: 'DROP TRIGGER meddle ON public.connection_probe',
+  },
+  {
+    fault: 'an UPDATE that a trigger takes back',
+    engines: POSTGRESQL,
+    sql: `CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        UPDATE public.connection_probe SET payload = OLD.payload WHERE id = OLD.id; RETURN NULL; END $$;
+      CREATE TRIGGER meddle AFTER UPDATE ON public.connection_probe FOR EACH ROW
+        WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION public.meddle()`,
+    top: 'visibility ROW_MISMATCH',
+    failed: { dml: 'ROW_MISMATCH' },
+  },
+  {
+    fault: 'a DELETE that a trigger takes back',
+    engines: POSTGRESQL,
+    sql: `CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO public.connection_probe VALUES (OLD.*); RETURN NULL; END $$;
+      CREATE TRIGGER meddle AFTER DELETE ON public.connection_probe FOR EACH ROW EXECUTE FUNCTION public.meddle()`,
+    top: 'write WRITE_REFUSED',
+    failed: { dml: 'WRITE_REFUSED' },
+    hint: 'a trigger, a rule',
+    evidence: { dml: { verb: 'DELETE', back: [expect.any(String)] } },
     rowsLeft: 'exactly',
     afterwards: 'DROP TRIGGER meddle ON public.connection_probe',
   },
@@ -125,6 +151,7 @@ const CASES: readonly Case[] = [
     },
     top: 'write WRITE_REFUSED',
     failed: { dml: 'WRITE_REFUSED' },
+    hint: 'a trigger, a rule',
     evidence: { dml: { verb: 'DELETE' } },
     rowsLeft: 'unfounded',
   },

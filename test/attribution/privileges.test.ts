@@ -155,6 +155,20 @@ const CREATE: readonly Case[] = ['gateway_writer', 'public'].flatMap(who => [
     `CREATE SCHEMA other; GRANT USAGE, CREATE ON SCHEMA other TO ${who}`,
     /^schema other$/,
   ),
+  // In a pattern of LIKE, pg_temp_% stands for this one as well.
+  creates(
+    `CREATE on a schema that is called almost like a temporary one to ${who}`,
+    `CREATE SCHEMA pgatemp; GRANT CREATE ON SCHEMA pgatemp TO ${who}`,
+    /^schema pgatemp$/,
+  ),
+  ...['information_schema', 'pg_catalog'].map(schema => ({
+    ...creates(
+      `CREATE on ${schema} to ${who}`,
+      `GRANT CREATE ON SCHEMA ${schema} TO ${who}`,
+      new RegExp(`^schema ${schema}$`),
+    ),
+    engines: POSTGRESQL,
+  })),
   creates(
     `CREATE on the database to ${who}`,
     database => `GRANT CREATE ON DATABASE ${database} TO ${who}`,

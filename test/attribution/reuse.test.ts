@@ -10,18 +10,30 @@ import {
   useBase,
 } from '../helpers/faults.ts'
 import { changed, cut } from '../helpers/statement-faults.ts'
-import { query } from '../helpers/wire.ts'
+import { backendKeyData, query } from '../helpers/wire.ts'
 
 const IDENTITY = /pg_backend_pid\(\)|show session_id/i
 
-/** The writer's session is asked who it is before and after; the second answer is another one. */
-function identityChanges(): ProxyFault {
+/**
+ * The writer's session is asked who it is before, along with the second and the fourth of five writes, and after; from
+ * this time on the answer is another one.
+ */
+const identityChanges = (from: number) => (): ProxyFault => {
   let asked = 0
   return {
     onStatement: sql =>
-      IDENTITY.test(sql) && ++asked === 2 ? { row: values => values.map(() => 'somebody else') } : undefined,
+      IDENTITY.test(sql) && ++asked >= from ? { row: values => values.map(() => 'somebody else') } : undefined,
   }
 }
+
+const replaced = (fault: string, proxy: () => ProxyFault, evidence: object): Case => ({
+  fault,
+  proxy,
+  top: 'reuse CONNECTION_REPLACED',
+  failed: { 'sequential-writes': 'CONNECTION_REPLACED' },
+  blocked: BLOCKED_BY.writes,
+  evidence: { 'sequential-writes': evidence },
+})
 
 /** These statements really run first on the writer's session, in one text with its first question. */
 function first(sql: string): () => ProxyFault {
@@ -32,13 +44,18 @@ function first(sql: string): () => ProxyFault {
 }
 
 const CASES: readonly Case[] = [
+  replaced('another session at the end than at the beginning', identityChanges(4), {
+    after: 'somebody else',
+    writes: 5,
+  }),
+  replaced('another session in the middle of the writes', identityChanges(2), { after: 'somebody else', writes: 1 }),
   {
-    fault: 'another session at the end than at the beginning',
-    proxy: identityChanges,
-    top: 'reuse CONNECTION_REPLACED',
-    failed: { 'sequential-writes': 'CONNECTION_REPLACED' },
-    blocked: BLOCKED_BY.writes,
-    evidence: { 'sequential-writes': { after: 'somebody else', writes: 5 } },
+    ...replaced(
+      'a pooler that lets in under a number of its own',
+      () => ({ onServerMessage: ({ type }) => (type === 'K' ? backendKeyData(424242, 1) : undefined) }),
+      { before: 'process 424242 (BackendKeyData)', writes: 0 },
+    ),
+    engines: ['postgresql'],
   },
   {
     fault: 'the link lost between two writes',

@@ -34,6 +34,15 @@ const SEEN: readonly Case[] = [
     evidence: { 'row-visible': { limitMs: 40, reads: expect.any(Number) } },
   },
   {
+    fault: 'not before the deadline, which is nearer than the limit',
+    proxy: onRead(0, () => ({ row: () => undefined })),
+    options: { visibleWithinMs: 60_000, deadlineMs: 4000 },
+    top: 'run DEADLINE',
+    failed: { 'row-visible': 'DEADLINE' },
+    blocked: BLOCKED_BY.row,
+    evidence: { 'row-visible': { limitMs: 60_000 } },
+  },
+  {
     fault: 'the read refused',
     proxy: onRead(0, () => error('XX000', 'internal error')),
     top: 'visibility READ_FAILED',
@@ -113,6 +122,7 @@ const meddled = (fault: string, body: string, column: string): Case => ({
 const MEDDLED: readonly Case[] = [
   meddled('microseconds truncated', `NEW.written_at := date_trunc('milliseconds', NEW.written_at);`, 'writtenAt'),
   meddled('a time an hour off', `NEW.written_at := NEW.written_at + interval '1 hour';`, 'writtenAt'),
+  meddled('a time that no clock shows', `NEW.written_at := '290000-01-01 00:00:00+00';`, 'writtenAt'),
   meddled('a key more in the JSON', `NEW.payload := NEW.payload || '{"more": 1}';`, 'payload'),
   meddled(
     'a number changed deep in the JSON',

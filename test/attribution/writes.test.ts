@@ -9,11 +9,16 @@ import {
   describeFaults,
   expectNothingLeft,
   expectVerdict,
+  idsIn,
   insertTrigger,
   isDelete,
+  isFinalRead,
   isInsert,
+  isRead,
   isSettling,
+  type OnStatement,
   onInsert,
+  onRead,
   probeCase,
   sequenceOf,
   useBase,
@@ -70,9 +75,54 @@ const REFUSED: readonly Case[] = [
     top: 'write WRITE_REFUSED',
     failed: { 'row-visible': 'WRITE_REFUSED', dml: 'WRITE_REFUSED' },
     blocked: BLOCKED_BY.row,
+    hint: 'a trigger, a rule',
     evidence: { 'row-visible': { verb: 'INSERT' }, dml: { verb: 'INSERT' } },
   },
+  {
+    fault: 'a trigger that puts the row into another table, which this one shows',
+    engines: POSTGRESQL,
+    sql: `CREATE TABLE public.part () INHERITS (public.connection_probe);
+      ALTER TABLE public.part OWNER TO gateway_admin;
+      GRANT SELECT, INSERT, UPDATE, DELETE ON public.part TO gateway_writer;
+      ${insertTrigger('INSERT INTO public.part VALUES (NEW.*); RETURN NULL;')}`,
+    top: 'write WRITE_REFUSED',
+    failed: { 'row-visible': 'WRITE_REFUSED', dml: 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.row,
+    hint: 'a trigger, a rule',
+  },
+  {
+    fault: 'an error after the row has landed',
+    proxy: onInsert(0, { instead: { S: 'ERROR', C: 'XX000', M: 'internal error' } }),
+    top: 'write WRITE_REFUSED',
+    failed: { 'row-visible': 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.row,
+  },
+  {
+    fault: 'an insert that a proxy on the way sends twice',
+    proxy: onInsert(0, { instead: { S: 'ERROR', C: '23505', M: 'duplicate key value' } }),
+    top: 'write WRITE_REFUSED',
+    failed: { 'row-visible': 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.row,
+  },
+  {
+    fault: 'no such table any more',
+    proxy: onInsert(0, error('42P01', 'relation "connection_probe" does not exist')),
+    top: 'schema TABLE_MISSING',
+    failed: { 'row-visible': 'TABLE_MISSING' },
+    blocked: BLOCKED_BY.row,
+  },
 ]
+
+/** A fault for the first statement that matches. */
+const once = (
+  matches: (sql: string) => boolean,
+  fault = error('40001', 'restart transaction') as Awaited<ReturnType<OnStatement>>,
+): Case['proxy'] & {} => {
+  return () => {
+    let left = 1
+    return { onStatement: sql => (matches(sql) && left-- > 0 ? fault : undefined) }
+  }
+}
 
 const CONTENDED: readonly Case[] = [
   {
@@ -90,6 +140,27 @@ const CONTENDED: readonly Case[] = [
     proxy: onInsert(0, error('40001', 'restart transaction'), 100),
     top: 'write WRITE_CONTENDED',
     failed: { 'row-visible': 'WRITE_CONTENDED' },
+    blocked: BLOCKED_BY.row,
+    evidence: { 'row-visible': { sqlstate: '40001', retries: 6 } },
+  },
+  ...(
+    [
+      ['the select of the row', isRead],
+      ['the select of all rows', isFinalRead],
+      ['the update', sql => /^update /.test(sql)],
+      ['CREATE TABLE', sql => /^CREATE TABLE /.test(sql)],
+      ['a question to the catalogue', sql => /has_table_privilege/.test(sql)],
+    ] satisfies [string, (sql: string) => boolean][]
+  ).map(([what, matches]) => ({ fault: `a serialization failure, once, of ${what}`, proxy: once(matches) })),
+  {
+    fault: 'an update of unknown outcome',
+    proxy: once(sql => /^update /.test(sql), { instead: { S: 'ERROR', C: '40003', M: 'result is ambiguous' } }),
+  },
+  {
+    fault: 'serialization failures without end of the select of the row',
+    proxy: onRead(0, () => error('40001', 'restart transaction')),
+    top: 'visibility READ_FAILED',
+    failed: { 'row-visible': 'READ_FAILED' },
     blocked: BLOCKED_BY.row,
     evidence: { 'row-visible': { sqlstate: '40001', retries: 6 } },
   },
@@ -128,6 +199,15 @@ const LATE: readonly Case[] = [
     failed: { 'row-visible': 'WRITE_TIMEOUT', dml: 'WRITE_TIMEOUT' },
     blocked: BLOCKED_BY.row,
     evidence: { 'row-visible': { sqlstate: expect.stringMatching(/^(55P03|57014)$/) } },
+  },
+  {
+    fault: 'a lock that another session holds against readers, too',
+    engines: POSTGRESQL,
+    meanwhile: (base, database) => lockTable(base, database, 'ACCESS EXCLUSIVE'),
+    options: { deadlineMs: 10_000 },
+    top: 'write WRITE_TIMEOUT',
+    failed: { 'row-visible': 'WRITE_TIMEOUT', dml: 'WRITE_TIMEOUT' },
+    blocked: BLOCKED_BY.row,
   },
   {
     fault: 'a lock that was waited for too long',
@@ -173,6 +253,14 @@ const LOST: readonly Case[] = [
   lost('the connection cut after the insert, before its answer', 0, 'after', 'the row had been written'),
   lost('the connection closed after the insert, before its answer', 0, 'closed after', 'the row had been written'),
   lost('the connection cut in the middle of the sequential writes', 3, 'after', 'the row had been written'),
+  {
+    fault: 'a pooler that lost the server behind it once the row had landed',
+    proxy: onInsert(0, { instead: { S: 'FATAL', C: '08P01', M: 'server conn crashed?' } }),
+    top: 'write CONNECTION_LOST',
+    failed: { 'row-visible': 'CONNECTION_LOST' },
+    blocked: BLOCKED_BY.row,
+    evidence: { 'row-visible': { outcome: 'the row had been written' } },
+  },
   lost('the connection lost before a slow insert lands', 0, 'during', 'the row had been written', {
     engines: POSTGRESQL,
     sql: insertTrigger(`PERFORM pg_sleep(0.4); RETURN NEW;`),
@@ -188,9 +276,9 @@ const LOST: readonly Case[] = [
 ]
 
 /** A session of root's that lets others read the table and not write it. */
-async function lockTable({ server, root }: Base, database: string): Promise<AsyncDisposable> {
+async function lockTable({ server, root }: Base, database: string, mode = 'EXCLUSIVE'): Promise<AsyncDisposable> {
   const sql = root(database)
-  await sql.unsafe('BEGIN; LOCK TABLE public.connection_probe IN EXCLUSIVE MODE')
+  await sql.unsafe(`BEGIN; LOCK TABLE public.connection_probe IN ${mode} MODE`)
   expect(server.engine).toBe('postgresql')
   return sql
 }
@@ -270,9 +358,9 @@ describe('rows', () => {
   it('are removed by primary key only, each of them once', async () => {
     const { report, statements } = await probeCase(base(), { proxy: () => ({}) })
     const written = statements.filter(({ sql }) => isInsert(sql)).map(({ params }) => params[0])
-    const deletes = statements.filter(({ sql }) => /^delete/.test(sql))
-    expect(deletes.every(({ sql }) => /where "connection_probe"\."id" in \(/.test(sql))).toBe(true)
-    expect(deletes.flatMap(({ params }) => params).sort()).toEqual(written.sort())
+    const deletes = statements.filter(({ sql }) => isDelete(sql))
+    expect(deletes.every(({ sql }) => /^DELETE FROM public\.connection_probe WHERE id IN \(/.test(sql))).toBe(true)
+    expect(deletes.flatMap(({ sql }) => idsIn(sql)).sort()).toEqual(written.sort())
     expect(check(report, 'sequential-writes').evidence).toMatchObject({ writes: 5, read: 5 })
   })
 })

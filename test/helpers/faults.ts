@@ -73,12 +73,16 @@ export interface Case extends Expected {
   readonly meanwhile?: (base: Base, database: string) => Promise<AsyncDisposable>
 }
 
+const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g
+
 /** Statements of the probe, by their text. */
 export const isInsert = (sql: string): boolean => /^insert /i.test(sql) && !isSettling(sql)
 export const isSettling = (sql: string): boolean => / on conflict /i.test(sql)
 export const isRead = (sql: string): boolean => /^select .* = \$1$/i.test(sql)
 export const isFinalRead = (sql: string): boolean => /^select .* in \(\$/i.test(sql)
 export const isDelete = (sql: string): boolean => /^delete /i.test(sql)
+/** The rows that a statement names in its text: what removes them, and looks whether they are gone, has no parameters. */
+export const idsIn = (sql: string): string[] => [...sql.matchAll(UUID)].map(([id]) => id)
 
 /** Which row an insert writes: 0 row-visible's, -1 dml's, 1 and up those of sequential-writes. */
 export const sequenceOf = (params: readonly (string | null)[]): number => Number(params[2])
@@ -131,7 +135,8 @@ export const insertTrigger = (body: string): string => `
 /** Everything in the database, and everything that gateway_writer is and holds, is as after bootstrap and migration. */
 const POSTGRESQL_RESTORE = (database: string): string => `
   SET client_min_messages = error;
-  DROP SCHEMA IF EXISTS public CASCADE; DROP SCHEMA IF EXISTS other CASCADE;
+  DROP SCHEMA IF EXISTS public CASCADE; DROP SCHEMA IF EXISTS other CASCADE; DROP SCHEMA IF EXISTS pgatemp CASCADE;
+  REVOKE CREATE ON SCHEMA pg_catalog, information_schema FROM PUBLIC;
   ALTER DATABASE ${database} OWNER TO root; ALTER DATABASE ${database} RESET ALL;
   DROP OWNED BY gateway_writer CASCADE; DROP OWNED BY gateway_reader CASCADE;
   REVOKE CREATE ON DATABASE ${database} FROM PUBLIC;
@@ -254,8 +259,6 @@ export async function probeCase(
   return { report, database, statements: server?.statements ?? [], maxOpen: server?.maxOpen ?? 0 }
 }
 
-const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g
-
 /** Nothing is left of a run; or ROWS_LEFT names what is, and the statement in it removes it. */
 export async function expectNothingLeft(
   base: Base,
@@ -273,7 +276,7 @@ export async function expectNothingLeft(
     /DELETE FROM public\.connection_probe WHERE id IN \([^)]*\);/.exec(warning?.message ?? '')?.[0] ?? ''
   const rows = await base.server.runAsRoot('SELECT id::text AS id FROM public.connection_probe', database)
   const there = rows.map(({ id }) => String(id)).sort()
-  const named = [...statement.matchAll(UUID)].map(([id]) => id).sort()
+  const named = idsIn(statement).sort()
   expect(rowsLeft === 'exactly' ? named : named.filter(id => there.includes(id))).toEqual(there)
   expect(named.length).toBeGreaterThan(0)
   if (rowsLeft === 'unfounded') expect(there).toEqual([])

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { idsIn, isDelete } from '../helpers/faults.ts'
 import { faultyProxy } from '../helpers/proxy.ts'
 import { refusal, type Script, scriptedServer } from '../helpers/scripted.ts'
 import type { Session, SessionServer } from '../helpers/sessions.ts'
@@ -32,12 +33,15 @@ export async function record(credentials: Credentials): Promise<Recording> {
   const current = new Map<Session, ServerMessage[]>()
   const answers = new Map<string, ServerMessage[]>()
   let columns: readonly Column[] = []
+  /** the session that is asked who it is: its startup and that answer name one process */
+  let identified: Session | undefined
   await using server = await faultyProxy({
     upstream: target,
     tls: credentials.server,
     credentials: ({ peerName, protocol }) =>
       protocol === undefined ? undefined : peerName === undefined ? { ca } : writer,
     onClientMessage(message, session) {
+      if (message.kind === 'Query' && message.sql.includes('pg_backend_pid')) identified = session
       if (message.kind === 'Query') asked.set(session, [...(asked.get(session) ?? []), message.sql])
       if (message.kind === 'Sync') asked.set(session, [...(asked.get(session) ?? []), undefined])
       return undefined
@@ -58,7 +62,7 @@ export async function record(credentials: Credentials): Promise<Recording> {
   })
   const report = await probeWith(targetOf(server, credentials), { options: { writes: 3 } })
   if (report.verdict !== 'pass') throw new Error(JSON.stringify(verdictOf(report)))
-  const [startup] = startups.values()
+  const startup = identified && startups.get(identified)
   return { startup: startup ?? [], answers, columns }
 }
 
@@ -67,7 +71,14 @@ export interface Replay extends SessionServer {
   readonly rows: ReadonlyMap<string, readonly Value[]>
 }
 
-/** Answers one of the probe's four statements with parameters. */
+/** What removes rows, and looks whether they are gone: the ids stand in the text. */
+function removal(rows: Map<string, readonly Value[]>, columns: readonly Column[], sql: string): Result {
+  const found = idsIn(sql).filter(id => rows.has(id))
+  if (isDelete(sql)) for (const id of found) rows.delete(id)
+  return { columns: columns.slice(0, 1), rows: found.map(id => [id]) }
+}
+
+/** Answers one of the probe's three statements with parameters. */
 function execute(
   rows: Map<string, readonly Value[]>,
   columns: readonly Column[],
@@ -79,7 +90,7 @@ function execute(
       ? { columns: columns.slice(0, 1), rows: sent.map(row => row.slice(0, 1)) }
       : / returning |^select/.test(sql)
         ? { columns, rows: sent }
-        : { tag: `${sql.startsWith('insert') ? 'INSERT 0' : 'DELETE'} ${sent.length}` }
+        : { tag: `INSERT 0 ${sent.length}` }
   const at = (ids: readonly Value[]) => ids.map(id => rows.get(id ?? '')).filter(row => row !== undefined)
   if (sql.startsWith('insert')) {
     const [id] = params
@@ -97,11 +108,6 @@ function execute(
       )
     return returning(at([id]))
   }
-  if (sql.startsWith('delete')) {
-    const gone = at(params)
-    for (const id of params) rows.delete(id ?? '')
-    return returning(gone)
-  }
   throw new Error(`the probe has a new statement: ${sql}`)
 }
 
@@ -117,6 +123,7 @@ export async function replay(
   const rows = new Map<string, readonly Value[]>()
   const answer = (sql: string, params: readonly Value[]): Reply => {
     if (params.length > 0) return execute(rows, columns, sql, params)
+    if (idsIn(sql).length > 0) return removal(rows, columns, sql)
     const recorded = answers.get(sql)
     if (!recorded) throw new Error(`the probe asks something new: ${sql}`)
     return { send: recorded.map(({ bytes }) => bytes) }

@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import type { Code } from '../../src/failure/codes.ts'
 import type { Report } from '../../src/report/report.ts'
 import { makeCredentials } from '../helpers/clients.ts'
+import { isDelete } from '../helpers/faults.ts'
 import { relay } from '../helpers/relay.ts'
 import type { Reply } from '../helpers/statements.ts'
 import { boundedProbe, type Credentials, firstFailure, noUnhandled, steadily } from './bounds.ts'
@@ -89,7 +90,7 @@ describe.concurrent('at every statement of a kind', () => {
 
   test('no row can be removed', async () => {
     await steadily(2000, async deadlineMs => {
-      const onStatement = (sql: string): Reply | undefined => (sql.startsWith('delete') ? 'silent' : undefined)
+      const onStatement = (sql: string): Reply | undefined => (isDelete(sql) ? 'silent' : undefined)
       await using server = await replay(recording, credentials, { onStatement })
       const report = await boundedProbe(server, credentials, { options: { deadlineMs } })
       expect(report.verdict).toBe('fail')
