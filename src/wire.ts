@@ -87,6 +87,16 @@ export function serverError(body: Buffer): ServerError | null {
   }
 }
 
+/**
+ * The text of an error as protocol 2 had it, in which a PostgreSQL that cannot start a process for the connection says
+ * so (postmaster.c, report_fork_failure_to_client): `E`, the text, a zero byte. Null for anything else.
+ */
+export function unversionedError(bytes: Buffer): string | null {
+  const text = bytes.toString('utf8', 1, bytes.length - 1).trim()
+  const whole = bytes[0] === 0x45 && bytes.length < 1000 && bytes.indexOf(0) === bytes.length - 1
+  return whole && /^[^\p{Cc}]{4,}$/u.test(text) ? text : null
+}
+
 /** A server's error as the `cause` of a ProbeError. */
 export const asCause = (error: ServerError): Error =>
   Object.assign(new Error(error.message), { name: 'ErrorResponse', code: error.sqlstate, routine: error.routine })

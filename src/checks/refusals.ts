@@ -24,8 +24,12 @@ const evidenceOf = ({ failure, startup }: Opened): Evidence => ({
   alert: failure?.evidence.alert ?? null,
 })
 
-/** Whether the server's own words were an authentication refusal (SQLSTATE class 28). */
-const isClass28 = ({ startup }: Opened): boolean => startup?.serverError?.sqlstate.startsWith('28') ?? false
+/**
+ * Whether the server's own words were an authentication refusal: SQLSTATE class 28, and not CockroachDB's way to say
+ * with it that it could not look the user up, which is no refusal (classify.ts).
+ */
+const isRefused = ({ startup, failure }: Opened): boolean =>
+  (startup?.serverError?.sqlstate.startsWith('28') ?? false) && failure?.code !== 'SERVER_UNAVAILABLE'
 
 /** Anything else than the refusal asked for: its own cause, never a pass. */
 function otherOutcome(what: string, { failure }: Opened, evidence: Evidence): ProbeError {
@@ -49,10 +53,12 @@ export const certificateRequired: Check = {
       throw new ProbeError('CERTLESS_LOGIN_ALLOWED', `${user} was let in without a certificate`, { evidence })
     if (plaintext.startup?.authenticated)
       throw new ProbeError('CERTLESS_LOGIN_ALLOWED', `${user} was let in without TLS`, { evidence })
-    const alerted = certless.failure?.code.startsWith('TLS_CLIENT') && certless.failure.evidence.alert
-    if (!(certless.startup?.challenge || isClass28(certless) || alerted))
+    // Before the keys are exchanged the server cannot know that no certificate will come.
+    const { code, evidence: said } = certless.failure ?? {}
+    const alerted = code?.startsWith('TLS_CLIENT') && said?.alert && said.keysExchanged
+    if (!(certless.startup?.challenge || isRefused(certless) || alerted))
       throw otherOutcome('the login without a certificate', certless, evidence)
-    if (!(plaintext.startup?.challenge || isClass28(plaintext) || plaintext.startup?.serverError?.sqlstate === '08P01'))
+    if (!(plaintext.startup?.challenge || isRefused(plaintext) || plaintext.startup?.serverError?.sqlstate === '08P01'))
       throw otherOutcome('the login without TLS', plaintext, evidence)
     if (plaintext.startup?.challenge)
       context.warn('PLAINTEXT_ACCEPTED', 'the server goes on talking without TLS, though it let nobody in')
@@ -84,7 +90,7 @@ export const certificateBound: Check = {
     const evidence = { triedAs: somebody, ...evidenceOf(tried) }
     if (tried.startup?.authenticated)
       throw new ProbeError('FOREIGN_LOGIN_ALLOWED', `this certificate was let in as ${somebody}`, { evidence })
-    if (tried.startup?.challenge || !isClass28(tried))
+    if (tried.startup?.challenge || !isRefused(tried))
       throw otherOutcome(`the login as ${somebody} with this certificate`, tried, evidence)
     return { evidence }
   },

@@ -12,7 +12,7 @@ import { parseCertificates } from '../certificate.ts'
 import { classifyTls, classifyVerify } from '../failure/classify.ts'
 import type { Code } from '../failure/codes.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
-import { findIssuer } from '../lint.ts'
+import { findIssuer, validityProblem } from '../lint.ts'
 
 /** Extended key usages (RFC 5280, 4.2.1.12). */
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
@@ -97,11 +97,54 @@ const SAYS: Partial<Record<Code, string>> = {
   TLS_SERVER_USAGE: "the server's certificate is not for servers (serverAuth)",
 }
 
-/** Whether the chain that the server sent ends at a configured CA, whatever else is wrong with it. */
-function isTrusted(certificate: X509Certificate, ca: string): boolean {
+/** The certificates above the server's own: those it sent, and the configured CAs. */
+function above(certificate: X509Certificate, ca: string) {
   const sent: X509Certificate[] = []
   for (let at = certificate.issuerCertificate; at && sent.length < 8; at = at.issuerCertificate) sent.push(at)
-  return findIssuer(certificate, sent, parseCertificates(ca).certificates) !== null
+  return { sent, authorities: parseCertificates(ca).certificates }
+}
+
+/** What OpenSSL says of the chain, in a sentence; Node's own code for many a reason is UNSPECIFIED. */
+function verifyMessage(socket: tls.TLSSocket): string | null {
+  const { _handle } = socket as unknown as { _handle?: { verifyError?(): { message?: string } | null } | null }
+  return _handle?.verifyError?.()?.message ?? null
+}
+
+const BROKEN_CHAIN =
+  'the CA is the right one, the chain breaks a rule (evidence: openssl): make the certificate that breaks it anew; openssl verify -CAfile ca.crt node.crt'
+const AUTHORITY_OVER =
+  "the server's own certificate is in force, the one above it is not (evidence: outOfForce): make that one anew, all that it signed, and the CRDB_* secrets"
+
+/** What is wrong with the chain, where OpenSSL did not accept it. */
+function chainFailure(socket: tls.TLSSocket, certificate: X509Certificate, ca: string): ProbeError {
+  // Of several errors OpenSSL keeps the last one; without trust the others say nothing.
+  const reason = String(socket.authorizationError)
+  const openssl = verifyMessage(socket)
+  const { sent, authorities } = above(certificate, ca)
+  const trusted = findIssuer(certificate, sent, authorities) !== null
+  const now = Date.now()
+  const evidence: Evidence = { verification: reason, openssl }
+  const failure = (code: Code, says: string, hint?: string) =>
+    new ProbeError(code, `${says} (${openssl ?? reason})`, { evidence, ...(hint !== undefined && { hint }) })
+
+  const code = trusted ? classifyVerify(reason) : 'TLS_SERVER_UNTRUSTED'
+  const says = SAYS[code] ?? code
+  if (!trusted) return failure(code, says)
+  if (code === 'TLS_SERVER_EXPIRED' || code === 'TLS_SERVER_NOT_YET_VALID') {
+    const over = validityProblem(certificate, now)
+      ? undefined
+      : [...sent, ...authorities].find(one => validityProblem(one, now))
+    if (!over) return failure(code, says)
+    evidence.outOfForce = describe(over)
+    return failure(code, says.replace("certificate, or its CA's,", "certificate is in force, its CA's"), AUTHORITY_OVER)
+  }
+  // A usage that an authority lacks is no usage of the server's certificate.
+  if (code === 'TLS_SERVER_USAGE' && !usagesOf(certificate)?.includes('serverAuth')) return failure(code, says)
+  return failure(
+    'TLS_SERVER_UNTRUSTED',
+    "the server's certificate is issued by the configured CA, and the chain is not accepted",
+    BROKEN_CHAIN,
+  )
 }
 
 /** The first thing wrong with the server's certificate, in the order trust, time, use, name. */
@@ -110,12 +153,7 @@ function verify(
   certificate: X509Certificate,
   { tlsName, material: { ca } }: HandshakeOptions,
 ): ProbeError | null {
-  if (!socket.authorized) {
-    // Of several errors OpenSSL keeps the last one; without trust the others say nothing.
-    const reason = String(socket.authorizationError)
-    const code = isTrusted(certificate, ca) ? classifyVerify(reason) : 'TLS_SERVER_UNTRUSTED'
-    return new ProbeError(code, `${SAYS[code] ?? code} (${reason})`, { evidence: { verification: reason } })
-  }
+  if (!socket.authorized) return chainFailure(socket, certificate, ca)
   const usages = usagesOf(certificate)
   if (usages && !usages.includes('serverAuth'))
     return new ProbeError('TLS_SERVER_USAGE', SAYS.TLS_SERVER_USAGE ?? '', { evidence: { usages } })
@@ -129,9 +167,13 @@ function verify(
   return null
 }
 
-/** The failure that a TLS or socket error stands for, during or after the handshake. */
-export function tlsFailure(error: NodeJS.ErrnoException, keysExchanged: boolean): ProbeError {
-  const { code, alert } = classifyTls(error.code, keysExchanged)
+/** The failure that a TLS or socket error stands for; `at`: before or after the keys were exchanged, or after it all. */
+export function tlsFailure(error: NodeJS.ErrnoException, at: 'hello' | 'keys' | 'afterwards'): ProbeError {
+  const keysExchanged = at !== 'hello'
+  const verdict = classifyTls(error.code, keysExchanged)
+  // Whoever has shaken hands speaks TLS, whatever follows.
+  const code = at === 'afterwards' && verdict.code === 'TLS_NOT_POSTGRES' ? 'TLS_FAILED' : verdict.code
+  const { alert } = verdict
   const message = alert
     ? `the server broke off with the TLS alert ${alert}`
     : code === 'TLS_CLOSED'
@@ -181,7 +223,7 @@ export function handshake(socket: net.Socket, options: HandshakeOptions, budget:
           socket.destroy()
           reject(error)
         }
-        const failed = (error: NodeJS.ErrnoException) => fail(tlsFailure(error, keysExchanged))
+        const failed = (error: NodeJS.ErrnoException) => fail(tlsFailure(error, keysExchanged ? 'keys' : 'hello'))
         const ended = () =>
           fail(
             new ProbeError('TLS_CLOSED', 'the server closed the connection inside the TLS handshake', {
@@ -207,7 +249,7 @@ export function handshake(socket: net.Socket, options: HandshakeOptions, budget:
             protocol: secured.getProtocol(),
             cipher: secured.getCipher().name,
             serverName: options.tlsName,
-            clientCertificatePresented: options.present,
+            clientCertificateOffered: options.present,
             serverCertificate: describe(certificate),
           }
           const wrong = verify(secured, certificate, options)

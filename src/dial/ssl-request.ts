@@ -10,7 +10,7 @@ import type net from 'node:net'
 import { type Budget, within } from '../budget.ts'
 import { classifyStartup } from '../failure/classify.ts'
 import { ProbeError } from '../failure/failure.ts'
-import { asCause, MessageReader, serverError } from '../wire.ts'
+import { asCause, MessageReader, serverError, unversionedError } from '../wire.ts'
 
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])
 
@@ -36,6 +36,12 @@ const notPostgres = (bytes: Buffer): ProbeError =>
   new ProbeError('TLS_NOT_POSTGRES', 'what answers the SSLRequest is not a PostgreSQL or CockroachDB server', {
     evidence: { answer: bytes.subarray(0, 32).toString('latin1'), hex: bytes.subarray(0, 32).toString('hex') },
   })
+
+/** What a server says that has no process left for us; null if it is not that. */
+export function notForked(bytes: Buffer): ProbeError | null {
+  const text = unversionedError(bytes)
+  return text === null ? null : new ProbeError('SERVER_UNAVAILABLE', `the server cannot take the connection: ${text}`)
+}
 
 /**
  * Asks for TLS on a connected socket and returns when the server agreed; the socket is paused then.
@@ -68,7 +74,7 @@ export function requestTls(socket: net.Socket, budget: Budget): Promise<void> {
           if (!refusing && chunk[0] !== 0x45) return settle(notPostgres(chunk))
           refusing = true
           const [message] = reader.push(chunk)
-          if (reader.error) settle(notPostgres(chunk))
+          if (reader.error) settle(notForked(chunk) ?? notPostgres(chunk))
           else if (message) settle(refusedBeforeTls(message.body))
         }
         const ended = () =>

@@ -38,24 +38,26 @@ const ERRNO: Readonly<Record<string, Code>> = {
 /** The code of a failed connect(). */
 export const classifyConnect = (errno: string | undefined): Code => ERRNO[errno ?? ''] ?? 'TCP_FAILED'
 
-/** The alerts by which a server turns a client's certificate down: code as Node names it → the alert's name. */
-const CLIENT_CERTIFICATE_ALERTS: Readonly<Record<string, string>> = {
-  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: 'bad_certificate',
-  ERR_SSL_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE: 'unsupported_certificate',
-  ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED: 'certificate_revoked',
-  ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: 'certificate_expired',
-  ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN: 'certificate_unknown',
-  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: 'unknown_ca',
-  ERR_SSL_TLSV1_ALERT_ACCESS_DENIED: 'access_denied',
-  ERR_SSL_TLSV1_ALERT_DECRYPT_ERROR: 'decrypt_error',
-}
+/** The alerts by which a server turns a client's certificate down (RFC 8446, 6.2). */
+const CLIENT_CERTIFICATE_ALERTS: ReadonlySet<string> = new Set([
+  'bad_certificate',
+  'unsupported_certificate',
+  'certificate_revoked',
+  'certificate_expired',
+  'certificate_unknown',
+  'unknown_ca',
+  'access_denied',
+  'decrypt_error',
+])
 
-const CERTIFICATE_REQUIRED = 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED'
-const HANDSHAKE_FAILURE = 'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE'
+/**
+ * An alert as Node names it, by OpenSSL's text: "sslv3 alert …" up to 3.4, "ssl/tls alert …" since; those of TLS
+ * extensions (RFC 6066) have no ALERT in it: ERR_SSL_TLSV1_UNRECOGNIZED_NAME.
+ */
+const ALERT = /^ERR_SSL_(?:SSLV3_ALERT|SSL\/TLS_ALERT|TLSV1_ALERT|TLSV13_ALERT|TLSV1)_(.+)$/
 
-/** No common protocol version: the peer's alert, or its choice of one that we refuse. */
+/** No common protocol version: the peer's choice of one that we refuse. */
 const VERSION_ERRORS: ReadonlySet<string> = new Set([
-  'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
   'ERR_SSL_UNSUPPORTED_PROTOCOL',
   'ERR_SSL_VERSION_TOO_LOW',
   'ERR_SSL_NO_PROTOCOLS_AVAILABLE',
@@ -83,18 +85,19 @@ export interface TlsVerdict {
  */
 export function classifyTls(errorCode: string | undefined, keysExchanged: boolean): TlsVerdict {
   const code = errorCode ?? ''
-  const rejected = CLIENT_CERTIFICATE_ALERTS[code]
-  if (rejected) return { code: 'TLS_CLIENT_REJECTED', alert: rejected }
-  if (code === CERTIFICATE_REQUIRED) return { code: 'TLS_CLIENT_REQUIRED', alert: 'certificate_required' }
-  if (code === HANDSHAKE_FAILURE)
-    return { code: keysExchanged ? 'TLS_CLIENT_REQUIRED' : 'TLS_FAILED', alert: 'handshake_failure' }
-  if (VERSION_ERRORS.has(code))
-    return { code: 'TLS_VERSION', alert: code.includes('ALERT') ? 'protocol_version' : null }
-  if (NOT_TLS.has(code)) return { code: 'TLS_NOT_POSTGRES', alert: null }
-  if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'ECONNABORTED') return { code: 'TLS_CLOSED', alert: null }
-  // The alerts of TLS extensions (RFC 6066) have no ALERT in OpenSSL's names: ERR_SSL_TLSV1_UNRECOGNIZED_NAME.
-  const alert = /^ERR_SSL_(?:SSLV3_ALERT|TLSV1_ALERT|TLSV13_ALERT|TLSV1)_(.+)$/.exec(code)?.[1]
-  return { code: 'TLS_FAILED', alert: alert?.toLowerCase() ?? null }
+  const alert = ALERT.exec(code)?.[1]?.toLowerCase() ?? null
+  if (alert !== null) return { code: classifyAlert(alert, keysExchanged), alert }
+  if (VERSION_ERRORS.has(code)) return { code: 'TLS_VERSION', alert }
+  if (NOT_TLS.has(code)) return { code: 'TLS_NOT_POSTGRES', alert }
+  const closed = code === 'ECONNRESET' || code === 'EPIPE' || code === 'ECONNABORTED'
+  return { code: closed ? 'TLS_CLOSED' : 'TLS_FAILED', alert }
+}
+
+function classifyAlert(alert: string, keysExchanged: boolean): Code {
+  if (CLIENT_CERTIFICATE_ALERTS.has(alert)) return 'TLS_CLIENT_REJECTED'
+  if (alert === 'certificate_required') return 'TLS_CLIENT_REQUIRED'
+  if (alert === 'handshake_failure') return keysExchanged ? 'TLS_CLIENT_REQUIRED' : 'TLS_FAILED'
+  return alert === 'protocol_version' ? 'TLS_VERSION' : 'TLS_FAILED'
 }
 
 /** What chain verification said of the server's certificate (X509_V_ERR_*, as Node names it). */
@@ -144,6 +147,18 @@ const REFUSALS: readonly { engine: string; routine: string | null; text: RegExp 
     code: 'AUTH_LOGIN_DENIED',
   },
   // CockroachDB: one routine serves several causes, and names change between releases.
+  {
+    engine: 'cockroachdb',
+    routine: null,
+    text: /^internal error while retrieving user account/,
+    code: 'SERVER_UNAVAILABLE',
+  },
+  {
+    engine: 'cockroachdb',
+    routine: null,
+    text: /did not map to a database role|does not correspond to any mapping|using tenant client certificate|does not have a distinguished name set/,
+    code: 'AUTH_IDENTITY',
+  },
   { engine: 'cockroachdb', routine: 'NewErrPasswordUserAuthFailed', text: null, code: 'AUTH_ROLE_UNKNOWN' },
   {
     engine: 'cockroachdb',

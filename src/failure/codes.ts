@@ -117,7 +117,7 @@ export const CODES = {
   },
   TCP_REFUSED: {
     layer: 'tcp',
-    hint: 'the machine is up and nothing listens there: fly logs -a multiplayer-fabric-crdb (crashed? listening on 0.0.0.0 only?)',
+    hint: 'the machine is up and nothing listens there: fly logs -a multiplayer-fabric-crdb (crashed? listening on an IPv4 address only?)',
     waitable: true,
   },
   TCP_TIMEOUT: {
@@ -222,7 +222,7 @@ export const CODES = {
   },
   AUTH_LOGIN_DENIED: {
     layer: 'session',
-    hint: 'as root: ALTER ROLE gateway_writer WITH LOGIN; if it has it, look at server.host_based_authentication.configuration',
+    hint: 'as root: ALTER ROLE (the user of the URL) WITH LOGIN; if it has it, look at server.host_based_authentication.configuration',
     waitable: false,
   },
   SERVER_BUSY: {
@@ -277,7 +277,7 @@ export const CODES = {
   },
   DATABASE_MISSING: {
     layer: 'database',
-    hint: 'check the name after the slash in DATABASE_URL (here it is uro); as root: SHOW DATABASES',
+    hint: 'check the name after the slash in the URL (here it is uro); as root: SHOW DATABASES',
     waitable: false,
   },
   DATABASE_DENIED: {
@@ -322,7 +322,7 @@ export const CODES = {
   },
   WRITE_REFUSED: {
     layer: 'write',
-    hint: '25006 is read-only, 53100 a full disk: fly ssh console -a multiplayer-fabric-crdb -C "df -h"',
+    hint: 'look up the SQLSTATE: 25006 is read-only, 53100 a full disk (fly ssh console -a multiplayer-fabric-crdb -C "df -h"), 23514 or P0001 the table\'s own',
     waitable: false,
   },
   WRITE_TIMEOUT: {

@@ -76,7 +76,7 @@ export class ProbeError extends Error {
     return {
       code: this.code,
       layer: this.layer,
-      message: this.message,
+      message: redact(this.message, 4000),
       causes,
       sqlstate: causes.map(cause => cause.code).find(isSqlstate) ?? null,
       hint: this.hint ?? CODES[this.code].hint,
@@ -116,10 +116,20 @@ export function causesOf(error: unknown): Cause[] {
 const PEM = /-----BEGIN [A-Z0-9 ]+-----[\s\S]*?(-----END [A-Z0-9 ]+-----|$)/g
 const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/?#@]*):[^\s/?#@]*@/gi
 
-/** Text without PEM blocks and URL passwords, should a library ever quote one; at most 1,000 characters. */
-export function redact(text: string): string {
+/** Text without PEM blocks and URL passwords, should a library or a server ever quote one; so many characters at most. */
+export function redact(text: string, longest = 1000): string {
   // Cut first as well: these patterns take quadratic time on what a hostile server can say.
-  return text.slice(0, 4000).replace(PEM, '[PEM]').replace(URL_PASSWORD, '$1@').slice(0, 1000)
+  return text.slice(0, 4000).replace(PEM, '[PEM]').replace(URL_PASSWORD, '$1@').slice(0, longest)
+}
+
+/** Evidence, every text in it redacted: what a server says of itself may quote anything. */
+export const redactAll = (evidence: Evidence): Evidence => redactValue(evidence) as Evidence
+
+function redactValue(value: unknown): unknown {
+  if (typeof value === 'string') return value.length < 8 ? value : redact(value, 4000)
+  if (Array.isArray(value)) return value.map(redactValue)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [redact(key), redactValue(inner)]))
 }
 
 /** The same failure as a one-line sentence. */

@@ -222,6 +222,7 @@ const namesUser = (config: ProbeConfig): boolean => !config.warnings.some(warnin
 
 /** At most so many connections at once per address and port (contract: Settings). */
 const PER_ADDRESS = 4
+const HANDOVER_MS = 10
 
 export interface Slots {
   /** Resolves when a connection to the endpoint may be opened, with the function that gives the place back. */
@@ -243,7 +244,8 @@ export function createSlots(limit = PER_ADDRESS): Slots {
         released = true
         const [next, ...rest] = waiting.get(endpoint) ?? []
         waiting.set(endpoint, rest)
-        if (next) next()
+        // Not at once: the server, too, must have seen that one go before it sees another come.
+        if (next) setTimeout(next, HANDOVER_MS)
         else taken.set(endpoint, (taken.get(endpoint) ?? 1) - 1)
       }
     },

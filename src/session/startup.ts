@@ -6,6 +6,7 @@ import type net from 'node:net'
 import type tls from 'node:tls'
 import { type Budget, within } from '../budget.ts'
 import { tlsFailure } from '../dial/handshake.ts'
+import { notForked } from '../dial/ssl-request.ts'
 import { classifyStartup, type ServerError } from '../failure/classify.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import {
@@ -134,7 +135,8 @@ export async function startup(
           if (end === null && reader.rest.length > 0) socket.unshift(reader.rest)
           return
         }
-        if (reader.error) settle(protocol(`the server's answer is not understood: ${reader.error}`))
+        if (reader.error)
+          settle(notForked(reader.rest) ?? protocol(`the server's answer is not understood: ${reader.error}`))
         else if (size > STARTUP_LIMIT) settle(protocol(`more than ${STARTUP_LIMIT} bytes and no ReadyForQuery`))
       }
       const closed = (cause?: Error) =>
@@ -142,7 +144,7 @@ export async function startup(
       const ended = () => settle(closed())
       const failed = (error: NodeJS.ErrnoException) => {
         const lost = ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ECONNABORTED'].includes(error.code ?? '')
-        settle(lost || said.answered ? closed(error) : tlsFailure(error, true))
+        settle(lost || said.answered ? closed(error) : tlsFailure(error, 'afterwards'))
       }
       const aborted = () => socket.destroy()
       signal.addEventListener('abort', aborted, { once: true })

@@ -25,6 +25,8 @@ export interface Validity {
   readonly notAfter?: Date
   /** default ECDSA P-256 */
   readonly keyAlgorithm?: KeyAlgorithm
+  /** what its issuer signs it with; default SHA-256 */
+  readonly hash?: 'SHA-1'
 }
 
 export interface AuthorityOptions extends Validity {
@@ -135,7 +137,7 @@ async function sign(issuer: Issuer, keys: webcrypto.CryptoKeyPair, request: Requ
     notAfter: request.notAfter ?? new Date(Date.now() + request.lifetime),
     publicKey: keys.publicKey,
     signingKey: issuer.keys.privateKey,
-    signingAlgorithm: signatureOf(issuer.keys.privateKey),
+    signingAlgorithm: signatureOf(issuer.keys.privateKey, request.hash),
     extensions,
   })
   return `${certificate.toString('pem')}\n`

@@ -24,10 +24,13 @@ export async function makeKeys(algorithm: KeyAlgorithm = 'ECDSA P-256'): Promise
   return keys as webcrypto.CryptoKeyPair
 }
 
-/** How this key signs: always with SHA-256, except Ed25519, which has a hash of its own. */
-export function signatureOf(key: webcrypto.CryptoKey): { name: string; hash: string } | { name: string } {
+/** How this key signs: with SHA-256 unless another hash is asked for, except Ed25519, which has a hash of its own. */
+export function signatureOf(
+  key: webcrypto.CryptoKey,
+  hash = 'SHA-256',
+): { name: string; hash: string } | { name: string } {
   const { name } = key.algorithm
-  return name === 'Ed25519' ? { name } : { name, hash: 'SHA-256' }
+  return name === 'Ed25519' ? { name } : { name, hash }
 }
 
 /** The private key as PKCS#8 in PEM. */

@@ -241,17 +241,43 @@ describe('a refusal for another reason, before a real server', () => {
     expect(verdictOf(await run(target(between, pki.pem)))).toEqual(PASSED)
   })
 
+  // CockroachDB says so with 28000 where the range with its users cannot be read.
+  const LOOKUP_FAILED = refusal('28000', 'internal error while retrieving user account', 'func1')
   const not: readonly (readonly [Attempt, string, { startup?: Act; certificate?: HandshakeAct }, Expected['code']])[] =
     [
       ['without a certificate', 'another alert', { certificate: { alert: 80 } }, 'TLS_FAILED'],
       ['without a certificate', '08P01', { startup: refusal('08P01', 'protocol violation') }, 'SESSION_REFUSED'],
       ['as gateway_admin', '08P01', { startup: refusal('08P01', 'protocol violation') }, 'SESSION_REFUSED'],
       ['as gateway_admin', 'a challenge', { startup: { send: challenge(10) } }, 'AUTH_NO_CERTIFICATE'],
+      ...(['without a certificate', 'as gateway_admin'] as const).map(
+        attempt =>
+          [attempt, 'a look at the user that failed', { startup: LOOKUP_FAILED }, 'SERVER_UNAVAILABLE'] as const,
+      ),
     ]
   test.each(not)('the login %s is not refused by %s', async (attempt, _name, act, code) => {
     await using between = await proxy(attempt, act)
     const failed = attempt === 'as gateway_admin' ? 'certificate-bound' : 'certificate-required'
     expectAttributed(await run(target(between, pki.pem)), { code, check: failed })
+  })
+})
+
+test('an alert about a certificate before one could come is no refusal of the login without', async () => {
+  let hellos = 0
+  await using between = await faultyProxy({
+    upstream: server,
+    tls: pki.server,
+    credentials: ({ peerName }) => {
+      const pem = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
+      const name = `client.${peerName}`
+      return peerName ? { ca: pem('ca.crt'), cert: pem(`${name}.crt`), key: pem(`${name}.key`) } : undefined
+    },
+    // The first two are the sessions'.
+    onClientHello: () => (++hellos === 3 ? { alert: 42 } : undefined),
+  })
+  expectAttributed(await run(target(between, pki.pem)), {
+    code: 'TLS_CLIENT_REJECTED',
+    check: 'certificate-required',
+    message: /was not refused but ended otherwise/,
   })
 })
 

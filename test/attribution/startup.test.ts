@@ -39,6 +39,9 @@ beforeAll(async () => {
   pki = await makePki()
 })
 
+/** In the form of protocol 2, as a PostgreSQL without a process left says it. */
+const NOT_FORKED = 'Ecould not fork new process for connection: Resource temporarily unavailable\n\0'
+
 describe('by a real PostgreSQL', () => {
   /** Each user is one fault: the rule that lets it in or not, and how the role is made. */
   const users: Readonly<Record<string, { rule: string | null; role: string | null; expected: Expected }>> = {
@@ -293,6 +296,11 @@ describe('by bytes', () => {
       database('SERVER_DRAINING'),
     ],
     ['a crash of another session', toUs(refusal('57P02', 'crash')), session('SERVER_UNAVAILABLE')],
+    [
+      'no process left for us',
+      toUs({ send: Buffer.from(NOT_FORKED), next: 'close' }),
+      session('SERVER_UNAVAILABLE', {}),
+    ],
     ['any other SQLSTATE', toUs(refusal('XX000', 'internal error')), session('SESSION_REFUSED', { sqlstate: 'XX000' })],
     [
       'any other SQLSTATE, after AuthenticationOk',
@@ -416,6 +424,9 @@ describe('the table of refusals', () => {
       'AUTH_ROLE_UNKNOWN',
     ],
     ['28P01', 'renamed', 'in other words', false, 'AUTH_ROLE_UNKNOWN'],
+    ['28000', 'x', 'internal error while retrieving user account memberships', true, 'SERVER_UNAVAILABLE'],
+    ['28000', 'x', 'system identity "gateway_writer" did not map to a database role', true, 'AUTH_IDENTITY'],
+    ['28000', 'x', 'user "gateway_writer" does not correspond to any mapping for HBA entry', true, 'AUTH_IDENTITY'],
     ['28000', 'handleAuthentication', 'gateway_reader does not have login privilege', true, 'AUTH_LOGIN_DENIED'],
     [
       '28000',

@@ -74,7 +74,23 @@ describe('the server certificate', () => {
         const { chain, key } = await below.issue(SERVER)
         return { cert: chain, key }
       },
-      { code: 'TLS_SERVER_EXPIRED' },
+      {
+        code: 'TLS_SERVER_EXPIRED',
+        message: /certificate is in force, its CA's has expired/,
+        hint: /the one above it is not/,
+        evidence: { outOfForce: { subject: expect.stringContaining('CN=b') } },
+      },
+    ],
+    [
+      'signed by the right CA with a digest that OpenSSL does not take',
+      // Nor would a server of Node's, at its usual level.
+      async () => ({ ...(await issued({ hash: 'SHA-1' })()), ciphers: 'DEFAULT@SECLEVEL=0' }),
+      {
+        code: 'TLS_SERVER_UNTRUSTED',
+        message: /is issued by the configured CA, and the chain is not accepted \(.*too weak/,
+        hint: /the chain breaks a rule/,
+        evidence: { openssl: expect.stringContaining('too weak') },
+      },
     ],
     [
       'not yet valid',
@@ -232,6 +248,17 @@ describe('bytes instead of TLS', () => {
       { onSslRequest: { send: raw(HTTP), next: 'close' } },
       { code: 'TLS_NOT_POSTGRES', evidence: { answer: HTTP.slice(0, 32) } },
     ],
+    [
+      'a PostgreSQL without a process left, in the form of protocol 2',
+      {
+        onSslRequest: {
+          send: raw('Ecould not fork new process for connection: Resource temporarily unavailable\n\0'),
+          next: 'close',
+        },
+      },
+      { code: 'SERVER_UNAVAILABLE', message: /Resource temporarily unavailable/ },
+    ],
+    ['a memcached', { onSslRequest: { send: raw('ERROR\r\n'), next: 'silent' } }, { code: 'TLS_NOT_POSTGRES' }],
     ['an SSH banner at once', { onAccept: { send: raw(SSH), next: 'silent' } }, { code: 'TLS_NOT_POSTGRES' }],
     [
       'an SSH banner, byte by byte',
@@ -325,6 +352,15 @@ describe('silence, close and reset on the way to TLS', () => {
     expectAttributed(report, { check: 'tls', ...verdict })
     expect(server.connections).toBeLessThanOrEqual(CONNECTIONS)
   })
+})
+
+test('words in the clear after the handshake: whoever shook hands speaks TLS', async () => {
+  await using server = await scriptedServer({
+    tls: pki.server,
+    onClientCertificate: { send: raw('and now for something completely different'), next: 'silent' },
+  })
+  const report = await run(target(server, pki.pem))
+  expectAttributed(report, { code: 'TLS_FAILED', check: 'tls', evidence: { keysExchanged: true } })
 })
 
 describe('an alert inside the handshake that is about no certificate of ours', () => {

@@ -1,6 +1,7 @@
 /** The codes are the contract's, and each has everything that an operator needs. */
 import { describe, expect, it } from 'vitest'
 import { explain, troubleshootingTable } from '../../src/explain.ts'
+import { classifyTls } from '../../src/failure/classify.ts'
 import { CODES, type Code, LAYERS } from '../../src/failure/codes.ts'
 import { EXPLANATIONS } from '../../src/failure/explanations.ts'
 
@@ -48,6 +49,21 @@ describe('the codes', () => {
 
   it('have no hint twice', () => {
     expect(new Set(codes.map(code => CODES[code].hint)).size).toBe(codes.length)
+  })
+})
+
+describe('an alert', () => {
+  it.each([
+    ['ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE', 'TLS_CLIENT_REJECTED', 'bad_certificate'],
+    // as OpenSSL 3.5 has renamed it, which newer releases of Node bring along
+    ['ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE', 'TLS_CLIENT_REJECTED', 'bad_certificate'],
+    ['ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE', 'TLS_CLIENT_REQUIRED', 'handshake_failure'],
+    ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', 'TLS_CLIENT_REJECTED', 'unknown_ca'],
+    ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', 'TLS_CLIENT_REQUIRED', 'certificate_required'],
+    ['ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', 'TLS_VERSION', 'protocol_version'],
+    ['ERR_SSL_TLSV1_UNRECOGNIZED_NAME', 'TLS_FAILED', 'unrecognized_name'],
+  ] as const)('%s is %s', (name, code, alert) => {
+    expect(classifyTls(name, true)).toEqual({ code, alert })
   })
 })
 
