@@ -57,7 +57,7 @@ export const COMMANDS = {
   explain: { flags: [], words: 1, development: false },
   bootstrap: { flags: ['engine', 'database'], words: 0, development: false },
   'certs:check': { flags: [], words: 1, development: false },
-  generate: { flags: [], words: 0, development: true },
+  generate: { flags: [], words: ANY, development: true },
   'schema:check': { flags: [], words: 0, development: true },
   build: { flags: [], words: 0, development: true },
   bench: { flags: [], words: ANY, development: true },
@@ -121,8 +121,8 @@ export function probeArguments(flags: Flags): { format: Format; options: Partial
   if (flags.json && flags.markdown) throw new UsageError('--json and --markdown exclude each other')
   const writes = numeric(flags, 'writes', 2, true)
   const visibleWithinMs = numeric(flags, 'visible-within', 1, true)
-  const deadline = numeric(flags, 'deadline', 0.001, false)
-  const wait = numeric(flags, 'wait', 0, false)
+  const deadline = numeric(flags, 'deadline', 0.001, false, LONGEST_SECONDS)
+  const wait = numeric(flags, 'wait', 0, false, LONGEST_SECONDS)
   if (flags['certs-dir'] === '') throw new UsageError('--certs-dir wants a directory')
   return {
     format: flags.json ? 'json' : flags.markdown ? 'markdown' : 'text',
@@ -139,16 +139,18 @@ export function probeArguments(flags: Flags): { format: Format; options: Partial
 }
 
 const MOST = 1e9
+/** What a timer takes, 2^31 - 1 ms, in seconds: 24 days. */
+const LONGEST_SECONDS = 2147483
 
 /** A whole or decimal number within bounds. */
-function numeric(flags: Flags, flag: Flag, least: number, whole: boolean): number | undefined {
+function numeric(flags: Flags, flag: Flag, least: number, whole: boolean, most = MOST): number | undefined {
   const text = flags[flag]
   if (text === undefined) return undefined
   const value = Number(text)
   const wellFormed = whole ? /^\d+$/ : /^\d+(\.\d+)?$/
-  if (typeof text !== 'string' || !wellFormed.test(text) || value < least || value > MOST)
+  if (typeof text !== 'string' || !wellFormed.test(text) || value < least || value > most)
     throw new UsageError(
-      `--${flag} wants a ${whole ? 'whole ' : ''}number from ${least} to ${MOST}, not ${quoted(String(text))}`,
+      `--${flag} wants a ${whole ? 'whole ' : ''}number from ${least} to ${most}, not ${quoted(String(text))}`,
     )
   return value
 }

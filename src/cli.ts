@@ -25,7 +25,7 @@ import { loadConfig, type ProbeConfig } from './config.ts'
 import { embedded } from './embedded.ts'
 import { CODES, type Code } from './failure/codes.ts'
 import { failureLine, ProbeError, redact } from './failure/failure.ts'
-import { plain } from './report/plain.ts'
+import { plain, printableJson } from './report/plain.ts'
 import { configurationReport, type Report } from './report/report.ts'
 
 const VERSION = '1.0.0'
@@ -77,14 +77,16 @@ const colour = (): boolean => onTerminal(process.stdout) && !process.env.NO_COLO
 /** A line that rewrites itself, on a terminal only. */
 function progressLine(): (done: number, total: number) => void {
   if (!onTerminal(process.stderr)) return () => undefined
-  const startedAt = performance.now()
+  // From the first write on: what came before says nothing of the rate.
+  let startedAt = 0
   let shown = 0
   return (done, total) => {
     const now = performance.now()
+    if (startedAt === 0) startedAt = now
     if (done === total) process.stderr.write('\r\u001b[K')
-    else if (now - shown > 100) {
+    else if (now - startedAt > 100 && now - shown > 100) {
       shown = now
-      const rate = (done / (now - startedAt)) * 1000
+      const rate = ((done - 1) / (now - startedAt)) * 1000
       const left = Math.ceil((total - done) / rate)
       process.stderr.write(`\r\u001b[K${done} of ${total} writes, ${Math.round(rate)} per second, ${left} s left`)
     }
@@ -159,7 +161,8 @@ async function probeAndPrint(
 ): Promise<number> {
   boundLookups(config)
   const { probe } = await import('./probe.ts')
-  const report = await probe(config, { signal, note, progress: progressLine(), program: PROGRAM })
+  const printable = (text: string) => note(plain(redact(text), 1000))
+  const report = await probe(config, { signal, note: printable, progress: progressLine(), program: PROGRAM })
   const expected: readonly string[] = remark ? ['ADDRESS_NOT_6PN', 'ENGINE_NOT_COCKROACHDB'] : []
   await print({ ...report, warnings: report.warnings.filter(({ code }) => !expected.includes(code)) }, format, remark)
   if (signal.aborted) return EXIT.interrupted
@@ -204,8 +207,9 @@ async function runStart(flags: Flags): Promise<number> {
     return await probeAndPrint({ ...writer.config, warnings }, format, ending, remark)
   } catch (error) {
     if (!(error instanceof Error && error.name === 'ThrowawayError')) throw error
+    // There is no server: nothing was tried.
     note(plain(error.message, 2000))
-    return EXIT.failed
+    return EXIT.usage
   }
 }
 
@@ -228,18 +232,36 @@ async function runMigrate(flags: Flags): Promise<number> {
   }
   boundLookups(loaded.config)
   const { signal } = interruption()
+  const migrations = await readTheMigrations()
   const { migrate } = await import('./migrate.ts')
-  const { applied, address, engine, failure } = await migrate(loaded.config, signal)
+  const { applied, address, engine, failure, evidence } = await migrate(loaded.config, signal, migrations)
   if (failure) {
     note(plain(`${PROGRAM}: migrate FAILED at ${failureLine(failure)}`))
-    for (const { name, code, message } of failure.causes)
-      note(plain(`  caused by ${name}${code ? ` ${code}` : ''}: ${message}`))
+    for (const { name, code, message } of failure.causes) {
+      const what = [name, code].filter(Boolean).join(' ')
+      note(plain(`  caused by ${what}${message && `: ${message}`}`))
+    }
+    for (const [name, value] of Object.entries(evidence)) note(plain(`  ${name}: ${printableJson(value)}`, 2000))
     note(plain(`next: ${failure.hint}`))
     return signal.aborted ? EXIT.interrupted : EXIT.failed
   }
   const what = applied.length > 0 ? `applied ${applied.join(', ')}` : 'nothing to do'
+  const others = (evidence.others as readonly string[] | undefined) ?? []
+  if (others.length > 0) note(plain(`on connection_probe besides what src/ declares: ${others.join(', ')}`))
   await stdout(`${plain(`${what}; table, columns and grants are as src/ declares (${engine} at ${address})`)}\n`)
   return EXIT.ok
+}
+
+/** An incomplete drizzle/ is a deployment that was put together wrongly: nothing is tried. */
+async function readTheMigrations() {
+  const { readMigrations } = await import('./migrations.ts')
+  try {
+    return readMigrations()
+  } catch (error) {
+    throw new UsageError(
+      plain(`the migrations in drizzle/ cannot be read: ${error instanceof Error ? error.message : error}`),
+    )
+  }
 }
 
 async function runExplain([code]: readonly string[]): Promise<number> {
@@ -307,6 +329,16 @@ async function runTools(tools: readonly (readonly string[])[]): Promise<number> 
   return EXIT.ok
 }
 
+/** drizzle-kit, and whether it did it: without a terminal, or over a syntax error, it writes nothing and exits 0. */
+async function runGenerate(words: readonly string[]): Promise<number> {
+  const code = await runTools([['drizzle-kit', 'generate', ...words]])
+  if (code !== EXIT.ok) return code
+  const { checkSchema } = await import('./schema-check.ts')
+  const undone = (await checkSchema()).problems.filter(problem => problem.startsWith('src/schema.ts '))
+  await stdout(undone.map(problem => `${problem}\n`).join(''))
+  return undone.length === 0 ? EXIT.ok : EXIT.failed
+}
+
 async function runBuild(): Promise<number> {
   const { build } = await import('./build.ts')
   note(`built ${await build()}`)
@@ -354,7 +386,7 @@ const RUN: Readonly<Record<Command, (input: { flags: Flags; words: readonly stri
   explain: ({ words }) => runExplain(words),
   bootstrap: ({ flags }) => runBootstrap(flags),
   'certs:check': ({ words }) => runCertsCheck(words),
-  generate: () => runTools([['drizzle-kit', 'generate']]),
+  generate: ({ words }) => runGenerate(words),
   'schema:check': runSchemaCheck,
   build: runBuild,
   bench: ({ words }) => runBench(words),

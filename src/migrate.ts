@@ -9,12 +9,13 @@ import { remainingMs, startBudget } from './budget.ts'
 import type { ProbeConfig } from './config.ts'
 import { type Engine, engineName, engineOf } from './engine.ts'
 import { type Evidence, type Failure, ProbeError } from './failure/failure.ts'
+import { advised } from './migrate-hints.ts'
 import { type Migration, readMigrations } from './migrations.ts'
 import type { Login } from './session/open.ts'
 import { createSlots } from './session/open.ts'
 import { openPath, type Path } from './session/path.ts'
 import { type Session, sessionOf } from './session/session.ts'
-import { readBareName, readColumns, readGrants, verifyGrants, verifyTable } from './verify.ts'
+import { otherGrants, readBareName, readColumns, readGrants, verifyGrants, verifyTable } from './verify.ts'
 
 export interface Migrated {
   /** the names of the migrations that this run applied, in order; empty if there was nothing to do */
@@ -32,7 +33,7 @@ const RETRIES = 8
 export async function migrate(
   config: ProbeConfig,
   signal: AbortSignal,
-  migrations = readMigrations(),
+  migrations: readonly Migration[] = readMigrations(),
 ): Promise<Migrated> {
   const budget = startBudget(config.options.deadlineMs, signal)
   const login: Login = { user: config.user, certificate: true, tls: true }
@@ -47,10 +48,11 @@ export async function migrate(
     if (opened.failure) throw opened.failure
     if (!opened.startup) throw new Error('a path without a session')
     const engine = engineOf(opened.startup)
-    // A migration may take longer than a single statement of the probe, up to the deadline.
+    // A migration may take longer than a single statement of the probe, up to the deadline; the server gives up a
+    // little before we do, so that its answer still arrives.
     const patient = { ...budget, waitMs: config.options.deadlineMs }
     session = await sessionOf(opened, patient)
-    const ms = Math.max(1, Math.floor(remainingMs(budget)))
+    const ms = Math.max(1, Math.floor(remainingMs(budget) * 0.9))
     const settings = [`SET statement_timeout = ${ms}`, `SET lock_timeout = ${ms}`, ...engine.migrationSettings]
     for (const setting of settings) await session.ask('a session setting', setting).catch(ignoreUnknown)
     const applied = await applyPending(session, engine, migrations)
@@ -63,7 +65,11 @@ export async function migrate(
       address: opened.address,
       engine: engineName(opened.startup),
       failure: null,
-      evidence: { columns: columns.map(({ name, type }) => `${name} ${type}`), grants },
+      evidence: {
+        columns: columns.map(({ name, type }) => `${name} ${type}`),
+        grants,
+        others: otherGrants(grants, config.user),
+      },
     }
   } catch (error) {
     if (!(error instanceof ProbeError)) throw error
@@ -72,7 +78,7 @@ export async function migrate(
       ...nothing,
       address: address ?? null,
       engine: engineName(startup ?? null),
-      failure: error.toFailure(),
+      failure: (path?.opened?.failure === null ? advised(error) : error).toFailure(),
       evidence: { ...error.evidence, ...(path && { tried: path.tried }) },
     }
   } finally {
@@ -80,9 +86,9 @@ export async function migrate(
   }
 }
 
-/** A release that does not know a setting does not need it. */
+/** A release that does not know a setting (42704) does not need it. */
 function ignoreUnknown(error: unknown): void {
-  if (!(error instanceof ProbeError) || typeof error.evidence.sqlstate !== 'string') throw error
+  if (!(error instanceof ProbeError) || error.evidence.sqlstate !== '42704') throw error
 }
 
 /** The `when` of the migrations that the database says it has. */
@@ -127,7 +133,6 @@ async function applyPending(session: Session, engine: Engine, migrations: readon
       return migrations.filter(({ meta }) => applied.includes(meta.folderMillis)).map(({ tag }) => tag)
     } catch (error) {
       if (!(error instanceof ProbeError) || session.isLost() || attempt >= RETRIES) throw error
-      if (error.evidence.sqlstate === '42501') throw withoutCreate(error)
       // Told to restart, or stumbled over what another run has made meanwhile: the journal tells.
       const overtaken = error.evidence.sqlstate === '40001' || (await readApplied(session)).length > before.size
       if (!overtaken) throw error
@@ -135,14 +140,6 @@ async function applyPending(session: Session, engine: Engine, migrations: readon
     }
   }
 }
-
-/** What gateway_admin may not do is no grant of the writer's: its own hint. */
-const withoutCreate = (error: ProbeError): ProbeError =>
-  new ProbeError(error.code, error.message, {
-    cause: error.cause,
-    evidence: error.evidence,
-    hint: 'let root run once, in this database, what `npm run -s bootstrap -- --engine cockroach` prints; then migrate again',
-  })
 
 const tags = (migrations: readonly Migration[]): string => migrations.map(({ tag }) => tag).join(', ')
 

@@ -106,6 +106,14 @@ export interface CatalogueGrant {
 export const readGrants = (session: Session, engine: Engine): Promise<readonly CatalogueGrant[]> =>
   session.ask<CatalogueGrant>('the question for the grants', engine.tableGrants)
 
+/** What others hold than those that schema.ts names, the owner, and CockroachDB's own administrators. */
+export function otherGrants(found: readonly CatalogueGrant[], owner: string): string[] {
+  const named = new Set<string>(['public', owner, 'root', 'admin', ...GRANTS.map(({ role }) => role)])
+  return found
+    .filter(({ grantee }) => !named.has(grantee))
+    .map(({ grantee, privilege, column }) => `${privilege}${column ? ` (${column})` : ''} to ${grantee}`)
+}
+
 /**
  * Holds the grants against schema.ts, exactly, for the roles that it names and for PUBLIC; what others hold (the
  * owner, the engine's own administrators) is evidence.

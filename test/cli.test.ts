@@ -10,7 +10,9 @@ import { configurationReport } from '../src/report/report.ts'
 import { renderText } from '../src/report/text.ts'
 import type { Throwaway } from '../src/throwaway/index.ts'
 import { type Listener, listen } from './helpers/listen.ts'
+import { scriptedServer } from './helpers/scripted.ts'
 import { cli, type Pem, settings, startCli, startServer } from './helpers/target.ts'
+import { errorResponse } from './helpers/wire.ts'
 
 const ESC = '\u001b'
 /** Makes both streams of a process a terminal, as far as the program can see. */
@@ -39,7 +41,7 @@ describe('bad usage', () => {
     [[], 'no command; --help lists them'],
     [['probe', '--nope'], "Unknown option '--nope'"],
     [['probe', '--writes', '1'], '--writes wants a whole number from 2 to 1000000000, not "1"'],
-    [['migrate', '--deadline', 'soon'], '--deadline wants a number from 0.001 to 1000000000, not "soon"'],
+    [['migrate', '--deadline', 'soon'], '--deadline wants a number from 0.001 to 2147483, not "soon"'],
     [['explain', 'NOPE'], 'there is no failure code "NOPE"; npm run explain lists them'],
     [['bootstrap', '--engine', 'toString'], '--engine wants cockroach or postgres, not "toString"'],
     [['bootstrap', '--database', 'a"b'], '--database: not a plain database name: "a\\"b"'],
@@ -132,6 +134,20 @@ describe('the streams', () => {
     expect(waited.code).toBe(1)
     expect(JSON.parse(waited.stdout)).toMatchObject({ failure: { code: 'TCP_REFUSED' } })
     expect(waited.stderr).toMatch(/^(attempt \d: TCP_REFUSED: .*; trying again\n)+$/)
+  })
+
+  it('cannot be written to by the server: what it says is one printable line, without a password', async () => {
+    const said = '\u001b[2J\u001b]0;title\u0007\npostgresql://u:hunter2@h/d'
+    await using rude = await scriptedServer({
+      onSslRequest: { send: errorResponse({ S: 'FATAL', V: 'FATAL', C: '57P03', M: said }), next: 'close' },
+    })
+    const env = settings({ port: rude.port, pem })
+    const { stdout, stderr } = await cli(['probe', '--wait', '2.5'], env)
+    expect(stderr).toMatch(/^attempt 1: SERVER_UNAVAILABLE: [^\n]*; trying again\n/)
+    for (const text of [stdout, stderr]) {
+      expect(text).not.toContain(ESC)
+      expect(text).not.toContain('hunter2')
+    }
   })
 
   it('may be closed early by their reader', async () => {

@@ -94,18 +94,20 @@ describe('migrate', () => {
     expect(await journal()).toEqual(before)
   })
 
-  it.each<{ fault: string; sql: string; undo?: string; code: Code; says: string }>([
+  it.each<{ fault: string; sql: string; undo?: string; code: Code; says: string; next?: string }>([
     {
       fault: 'a verb taken away again',
       sql: 'REVOKE INSERT ON public.connection_probe FROM gateway_writer',
       code: 'DML_DENIED',
       says: 'gateway_writer lacks INSERT',
+      next: 'as gateway_admin GRANT what is missing',
     },
     {
       fault: 'a verb with grant option',
       sql: 'GRANT SELECT ON public.connection_probe TO gateway_writer WITH GRANT OPTION',
       code: 'GRANT_EXCESS',
       says: 'SELECT with grant option',
+      next: 'as gateway_admin REVOKE the excess',
     },
     {
       fault: 'a verb to PUBLIC',
@@ -118,12 +120,14 @@ describe('migrate', () => {
       sql: 'ALTER TABLE public.connection_probe ADD COLUMN extra text',
       code: 'TABLE_MISMATCH',
       says: 'column extra (text) is not declared',
+      next: 'undo the differences',
     },
     {
       fault: 'a table that is gone, though the journal has it',
       sql: 'DROP TABLE public.connection_probe',
       code: 'TABLE_MISSING',
       says: 'no table public.connection_probe',
+      next: 'DELETE FROM drizzle.__drizzle_migrations',
     },
     {
       fault: 'a migration that the migrator would pass over',
@@ -139,12 +143,20 @@ describe('migrate', () => {
       code: 'TABLE_MISMATCH',
       says: 'finds another table',
     },
-  ])('finds $fault', async ({ sql, undo, code, says }) => {
+    {
+      fault: 'a journal that is gone, though the table is there',
+      sql: 'DROP SCHEMA drizzle CASCADE',
+      code: 'WRITE_REFUSED',
+      says: 'already exists',
+      next: 'DROP TABLE connection_probe',
+    },
+  ])('finds $fault', async ({ sql, undo, code, says, next }) => {
     expect((await migrateAt()).failure).toBeNull()
     try {
       for (const statement of statementsOf(sql)) await root.unsafe(statement)
       const { failure, applied } = await migrateAt()
       expect(failure).toMatchObject({ code, message: expect.stringContaining(says) })
+      if (next) expect(failure?.hint).toContain(next)
       expect(applied).toEqual([])
     } finally {
       for (const statement of statementsOf(undo ?? '')) await root.unsafe(statement)
@@ -158,6 +170,32 @@ describe('migrate', () => {
     expect([await journal(), await hasTable()]).toEqual([[], false])
     await root.unsafe('GRANT CREATE ON SCHEMA public TO gateway_admin')
     expect(await migrateAt()).toMatchObject({ applied: TAGS, failure: null })
+  })
+
+  it('says what is granted to others, besides', async () => {
+    await migrateAt()
+    await root.unsafe('GRANT SELECT ON public.connection_probe TO gateway_reader')
+    const { evidence, failure } = await migrateAt()
+    expect([failure, evidence.others]).toEqual([null, ['SELECT to gateway_reader']])
+    const { stderr } = await cli(['migrate'], environment())
+    expect(stderr).toBe('on connection_probe besides what src/ declares: SELECT to gateway_reader\n')
+  })
+
+  it('is told of a lock by the server, before its own time is over', async () => {
+    await migrateAt()
+    await using locked = postgresClient(
+      server.port,
+      { ...clientPem('root'), servername: 'localhost' },
+      { user: 'root' },
+    )
+    const lock =
+      server.engine === 'postgresql'
+        ? 'LOCK TABLE drizzle.__drizzle_migrations'
+        : 'UPDATE drizzle.__drizzle_migrations SET hash = hash'
+    await locked.unsafe(`BEGIN; ${lock}`)
+    const { failure } = await migrateAt(undefined, 3000)
+    expect(failure).toMatchObject({ layer: 'write', code: 'WRITE_TIMEOUT' })
+    expect(failure?.hint).toContain('another session holds a lock')
   })
 
   it('run twice at the same time succeeds twice and applies once', async () => {

@@ -1,6 +1,6 @@
 /** What a deployment installs (`npm ci --omit=dev`): how little that is, and that it is enough. */
 import { execFile } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -73,6 +73,21 @@ describe('a production install', () => {
     const probe = await script('probe', ['--json'], env)
     expect(probe).toMatchObject({ code: 0, stderr: '' })
     expect(JSON.parse(probe.stdout)).toMatchObject({ verdict: 'pass' })
+  })
+
+  it('says that drizzle/ is incomplete, where it was left out of the copy', async () => {
+    const away = join(copy, 'drizzle/0001_grants.away')
+    renameSync(join(copy, 'drizzle/0001_grants.sql'), away)
+    try {
+      const env = { MIGRATION_DATABASE_URL: server.url('gateway_admin'), COCKROACH_CERTS_DIR: server.certsDir }
+      const { code, stdout, stderr } = await script('migrate', [], env)
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+      expect(stderr).toMatch(
+        /^connection-probe 1\.0\.0: the migrations in drizzle\/ cannot be read: .*0001_grants.*\n$/,
+      )
+    } finally {
+      renameSync(away, join(copy, 'drizzle/0001_grants.sql'))
+    }
   })
 
   it('explains codes, prints the bootstrap and looks at certificates', async () => {

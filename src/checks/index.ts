@@ -6,6 +6,7 @@
  */
 import type { ProbeConfig } from '../config.ts'
 import { engineOf } from '../engine.ts'
+import { redactAll } from '../failure/failure.ts'
 import { CHECKS, type CheckId, type CheckResult, type Warning } from '../report/report.ts'
 import { asFailure, type Login, type OpenContext, type Opened } from '../session/open.ts'
 import { type Candidate, endpoint, type Path, reopen } from '../session/path.ts'
@@ -112,8 +113,7 @@ export async function runChecks(input: ChecksInput): Promise<ChecksOutcome> {
   const settled = await Promise.allSettled(results.values())
   // What has been found is final; rows and connections go now, whatever it was.
   const left = await cleanUp(context, opening, login, sessions)
-  const passed = settled.every(result => result.status === 'fulfilled' && result.value.status === 'passed')
-  if (passed && !budget.signal.aborted) await sweep(context, sessions, note)
+  if (!budget.signal.aborted) await sweep(context, sessions, note)
   await Promise.all(sessions.map(session => session.close()))
   const checks = settled.map(result => {
     if (result.status === 'rejected') throw result.reason
@@ -135,19 +135,39 @@ async function runCheck(
   const meta = CHECKS.find(({ id }) => id === check.id)
   if (!meta) throw new Error(`check ${check.id} is not in the report's list`)
   const { id, layer, criterion, title, needs } = meta
-  const result = { id, layer, criterion, title, durationMs: 0, evidence: {}, failure: null, blockedBy: null }
+  // In the contract's order, which a spread keeps.
+  const result: CheckResult = {
+    id,
+    layer,
+    criterion,
+    title,
+    status: 'blocked',
+    durationMs: 0,
+    evidence: {},
+    failure: null,
+    blockedBy: null,
+  }
   // Every check yields first, so that the map of results is complete when one looks another up.
   const needed = await (needs === null ? Promise.resolve(null) : results.get(needs))
   if (needed && needed.status !== 'passed') return { ...result, status: 'blocked', blockedBy: needed.id }
   const from = performance.now()
+  /** spent on letting other checks go first, ms: not this one's time */
+  let waited = 0
+  const settled = async (other: CheckId) => {
+    const since = performance.now()
+    await context.settled(other)
+    waited += performance.now() - since
+  }
+  const own = () => round(performance.now() - from - waited)
   try {
-    const outcome = await check.run(context)
+    const outcome = await check.run({ ...context, settled })
     if ('blockedBy' in outcome) return { ...result, status: 'blocked', blockedBy: outcome.blockedBy }
-    const durationMs = round(outcome.durationMs ?? performance.now() - from)
-    return { ...result, status: 'passed', durationMs, evidence: outcome.evidence }
+    const durationMs = outcome.durationMs === undefined ? own() : round(outcome.durationMs)
+    return { ...result, status: 'passed', durationMs, evidence: redactAll(outcome.evidence) }
   } catch (error) {
-    const { evidence, ...failure } = { evidence: asFailure(error).evidence, ...asFailure(error).toFailure() }
-    return { ...result, status: 'failed', durationMs: round(performance.now() - from), evidence, failure }
+    const failed = asFailure(error)
+    const evidence = redactAll(failed.evidence)
+    return { ...result, status: 'failed', durationMs: own(), evidence, failure: failed.toFailure() }
   }
 }
 

@@ -18,10 +18,14 @@ export const dml: Check = {
       ...VERBS.filter(verb => !held.verbs.includes(verb)),
     ]
     const evidence = { held: held.verbs, missing }
-    if (missing.length > 0)
-      throw new ProbeError('DML_DENIED', `${context.config.user} lacks ${missing.join(', ')} on ${TABLE_NAME}`, {
+    const { user } = context.config
+    if (!held.usage)
+      throw new ProbeError('DML_DENIED', `${user} lacks ${missing.join(', ')}`, {
         evidence,
+        hint: `as root, in this database: GRANT USAGE ON SCHEMA public TO ${user} (all of it: npm run bootstrap -- --engine cockroach)`,
       })
+    if (missing.length > 0)
+      throw new ProbeError('DML_DENIED', `${user} lacks ${missing.join(', ')} on ${TABLE_NAME}`, { evidence })
     // Last on the reader: a write that hangs or breaks the connection must not be the others' failure.
     await context.settled('role')
     await context.settled('ddl-refused')

@@ -34,6 +34,9 @@ export function microseconds(text: string): bigint | null {
   return Number.isNaN(ms) ? null : BigInt(ms) * 1000n + BigInt((match[7] ?? '').padEnd(6, '0'))
 }
 
+/** ms with three decimals. */
+const round = (ms: number): number => Math.round(ms * 1000) / 1000
+
 /** The columns in which what was read differs from what was written. */
 export function differences(wrote: ProbeRow, read: ProbeRow): { column: string; wrote: unknown; read: unknown }[] {
   return (Object.keys(wrote) as (keyof ProbeRow)[])
@@ -111,7 +114,16 @@ export async function writeAndRead(
     reads++
   } while (!read && performance.now() < until)
   const visibleMs = performance.now() - startedAt
-  const evidence = { writtenMs, visibleMs, limitMs: limit, reads, retries, readRetries, settled, id: row.id }
+  const evidence = {
+    writtenMs: round(writtenMs),
+    visibleMs: round(visibleMs),
+    limitMs: limit,
+    reads,
+    retries,
+    readRetries,
+    settled,
+    id: row.id,
+  }
   const waited = `${Math.round(visibleMs)} ms`
   if (!read && visibleMs < limit)
     throw new ProbeError('DEADLINE', `the deadline came after ${waited} of waiting for the row`, { evidence })

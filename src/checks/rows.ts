@@ -4,11 +4,12 @@ import { type Budget, remainingMs, startBudget } from '../budget.ts'
 import { ProbeError } from '../failure/failure.ts'
 import type { Warning } from '../report/report.ts'
 import { connectionProbe, TABLE_NAME } from '../schema.ts'
-import { type Login, type OpenContext, open } from '../session/open.ts'
+import { asFailure, type Login, type OpenContext, open } from '../session/open.ts'
 import type { Path } from '../session/path.ts'
 import { type Session, sessionOf } from '../session/session.ts'
 import type { CheckContext } from './check.ts'
 import { byId } from './ledger.ts'
+import { canWrite } from './row-visible.ts'
 
 /** How long removing may take when the run was interrupted, and after the deadline, ms: with a polite end within half a second. */
 const INTERRUPTED_MS = 900
@@ -71,7 +72,17 @@ export async function newSession(opening: OpenContext, { opened: at }: Path, log
   return sessionOf(await open(opening, at, login), opening.budget)
 }
 
-/** Removes rows that earlier runs left, a day later. A sweep that fails is a note and no verdict. */
+/** Whether there is a table, and its rows may be seen and removed; the checks say why where not. */
+async function mayWrite(context: CheckContext): Promise<boolean> {
+  try {
+    return canWrite(await (await context.facts()).held)
+  } catch (error) {
+    asFailure(error)
+    return false
+  }
+}
+
+/** Removes rows that earlier runs left, a day later, whatever this run's verdict is. A sweep that fails is a note and no verdict. */
 export async function sweep(
   context: CheckContext,
   sessions: readonly Session[],
@@ -79,7 +90,7 @@ export async function sweep(
 ): Promise<void> {
   const ms = Math.min(SWEEP.ms, remainingMs(context.budget))
   const alive = sessions.findLast(session => !session.isLost())
-  if (!alive || ms === 0) return
+  if (!alive || ms === 0 || !(await mayWrite(context))) return
   const session = alive.withBudget({ ...startBudget(ms, context.budget.signal), waitMs: ms })
   try {
     const old = await session.ask<{ id: string }>(

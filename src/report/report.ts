@@ -202,13 +202,14 @@ export type Run = Pick<
   'program' | 'runId' | 'target' | 'origin' | 'startedAt' | 'durationMs' | 'attempts' | 'warnings'
 >
 
+const NOTHING = { evidence: {}, failure: null }
+
 /** The report of a run whose settings were refused: nothing was tried, every other check is blocked. */
 export function configurationReport(run: Run, failure: Failure, evidence: Evidence): Report {
   const checks = CHECKS.map(({ id, layer, criterion, title, needs }): CheckResult => {
-    const check = { id, layer, criterion, title, durationMs: 0 }
-    return needs === null
-      ? { ...check, status: 'failed', evidence, failure, blockedBy: null }
-      : { ...check, status: 'blocked', evidence: {}, failure: null, blockedBy: needs }
+    const [status, own] =
+      needs === null ? (['failed', { evidence, failure }] as const) : (['blocked', NOTHING] as const)
+    return { id, layer, criterion, title, status, durationMs: 0, ...own, blockedBy: needs }
   })
   return assembleReport({ ...run, checks })
 }

@@ -105,6 +105,7 @@ const CASES: readonly Case[] = [
     top: 'privilege DML_DENIED',
     failed: { dml: 'DML_DENIED' },
     blocked: BLOCKED_BY.dml,
+    hint: 'GRANT USAGE ON SCHEMA public TO gateway_writer',
     evidence: { dml: { missing: ['USAGE on schema public'] } },
   },
 ]
