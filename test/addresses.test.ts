@@ -12,7 +12,7 @@ let server: Throwaway
 beforeAll(async () => {
   server = await migrated()
 })
-afterAll(() => server.stop())
+afterAll(() => server?.stop())
 
 /** A port on [::1] where nobody listens any more. */
 async function closedPort(): Promise<number> {
@@ -30,7 +30,7 @@ const environment = (...ports: number[]) => ({
 
 const BLOCKED_BY_TCP = 12
 
-const rows = async () => (await server.runAsRoot('SELECT count(*)::int AS n FROM connection_probe', 'uro'))[0]?.n
+const rows = async () => (await server.runAsRoot('SELECT count(*)::int4 AS n FROM connection_probe', 'uro'))[0]?.n
 
 describe('several hosts', () => {
   it('goes on to the next one when the first refuses, and says which it used', async () => {
@@ -95,13 +95,28 @@ describe('--all-addresses', () => {
     expect(check(report, 'tcp').status).toBe('passed')
   })
 
+  it('fails at row-visible when two databases answer to one name, and leaves no row in either', async () => {
+    await using other = await migrated({ authority: server.authority, clientAuthority: server.clientAuthority })
+    const report = await probeWith(environment(server.port, other.port), {
+      options: { allAddresses: true, visibleWithinMs: 100 },
+    })
+    expect(verdictOf(report)).toMatchObject({
+      failure: 'visibility ROW_NOT_VISIBLE',
+      failed: { 'row-visible': 'ROW_NOT_VISIBLE' },
+    })
+    expect(report.failure?.message).toMatch(/^a row written through ::1 is not there for a reader through ::1/)
+    expect(report.warnings.map(({ code }) => code)).not.toContain('ROWS_LEFT')
+    const [left] = await other.runAsRoot('SELECT count(*)::int4 AS n FROM connection_probe')
+    expect([await rows(), left?.n]).toEqual([0, 0])
+  })
+
   it('fails at row-visible when a row written through one is not there for a reader', async () => {
     await using forgetful = await proxyTo(server, {
       onStatement: sql =>
         /^select/i.test(sql) && sql.includes('"connection_probe"') ? { row: () => undefined } : undefined,
     })
     const report = await probeWith(environment(server.port, forgetful.port), {
-      options: { allAddresses: true, visibleWithinMs: 50 },
+      options: { allAddresses: true, visibleWithinMs: 500 },
     })
     expect(verdictOf(report).failed['row-visible']).toBe('ROW_NOT_VISIBLE')
     expect(report.failure?.message).toContain('::1')

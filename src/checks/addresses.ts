@@ -1,5 +1,6 @@
 /**
- * `--all-addresses`: the path, and a write and a read, through every address, a few at a time. What fails through one
+ * `--all-addresses`: the path, and a write and a read, through every address, a few at a time; each row must be there
+ * for the reader through the address in use as well, since two databases may answer to one name. What fails through one
  * of them fails the check that it belongs to; what each address came to is evidence.
  */
 import type { Evidence, ProbeError } from '../failure/failure.ts'
@@ -8,7 +9,7 @@ import { type Candidate, endpoint } from '../session/path.ts'
 import { type Session, sessionOf } from '../session/session.ts'
 import { verifyTable } from '../verify.ts'
 import type { CheckContext } from './check.ts'
-import { canWrite, newRow, writeAndRead } from './row-visible.ts'
+import { canWrite, newRow, readElsewhere, writeAndRead } from './row-visible.ts'
 
 /** Addresses tried at the same time, each with at most two connections. */
 const CONCURRENCY = 4
@@ -95,15 +96,25 @@ async function tryAddress(
     if (clock === null || !reading) return outcome(null, null)
     const reader = await sessionOf(reading, opening.budget)
     sessions.push(reader)
+    const row = newRow(context, 0, clock)
     try {
-      const { writtenMs, visibleMs } = await writeAndRead(context, writer, reader, newRow(context, 0, clock))
+      const { writtenMs, visibleMs } = await writeAndRead(context, writer, reader, row)
+      await readElsewhere(context, await context.reader(), row, address)
       return outcome(null, null, { writtenMs, visibleMs })
     } catch (error) {
       return outcome('row-visible', named(asFailure(error), address))
+    } finally {
+      await removeHere(context, writer, row.id)
     }
   } finally {
     await Promise.all(sessions.map(session => session.close()))
   }
+}
+
+/** Removes the row where it was written: another address may lead to another database. What fails is left to the end. */
+async function removeHere({ ledger, config }: CheckContext, writer: Session, id: string): Promise<void> {
+  if (config.options.keep || writer.isLost() || !ledger.rows().includes(id)) return
+  await ledger.remove(writer, [id]).catch(asFailure)
 }
 
 /** The same failure, with the address in front. */

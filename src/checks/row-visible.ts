@@ -90,6 +90,44 @@ export async function readRow(reader: Session, id: string): Promise<ProbeRow | n
   return row ?? null
 }
 
+/** Reads until the row is there, or time is up. */
+async function look(
+  { config, budget }: Pick<CheckContext, 'config' | 'budget'>,
+  reader: Session,
+  id: string,
+  startedAt: number,
+): Promise<{ read: ProbeRow | null; reads: number; retries: number }> {
+  const patient = startedAt + PATIENCE * config.options.visibleWithinMs
+  const until = Math.min(patient, performance.now() + remainingMs(budget) - RESERVE_MS)
+  let retries = 0
+  for (let reads = 1; ; reads++) {
+    const found = await retried(budget, () => readRow(reader, id))
+    retries += found.retries
+    if (found.value || performance.now() >= until) return { read: found.value, reads, retries }
+    await pause(Math.min(50, 2 ** reads), budget)
+  }
+}
+
+/** Whether a row is there for another reader, too. Rejects with ROW_NOT_VISIBLE or ROW_MISMATCH. */
+export async function readElsewhere(
+  context: Pick<CheckContext, 'config' | 'budget'>,
+  reader: Session,
+  row: ProbeRow,
+  writtenThrough: string,
+): Promise<void> {
+  const { read } = await look(context, reader, row.id, performance.now())
+  if (read) return compare(row, read)
+  const evidence = { writtenThrough, readThrough: reader.address, id: row.id }
+  throw new ProbeError(
+    'ROW_NOT_VISIBLE',
+    `a row written through ${writtenThrough} is not there for a reader through ${reader.address}: not one database`,
+    { evidence, hint: NOT_ONE },
+  )
+}
+
+const NOT_ONE =
+  'two databases answer to one name (two clusters, or a node that never joined): fly machine list, and as root on each SELECT * FROM crdb_internal.gossip_nodes'
+
 /** Writes on one session, reads on the other, and says how long it took. */
 export async function writeAndRead(
   context: Pick<CheckContext, 'config' | 'budget' | 'ledger'>,
@@ -101,18 +139,7 @@ export async function writeAndRead(
   const startedAt = performance.now()
   const { retries, settled } = await context.ledger.insert(writer, row)
   const writtenMs = performance.now() - startedAt
-  let reads = 0
-  let readRetries = 0
-  let read: ProbeRow | null = null
-  const patient = startedAt + PATIENCE * limit
-  const until = Math.min(patient, performance.now() + remainingMs(context.budget) - RESERVE_MS)
-  do {
-    if (reads > 0) await pause(Math.min(50, 2 ** reads), context.budget)
-    const found = await retried(context.budget, () => readRow(reader, row.id))
-    read = found.value
-    readRetries += found.retries
-    reads++
-  } while (!read && performance.now() < until)
+  const { read, reads, retries: readRetries } = await look(context, reader, row.id, startedAt)
   const visibleMs = performance.now() - startedAt
   const evidence = {
     writtenMs: round(writtenMs),
