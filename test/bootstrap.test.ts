@@ -27,3 +27,23 @@ it('fails with DDL_ALLOWED while schema public is open, and passes after the boo
   await bootstrap(server)
   expect(verdictOf(await probeServer(server))).toEqual({ failure: null, failed: {}, blocked: [] })
 })
+
+it('mends what was there before: roles without LOGIN, a table of root, CREATE to the writer', async () => {
+  await using server = await migrated()
+  for (const sql of [
+    'ALTER ROLE gateway_writer WITH NOLOGIN',
+    'ALTER ROLE gateway_admin WITH NOLOGIN',
+    'GRANT CREATE ON SCHEMA public TO gateway_writer',
+    `GRANT CREATE ON DATABASE ${server.database} TO gateway_writer`,
+    'ALTER TABLE public.connection_probe OWNER TO root',
+  ])
+    await server.runAsRoot(sql, server.database)
+  expect((await probeServer(server)).failure?.code).toBe('AUTH_LOGIN_DENIED')
+  for (let times = 0; times < 2; times++) await bootstrap(server)
+  const report = await probeServer(server)
+  expect(verdictOf(report)).toEqual({ failure: null, failed: {}, blocked: [] })
+  expect(check(report, 'certificate-bound').evidence).toMatchObject({ triedAs: 'gateway_admin' })
+  const [owner] = await server.runAsRoot(`SELECT tableowner AS name FROM pg_catalog.pg_tables
+    WHERE schemaname = 'public' AND tablename = 'connection_probe'`)
+  expect(owner).toEqual({ name: 'gateway_admin' })
+})

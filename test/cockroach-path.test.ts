@@ -16,7 +16,8 @@ const VERSION =
 /** What stands in for CockroachDB's own questions; the rest is the same SQL on both engines. */
 const STAND_INS: readonly (readonly [RegExp, string])[] = [
   [/^SHOW session_id$/, `SELECT lpad(to_hex(pg_backend_pid()), 32, '0') AS session_id`],
-  [/^SELECT crdb_internal\.has_role_option\('VIEWCLUSTERSETTING'\) AS held$/, `SELECT 1/0 AS held`],
+  // An option that this release does not know: a syntax error (42601).
+  [/^SELECT crdb_internal\.has_role_option\('VIEWCLUSTERSETTING'\) AS held$/, `SELECT no such option`],
   [/^SELECT crdb_internal\.has_role_option\('\w+'\) AS held$/, `SELECT false AS held`],
 ]
 
@@ -73,6 +74,14 @@ describe('the probe on what says that it is CockroachDB', () => {
     })
     expect(verdictOf(report)).toMatchObject({ failure: 'privilege ADMIN_AT_RUNTIME' })
     expect(check(report, 'role').evidence.attributes).toEqual(['CREATELOGIN'])
+  })
+
+  it('does not take an option that may not be read for one that is not held', async () => {
+    // As CockroachDB from 26.1 on answers where crdb_internal is closed (42501).
+    const closed = 'SELECT * FROM pg_catalog.pg_authid'
+    const report = await probe({ standIns: [[/has_role_option\('CREATELOGIN'\)/, closed]] })
+    expect(verdictOf(report)).toMatchObject({ failed: { role: 'CATALOGUE_FAILED' } })
+    expect(report.failure?.sqlstate).toBe('42501')
   })
 
   it('believes information_schema about privileges beyond the four verbs', async () => {

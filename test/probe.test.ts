@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { CHECKS } from '../src/report/report.ts'
-import type { Throwaway } from '../src/throwaway/index.ts'
-import { cli, migrated, probeServer, verdictOf } from './helpers/target.ts'
+import { findCockroach, type Throwaway } from '../src/throwaway/index.ts'
+import { cli, engineVariables, migrated, probeServer, verdictOf } from './helpers/target.ts'
 
 describe('the probe on a target that is right', () => {
   let server: Throwaway
   beforeAll(async () => {
     server = await migrated()
   })
-  afterAll(() => server.stop())
+  afterAll(() => server?.stop())
 
-  const rows = async () => (await server.runAsRoot('SELECT count(*)::int AS n FROM connection_probe', 'uro'))[0]?.n
+  const rows = async () => (await server.runAsRoot('SELECT count(*)::int4 AS n FROM connection_probe', 'uro'))[0]?.n
 
   it('passes, with every check in the order of the contract, and leaves no row', async () => {
     const report = await probeServer(server)
@@ -32,6 +32,15 @@ describe('the probe on a target that is right', () => {
     })
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ schemaVersion: 1, verdict: 'pass', failure: null, attempts: 1 })
+  })
+
+  it('is what npm start runs on a server of its own, of the engine that there is', async () => {
+    const { code, stdout, stderr } = await cli(['start', '--json', '--writes', '2'])
+    expect(code, stderr).toBe(0)
+    const engine = findCockroach({ ...process.env, ...engineVariables() }) ? 'CockroachDB' : 'PostgreSQL'
+    expect(JSON.parse(stdout)).toMatchObject({ verdict: 'pass', warnings: [], target: { address: '::1' } })
+    expect(JSON.parse(stdout).target.engine).toContain(engine)
+    expect(stderr).toContain(`the target is a throwaway ${engine}`)
   })
 
   it('leaves its rows where asked to', async () => {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Throwaway, ThrowawayOptions } from '../src/throwaway/index.ts'
-import { migrated } from './helpers/target.ts'
+import { engineVariables, migrated } from './helpers/target.ts'
 import { alive, vanished } from './throwaway/processes.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
@@ -20,7 +20,7 @@ function start(command: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const { PATH, HOME } = process.env
   const child: ChildProcess = spawn(file, args, {
     cwd: ROOT,
-    env: { PATH, HOME, ...env },
+    env: { PATH, HOME, ...engineVariables(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const said = { stdout: '', stderr: '' }
@@ -55,7 +55,7 @@ function useTarget(options: ThrowawayOptions = {}) {
   beforeAll(async () => {
     server = await migrated(options)
   })
-  afterAll(() => server.stop())
+  afterAll(() => server?.stop())
   beforeEach(async () => {
     await server.runAsRoot('TRUNCATE connection_probe')
   })

@@ -77,11 +77,23 @@ const CASES: readonly Case[] = [
   },
   {
     fault: 'inserted values given back on the same connection, and to nobody else',
+    // CockroachDB's readers wait for a transaction that is not committed: there the read comes to a timeout.
+    engines: POSTGRESQL,
     proxy: memory,
     options: { visibleWithinMs: 40 },
     top: 'visibility ROW_NOT_VISIBLE',
     failed: { 'row-visible': 'ROW_NOT_VISIBLE' },
     blocked: BLOCKED_BY.row,
+  },
+  {
+    fault: 'an insert that is never committed, answered with success',
+    engines: ['cockroachdb'],
+    proxy: memory,
+    options: { visibleWithinMs: 1000, deadlineMs: 12_000 },
+    top: expect.stringMatching(/^visibility (READ_TIMEOUT|ROW_NOT_VISIBLE)$/),
+    failed: { 'row-visible': expect.stringMatching(/^(READ_TIMEOUT|ROW_NOT_VISIBLE)$/) },
+    blocked: BLOCKED_BY.row,
+    hint: '',
   },
   {
     fault: 'a row that is gone when it is read after its insert',

@@ -69,7 +69,8 @@ const CASES: readonly Case[] = [
     ...mismatch(
       'a view of that name',
       `ALTER TABLE public.connection_probe RENAME TO hidden;
-       CREATE VIEW public.connection_probe AS SELECT * FROM public.hidden;
+       CREATE VIEW public.connection_probe AS
+         SELECT id, run_id, sequence, origin, written_by, payload, written_at FROM public.hidden;
        GRANT SELECT, INSERT, UPDATE, DELETE ON public.connection_probe TO gateway_writer`,
       'public.connection_probe is no table (v)',
     ),

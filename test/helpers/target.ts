@@ -18,7 +18,7 @@ import { loadConfig, type NameService, type Options, type ProbeConfig } from '..
 import { migrate } from '../../src/migrate.ts'
 import { probe } from '../../src/probe.ts'
 import type { CheckId, CheckResult, Report } from '../../src/report/report.ts'
-import { startThrowaway, type Throwaway, type ThrowawayOptions } from '../../src/throwaway/index.ts'
+import { findCockroach, startThrowaway, type Throwaway, type ThrowawayOptions } from '../../src/throwaway/index.ts'
 import { faultyProxy, type ProxyOptions } from './proxy.ts'
 import type { SessionServer } from './sessions.ts'
 
@@ -158,6 +158,12 @@ export interface CliResult {
   readonly stderr: string
 }
 
+/** What `npm start` finds the run's engine by. */
+export const engineVariables = (): NodeJS.ProcessEnv => {
+  const binary = inject('engine') === 'cockroachdb' ? findCockroach() : null
+  return binary === null ? {} : { COCKROACH_BINARY: binary }
+}
+
 /** What a spawned command line is: its result, and the process to send signals to. */
 export function startCli(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const { PATH, HOME } = process.env
@@ -166,7 +172,7 @@ export function startCli(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const program = bundle ? [bundle] : ['--import', 'tsx', 'src/cli.ts']
   const child = spawn(process.execPath, [...program, ...args], {
     cwd: ROOT,
-    env: { PATH, HOME, ...env },
+    env: { PATH, HOME, ...engineVariables(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let stdout = ''

@@ -70,7 +70,7 @@ describe.skipIf(obstacle !== null)('on the private network', () => {
   }
 
   const rowsOn = async (name: 'db1' | 'db2') =>
-    (await lab.servers[name].runAsRoot('SELECT count(*)::int AS n FROM connection_probe'))[0]?.n
+    (await lab.servers[name].runAsRoot('SELECT count(*)::int4 AS n FROM connection_probe'))[0]?.n
 
   describe('as it should be', () => {
     it('has no IPv4 on the application host', async () => {

@@ -68,7 +68,8 @@ export async function buildLab({ way, engine, template }: LabOptions): Promise<L
     const starting = [
       largeCertificate(authority).then(serverCertificate => serve('db1', { serverCertificate })),
       serve('db2'),
-      serve('db3', { listen: ['0.0.0.0'] }),
+      // Not 0.0.0.0, which a program in Go takes for every address of either kind.
+      serve('db3', { listen: ['127.0.0.1'] }),
       resolver.serve(records()),
     ] as const
     // Each one is let settle, so that the bracket holds whatever has been started.

@@ -6,7 +6,7 @@ import { addressOf, NOWHERE, otherAddressOf } from './network.ts'
 const STARTED = {
   'multiplayer-fabric-crdb': [addressOf('db1')],
   'multiplayer-fabric-uro': [addressOf('app')],
-  /** the server listens on 0.0.0.0 only */
+  /** the server listens on an IPv4 address only */
   'ipv4-only': [addressOf('db3')],
   /** the machine's other address, where its server does not listen */
   'other-address': [otherAddressOf('db2')],

@@ -1,0 +1,73 @@
+/** What a real CockroachDB lets in and turns down, by its rules and its certificates. */
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { checkCertsDir } from '../../src/certs-check.ts'
+import { createAuthority } from '../../src/throwaway/authority.ts'
+import { findCockroach, type Throwaway } from '../../src/throwaway/index.ts'
+import { configOf, presenting, run } from '../attribution/cases.ts'
+import { check, migrated, probeServer, verdictOf } from '../helpers/target.ts'
+
+let server: Throwaway
+beforeAll(async () => {
+  server = await migrated()
+})
+afterAll(() => server?.stop())
+
+const HBA = 'server.host_based_authentication.configuration'
+
+describe('logins', () => {
+  it('without a certificate, by a rule that trusts everybody', async () => {
+    await server.runAsRoot(`SET CLUSTER SETTING ${HBA} = 'host all gateway_writer all trust'`, 'postgres')
+    try {
+      // The setting spreads to the node by gossip.
+      let report = await probeServer(server)
+      for (let tries = 0; report.verdict === 'pass' && tries < 50; tries++) report = await probeServer(server)
+      expect(report.failure).toMatchObject({ layer: 'session', code: 'CERTLESS_LOGIN_ALLOWED' })
+    } finally {
+      await server.runAsRoot(`RESET CLUSTER SETTING ${HBA}`, 'postgres')
+    }
+  })
+
+  it('as gateway_admin are not tried where it may not log in: root is', async () => {
+    await server.runAsRoot('ALTER ROLE gateway_admin WITH NOLOGIN', 'postgres')
+    try {
+      const report = await probeServer(server)
+      expect(verdictOf(report)).toEqual({ failure: null, failed: {}, blocked: [] })
+      expect(check(report, 'certificate-bound').evidence).toMatchObject({ triedAs: 'root', outcome: 'AUTH_IDENTITY' })
+    } finally {
+      await server.runAsRoot('ALTER ROLE gateway_admin WITH LOGIN', 'postgres')
+    }
+  })
+
+  it('with a certificate of another CA are turned down by an alert', async () => {
+    const others = await createAuthority({ name: 'other' })
+    const foreign = await others.issue({ commonName: 'gateway_writer', usages: ['clientAuth'] })
+    const env = { DATABASE_URL: server.url('gateway_writer') }
+    const config = configOf(env, { options: { certsDir: server.certsDir } })
+    for (let count = 0; count < 20; count++) {
+      const report = await run(presenting(config, foreign))
+      expect(report.failure).toMatchObject({ layer: 'tls', code: 'TLS_CLIENT_REJECTED' })
+    }
+  })
+})
+
+it('certs:check takes what cockroach cert makes', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'cockroach-cert-'))
+  const binary = findCockroach() ?? ''
+  const cert = (...words: string[]) =>
+    promisify(execFile)(binary, ['cert', ...words, `--certs-dir=${directory}`, `--ca-key=${directory}/ca.key`])
+  try {
+    await cert('create-ca')
+    await cert('create-node', 'localhost', '127.0.0.1', '::1')
+    for (const user of ['root', 'gateway_writer']) await cert('create-client', user)
+    const { ok, text, files } = checkCertsDir(directory)
+    expect(ok, text).toBe(true)
+    expect(files.filter(({ kind }) => kind === 'client').map(({ user }) => user)).toEqual(['gateway_writer', 'root'])
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+})
