@@ -45,6 +45,19 @@ export function startBudget(deadlineMs: number, signal: AbortSignal): Budget {
 /** What is left of the deadline, ms, never negative. */
 export const remainingMs = (budget: Budget): number => Math.max(0, budget.endsAt - performance.now())
 
+/** When a wait that begins now is over, on performance.now()'s clock, and the failure that it then is. */
+export function limitOf(budget: Budget, wait: Wait): { readonly endsAt: number; readonly overrun: () => ProbeError } {
+  const left = remainingMs(budget)
+  const ms = Math.min(budget.waitMs, left)
+  return {
+    endsAt: performance.now() + ms,
+    overrun: () =>
+      budget.waitMs <= left
+        ? new ProbeError(wait.code, `${wait.what} within ${Math.round(ms)} ms`, wait.hint ? { hint: wait.hint } : {})
+        : new ProbeError('DEADLINE', `the deadline came while ${wait.what}`),
+  }
+}
+
 /**
  * Runs `work` under a budget. `work` gets a signal and must let go of its resources when it is aborted; whether it
  * does or not, the promise settles in time.
@@ -52,38 +65,16 @@ export const remainingMs = (budget: Budget): number => Math.max(0, budget.endsAt
  * the signal's reason when the run is interrupted, else with what `work` rejects with.
  */
 export function within<T>(budget: Budget, wait: Wait, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const own = new AbortController()
-  return limited(
-    budget,
-    wait,
-    () => work(own.signal),
-    reason => own.abort(reason),
-  )
-}
-
-/** The same for what is waited for many thousand times: in place of a signal, `letGo` is called with the reason. */
-export function limited<T>(
-  budget: Budget,
-  wait: Wait,
-  work: () => Promise<T>,
-  letGo: (reason: unknown) => void,
-): Promise<T> {
   if (budget.signal.aborted) return Promise.reject(budget.signal.reason)
-  const left = remainingMs(budget)
-  const ms = Math.min(budget.waitMs, left)
+  const own = new AbortController()
+  const { endsAt, overrun } = limitOf(budget, wait)
   return new Promise<T>((resolve, reject) => {
     const giveUp = (reason: unknown) => {
       done()
       reject(reason)
-      letGo(reason)
+      own.abort(reason)
     }
-    const overrun = () =>
-      giveUp(
-        budget.waitMs <= left
-          ? new ProbeError(wait.code, `${wait.what} within ${Math.round(ms)} ms`, wait.hint ? { hint: wait.hint } : {})
-          : new ProbeError('DEADLINE', `the deadline came while ${wait.what}`),
-      )
-    const timer = setTimeout(overrun, ms)
+    const timer = setTimeout(() => giveUp(overrun()), endsAt - performance.now())
     const interrupted = () => giveUp(budget.signal.reason)
     budget.signal.addEventListener('abort', interrupted, { once: true })
     const done = () => {
@@ -91,7 +82,7 @@ export function limited<T>(
       budget.signal.removeEventListener('abort', interrupted)
     }
     // A work that throws before it waits rejects like any other.
-    new Promise<T>(settle => settle(work())).then(
+    new Promise<T>(settle => settle(work(own.signal))).then(
       value => {
         done()
         resolve(value)

@@ -74,16 +74,20 @@ process.stderr.on('error', () => undefined)
 const onTerminal = (stream: NodeJS.WriteStream): boolean => stream.isTTY === true && process.env.TERM !== 'dumb'
 const colour = (): boolean => onTerminal(process.stdout) && !process.env.NO_COLOR
 
-/** A line that rewrites itself, on a terminal only. */
-function progressLine(): (done: number, total: number) => void {
-  if (!onTerminal(process.stderr)) return () => undefined
+/** A line that rewrites itself, on a terminal only; `clear` takes it away before something else is said. */
+function progressLine(): { show: (done: number, total: number) => void; clear: () => void } {
+  if (!onTerminal(process.stderr)) return { show: () => undefined, clear: () => undefined }
   // From the first write on: what came before says nothing of the rate.
   let startedAt = 0
   let shown = 0
-  return (done, total) => {
+  const clear = () => {
+    if (shown > 0) process.stderr.write('\r\u001b[K')
+    shown = 0
+  }
+  const show = (done: number, total: number) => {
     const now = performance.now()
     if (startedAt === 0) startedAt = now
-    if (done === total) process.stderr.write('\r\u001b[K')
+    if (done === total) clear()
     else if (now - startedAt > 100 && now - shown > 100) {
       shown = now
       const rate = ((done - 1) / (now - startedAt)) * 1000
@@ -91,6 +95,7 @@ function progressLine(): (done: number, total: number) => void {
       process.stderr.write(`\r\u001b[K${done} of ${total} writes, ${Math.round(rate)} per second, ${left} s left`)
     }
   }
+  return { show, clear }
 }
 
 async function print(report: Report, format: Format, remark?: string): Promise<void> {
@@ -109,12 +114,18 @@ interface Interruption {
   readonly aborted: Promise<void>
 }
 
-/** The first SIGINT, SIGTERM or SIGHUP ends the run in order, a second one ends the process. */
+/** Ctrl-C in a terminal reaches this process twice: from the terminal, and once more from npm. ms */
+const SAME_SIGNAL_MS = 300
+
+/** The first SIGINT, SIGTERM or SIGHUP ends the run in order, a second one, later, ends the process. */
 function interruption(): Interruption {
   const controller = new AbortController()
   const { signal } = controller
+  let first = 0
   const on = (name: NodeJS.Signals) => {
-    if (signal.aborted) process.exit(EXIT.interrupted)
+    if (signal.aborted && performance.now() - first > SAME_SIGNAL_MS) process.exit(EXIT.interrupted)
+    if (signal.aborted) return
+    first = performance.now()
     controller.abort(new ProbeError('INTERRUPTED', `interrupted by ${name}`))
   }
   process.on('SIGINT', on).on('SIGTERM', on).on('SIGHUP', on)
@@ -161,8 +172,13 @@ async function probeAndPrint(
 ): Promise<number> {
   boundLookups(config)
   const { probe } = await import('./probe.ts')
-  const printable = (text: string) => note(plain(redact(text), 1000))
-  const report = await probe(config, { signal, note: printable, progress: progressLine(), program: PROGRAM })
+  const line = progressLine()
+  const printable = (text: string) => {
+    line.clear()
+    note(plain(redact(text), 1000))
+  }
+  const report = await probe(config, { signal, note: printable, progress: line.show, program: PROGRAM })
+  line.clear()
   const expected: readonly string[] = remark ? ['ADDRESS_NOT_6PN', 'ENGINE_NOT_COCKROACHDB'] : []
   await print({ ...report, warnings: report.warnings.filter(({ code }) => !expected.includes(code)) }, format, remark)
   if (signal.aborted) return EXIT.interrupted

@@ -51,7 +51,13 @@ export class MessageReader {
       if (this.error || this.#held.length < length + 1) break
       const bytes = this.#held.subarray(0, length + 1)
       this.#held = this.#held.subarray(length + 1)
-      yield { type: String.fromCharCode(type), body: bytes.subarray(5), bytes }
+      yield {
+        type: String.fromCharCode(type),
+        bytes,
+        get body() {
+          return bytes.subarray(5)
+        },
+      }
     }
   }
 }

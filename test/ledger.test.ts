@@ -84,6 +84,7 @@ const REMOVED: readonly Case[] = [
     top: 'write WRITE_AMBIGUOUS',
     failed: { 'row-visible': 'WRITE_AMBIGUOUS' },
     blocked: BLOCKED_BY.row,
+    hint: 'first: look up the SQLSTATE',
     evidence: { 'row-visible': { first: 'WRITE_AMBIGUOUS', settling: 'WRITE_REFUSED' } },
     rowsLeft: 'unfounded',
   },

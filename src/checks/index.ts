@@ -6,10 +6,10 @@
  */
 import type { ProbeConfig } from '../config.ts'
 import { engineOf } from '../engine.ts'
-import { redactAll } from '../failure/failure.ts'
+import { ProbeError, redactAll } from '../failure/failure.ts'
 import { CHECKS, type CheckId, type CheckResult, type Warning } from '../report/report.ts'
 import { asFailure, type Login, type OpenContext, type Opened } from '../session/open.ts'
-import { type Candidate, endpoint, type Path, reopen } from '../session/path.ts'
+import { type Candidate, endpoint, isPathLost, PATH_LOST, type Path, reopen } from '../session/path.ts'
 import { type Session, sessionOf } from '../session/session.ts'
 import type { AddressOutcome } from './addresses.ts'
 import type { Check, CheckContext } from './check.ts'
@@ -78,11 +78,20 @@ export async function runChecks(input: ChecksInput): Promise<ChecksOutcome> {
     if (!path.opened) throw new Error('a session was asked for, and the path has none')
     return own(sessionOf(path.opened, budget))
   })
+  const another = () =>
+    newSession(opening, path, login).catch((error: unknown) => {
+      const failure = asFailure(error)
+      if (!isPathLost(failure)) throw failure
+      throw new ProbeError('CONNECTION_LOST', `the connection was lost, and there is no other: ${failure.message}`, {
+        cause: failure,
+        hint: PATH_LOST,
+      })
+    })
   let reading = once(async () => own(sessionOf(await second(), budget)))
   // A reader that one check lost is replaced for the next: what broke it is that one's matter.
   const reader = async (): Promise<Session> => {
     const current = reading
-    if ((await current()).isLost() && reading === current) reading = once(() => own(newSession(opening, path, login)))
+    if ((await current()).isLost() && reading === current) reading = once(() => own(another()))
     return reading()
   }
   const facts = once(async (): Promise<Facts> => {
@@ -167,7 +176,8 @@ async function runCheck(
   } catch (error) {
     const failed = asFailure(error)
     const evidence = redactAll(failed.evidence)
-    return { ...result, status: 'failed', durationMs: own(), evidence, failure: failed.toFailure() }
+    const durationMs = failed.durationMs === undefined ? own() : round(failed.durationMs)
+    return { ...result, status: 'failed', durationMs, evidence, failure: failed.toFailure() }
   }
 }
 

@@ -10,6 +10,7 @@
 
 import { sql } from 'drizzle-orm'
 import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
+import { CODES } from '../failure/codes.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { connectionProbe, type NewProbeRow, TABLE_NAME } from '../schema.ts'
 import { retried } from '../session/retried.ts'
@@ -139,7 +140,11 @@ export function createLedger(reconnect: () => Promise<Session>, inherited: reado
       throw new ProbeError(
         'WRITE_AMBIGUOUS',
         `whether the row was written is not known (${cause.code}), and could not be settled (${why.code}: ${why.message})`,
-        { cause, evidence: { id: row.id, first: cause.code, settling: why.code } },
+        {
+          cause,
+          evidence: { id: row.id, first: cause.code, settling: why.code },
+          hint: `first: ${why.hint ?? CODES[why.code].hint}; then run the statement in the warning ROWS_LEFT, if there is one, and probe again`,
+        },
       )
     } finally {
       await session?.close()
@@ -169,13 +174,12 @@ export function createLedger(reconnect: () => Promise<Session>, inherited: reado
   return {
     async insert(session, row) {
       const id = row.id ?? ''
-      const execute = () => {
-        // On a connection that is gone nothing is sent: the statement ends with the reason why it is gone.
-        if (!session.isLost()) rows.set(id, { row, state: 'unknown' })
-        return session.run('write', 'the insert', db => insertOf(db).execute({ ...row }))
-      }
       try {
-        const { value, retries } = await retried(session.budget, execute)
+        const { value, retries } = await retried(session.budget, () => {
+          // On a connection that is gone nothing is sent: the statement ends with the reason why it is gone.
+          if (!session.isLost()) rows.set(id, { row, state: 'unknown' })
+          return session.run('write', 'the insert', db => insertOf(db).execute({ ...row }))
+        })
         rows.set(id, { row, state: value.count === 0 ? 'doubtful' : 'landed' })
         if (value.count === 0) throw nothing('INSERT', { id, retries })
         return { retries, settled: null }

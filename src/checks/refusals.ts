@@ -4,6 +4,7 @@
  */
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { type Login, type Opened, open } from '../session/open.ts'
+import { isPathLost, PATH_LOST } from '../session/path.ts'
 import type { Check, CheckContext } from './check.ts'
 import { isAdministrator } from './role.ts'
 
@@ -34,9 +35,11 @@ const isRefused = ({ startup, failure }: Opened): boolean =>
 /** Anything else than the refusal asked for: its own cause, never a pass. */
 function otherOutcome(what: string, { failure }: Opened, evidence: Evidence): ProbeError {
   if (!failure) throw new Error(`${what} had no outcome`)
+  const hint = isPathLost(failure) ? PATH_LOST : failure.hint
   return new ProbeError(failure.code, `${what} was not refused but ended otherwise: ${failure.message}`, {
     cause: failure.cause ?? failure,
     evidence,
+    ...(hint !== undefined && { hint }),
   })
 }
 

@@ -11,6 +11,11 @@ const SAYS: Readonly<Record<string, string>> = {
   TCP_TIMEOUT: 'does not answer',
 }
 
+/** Without a route of its own a host says so at once; later than this it was somebody on the way, ms. */
+const AT_ONCE_MS = 10
+const ELSEWHERE =
+  'this host has a route, and a router on the way or the last link has none: the machine moved or is down: fly machine list -a multiplayer-fabric-crdb'
+
 /**
  * Connects to `[address]:port`.
  * Rejects with a TCP_ code; the errno is in the cause.
@@ -23,10 +28,16 @@ export function connect(address: string, port: number, budget: Budget): Promise<
     signal =>
       new Promise((resolve, reject) => {
         const socket = net.connect({ host: address, port, family: 6, autoSelectFamily: false, noDelay: true })
+        const from = performance.now()
         const failed = (error: NodeJS.ErrnoException) => {
           const code = classifyConnect(error.code)
+          const afterMs = Math.round(performance.now() - from)
+          const elsewhere = code === 'TCP_UNREACHABLE' && afterMs >= AT_ONCE_MS
           reject(
-            new ProbeError(code, `[${address}]:${port} ${SAYS[code] ?? `fails with ${error.code}`}`, { cause: error }),
+            new ProbeError(code, `[${address}]:${port} ${SAYS[code] ?? `fails with ${error.code}`}`, {
+              cause: error,
+              ...(elsewhere && { hint: ELSEWHERE }),
+            }),
           )
         }
         socket.once('error', failed)

@@ -50,6 +50,8 @@ export class ProbeError extends Error {
   readonly evidence: Evidence
   readonly hint: string | undefined
   readonly problems: readonly Cause[] | undefined
+  /** how long it took, ms, where that was measured elsewhere than around the check that fails */
+  durationMs: number | undefined
 
   constructor(code: Code, message: string, options: ProbeErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })

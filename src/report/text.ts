@@ -122,7 +122,7 @@ const isCode = (code: string | null): code is Code => code !== null && Object.ha
 
 /** One link of the chain; or, of a configuration with several problems, one problem with its own hint. */
 function causeLines({ name, code, message }: Cause, failure: Failure): string[] {
-  if (!isCode(code)) {
+  if (!isCode(code) || failure.layer !== 'config') {
     const what = [plain(name), code === null ? '' : plain(code)].filter(part => part !== '').join(' ')
     return [`${INDENT}cause: ${what}${message === '' ? '' : `: ${plain(message, 1000)}`}`]
   }

@@ -64,20 +64,34 @@ export function driverSide(channel: net.Socket | tls.TLSSocket, lose: (reason: E
   const refuse = (why: string, cause?: unknown) =>
     lose(new ProbeError('SESSION_PROTOCOL', `the server's answer is not understood: ${why}`, { cause }))
 
+  /** Gives messages that stand one after another to the driver; false where it stumbled over them. */
+  const pass = (messages: readonly Message[]): boolean => {
+    const bytes = inOne(messages)
+    try {
+      if (bytes) socket.emit('data', bytes)
+      return true
+    } catch (error) {
+      refuse(`messages of type ${messages.map(({ type }) => type).join('')}`, error)
+      return false
+    }
+  }
+
   const take = (chunk: Buffer) => {
     exchange += chunk.length
+    // What stands together goes on together, as it would from the socket.
+    let piece: Message[] = []
     for (const message of reader.push(chunk)) {
       const why = objection(message)
-      if (why) return refuse(why)
+      if (why !== null || NOTICES.has(message.type)) {
+        if (!pass(piece)) return
+        piece = []
+      }
+      if (why !== null) return refuse(why)
       if (message.type === 'Z') said = null
       if (message.type === 'E') said = errorOf(message)
-      if (NOTICES.has(message.type)) continue
-      try {
-        socket.emit('data', message.bytes)
-      } catch (error) {
-        return refuse(`a message of type ${message.type}`, error)
-      }
+      if (!NOTICES.has(message.type)) piece.push(message)
     }
+    if (!pass(piece)) return
     if (reader.error) refuse(reader.error)
     else if (exchange > EXCHANGE_LIMIT) refuse(`more than ${EXCHANGE_LIMIT} bytes for one statement`)
   }
@@ -93,6 +107,15 @@ export function driverSide(channel: net.Socket | tls.TLSSocket, lose: (reason: E
       channel.resume()
     },
   }
+}
+
+/** The bytes of messages that stand one after another in one buffer. */
+function inOne(messages: readonly Message[]): Buffer | null {
+  const [first, last] = [messages[0]?.bytes, messages.at(-1)?.bytes]
+  if (!first || !last) return null
+  return first === last
+    ? first
+    : Buffer.from(first.buffer, first.byteOffset, last.byteOffset + last.length - first.byteOffset)
 }
 
 function errorOf({ body }: Message): Error | null {

@@ -87,6 +87,17 @@ export async function openPath(
   return { dns, candidates, opened: best, tried }
 }
 
+/**
+ * Whether a dial to where a session was opened a moment ago found the way gone: nothing is wrong with the port, the
+ * certificates or the settings then, whatever their layer's own hint says.
+ */
+export const isPathLost = ({ code, layer }: ProbeError): boolean =>
+  code !== 'TCP_FAILED' &&
+  (layer === 'tcp' || ['TLS_TIMEOUT', 'TLS_CLOSED', 'SESSION_TIMEOUT', 'SESSION_CLOSED'].includes(code))
+
+export const PATH_LOST =
+  'the way was there when the run began and went away in it: ping -6 the address, fly machine list and fly logs -a multiplayer-fabric-crdb; then probe again'
+
 /** Waits between two tries of something that may come back, ms. */
 const PAUSE_MS = 250
 

@@ -9,7 +9,7 @@ import type net from 'node:net'
 import type tls from 'node:tls'
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
-import { type Budget, limited } from '../budget.ts'
+import { type Budget, limitOf } from '../budget.ts'
 import { classifyStatement, type StatementKind, TIMEOUTS } from '../failure/classify.ts'
 import { ProbeError } from '../failure/failure.ts'
 import { TERMINATE } from '../wire.ts'
@@ -40,6 +40,8 @@ export interface Session {
   run<T>(kind: StatementKind, what: string, work: (db: PostgresJsDatabase) => PromiseLike<T>): Promise<T>
   /** Asks the catalogue by the simple protocol: no parameters, one round trip (40001 is tried again); rows as objects. */
   ask<T>(what: string, sql: string): Promise<readonly T[]>
+  /** Sends one statement without parameters, once; of several that are sent together the server gets this order. */
+  send<T>(kind: StatementKind, what: string, sql: string): Promise<readonly T[]>
   /** another budget for what follows, e.g. cleaning up after the deadline */
   withBudget(budget: Budget): Session
   /** whether the connection is gone */
@@ -63,15 +65,15 @@ export async function openSession(
   address: string,
   budget: Budget,
 ): Promise<Session> {
-  /** what the statements under way are rejected with when the connection is gone */
-  const pending = new Set<(reason: Error) => void>()
+  const pending = new Set<Pending>()
   let lost: Error | null = null
   const lose = (reason: Error) => {
     channel.destroy()
     lost ??= reason
-    for (const reject of pending) reject(lost)
+    for (const { reject } of pending) reject(lost)
     pending.clear()
   }
+  const watch = watchman(pending, lose)
   const side = driverSide(channel, lose)
   const options = {
     host: ['::1'],
@@ -108,39 +110,55 @@ export async function openSession(
     return failure
   }
 
-  const under = (at: Budget): Session => ({
+  const under = (at: Budget): Session => {
+    // One listener for all statements: they are many, and few runs are interrupted.
+    const interrupted = () => {
+      if ([...pending].some(({ budget }) => budget === at)) lose(at.signal.reason)
+    }
+    at.signal.addEventListener('abort', interrupted, { once: true })
+    channel.once('close', () => at.signal.removeEventListener('abort', interrupted))
+    return sessionUnder(at)
+  }
+  const sessionUnder = (at: Budget): Session => ({
     db,
     processId: startup.processId,
     address,
     budget: at,
     isLost: () => lost !== null || channel.destroyed,
     async run<T>(kind: StatementKind, what: string, work: (db: PostgresJsDatabase) => PromiseLike<T>) {
-      const statement = () =>
-        new Promise<T>((resolve, reject) => {
-          if (lost) return reject(lost)
-          pending.add(reject)
-          const done = () => pending.delete(reject)
-          work(db).then(
-            value => {
-              done()
-              resolve(value)
-            },
-            error => {
-              done()
-              reject(error)
-            },
-          )
-        })
       try {
+        if (at.signal.aborted) throw at.signal.reason
+        if (lost) throw lost
         const wait = { code: TIMEOUTS[kind], what: `${what} was not answered`, hint: SILENCE }
-        return await limited(at, wait, statement, reason => lose(reason as Error))
+        return await new Promise<T>((resolve, reject) => {
+          const one: Pending = { reject, budget: at, ...limitOf(at, wait) }
+          pending.add(one)
+          watch(one.endsAt)
+          try {
+            work(db).then(
+              value => {
+                pending.delete(one)
+                resolve(value)
+              },
+              error => {
+                pending.delete(one)
+                reject(error)
+              },
+            )
+          } catch (error) {
+            pending.delete(one)
+            throw error
+          }
+        })
       } catch (error) {
         throw failureOf(error, kind, what)
       }
     },
     async ask<T>(what: string, text: string) {
-      const asked = () => this.run('catalogue', what, async () => (await sql.unsafe(text)) as unknown as readonly T[])
-      return (await retried(at, asked)).value
+      return (await retried(at, () => this.send<T>('catalogue', what, text))).value
+    },
+    send<T>(kind: StatementKind, what: string, text: string) {
+      return this.run(kind, what, async () => (await sql.unsafe(text)) as unknown as readonly T[])
     },
     withBudget: under,
     async close() {
@@ -157,6 +175,39 @@ export async function openSession(
   await sql.unsafe('')
   side.start()
   return under(budget)
+}
+
+/** A statement that has not been answered. */
+interface Pending {
+  readonly reject: (reason: Error) => void
+  readonly budget: Budget
+  /** when it is given up, on performance.now()'s clock */
+  readonly endsAt: number
+  readonly overrun: () => Error
+}
+
+/**
+ * Gives the connection up when a statement has overrun. One timer for all of them, which looks when it fires: of many
+ * thousand statements hardly one is waited for so long.
+ * @returns to be called with the time at which it must look at the latest
+ */
+function watchman(pending: ReadonlySet<Pending>, giveUp: (reason: Error) => void): (endsAt: number) => void {
+  let firesAt = Number.POSITIVE_INFINITY
+  let timer: NodeJS.Timeout | undefined
+  const look = () => {
+    firesAt = Number.POSITIVE_INFINITY
+    const now = performance.now()
+    for (const { endsAt, overrun } of pending) if (endsAt <= now) return giveUp(overrun())
+    for (const { endsAt } of pending) watch(endsAt)
+  }
+  const watch = (endsAt: number) => {
+    if (endsAt >= firesAt) return
+    clearTimeout(timer)
+    firesAt = endsAt
+    // The socket keeps the process as long as there is something to wait for. Not before its time: timers are whole ms.
+    timer = setTimeout(look, Math.max(0, Math.ceil(endsAt - performance.now()))).unref()
+  }
+  return watch
 }
 
 /** A server's error inside whatever the driver and Drizzle wrapped around it. */

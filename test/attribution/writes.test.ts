@@ -326,6 +326,7 @@ describe('a write whose outcome cannot be settled', () => {
       top: 'write WRITE_AMBIGUOUS',
       failed: { 'sequential-writes': 'WRITE_AMBIGUOUS' },
       blocked: BLOCKED_BY.writes,
+      hint: 'the statement in the warning ROWS_LEFT',
       evidence: { 'sequential-writes': { first: 'CONNECTION_LOST', settling: expect.stringMatching(/^(TCP|TLS)_/) } },
     })
 

@@ -7,7 +7,7 @@ import { alternate, installed, median, migratedServer, ROOT, ratio, runNode, tab
 import type { Section } from './main.ts'
 
 const PAIRS = 10
-const WRITES = 3000
+const WRITES = 20_000
 
 export const writes: Section = async print => {
   await using server = await migratedServer()
