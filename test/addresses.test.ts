@@ -98,7 +98,7 @@ describe('--all-addresses', () => {
   it('fails at row-visible when two databases answer to one name, and leaves no row in either', async () => {
     await using other = await migrated({ authority: server.authority, clientAuthority: server.clientAuthority })
     const report = await probeWith(environment(server.port, other.port), {
-      options: { allAddresses: true, visibleWithinMs: 100 },
+      options: { allAddresses: true, visibleWithinMs: 500 },
     })
     expect(verdictOf(report)).toMatchObject({
       failure: 'visibility ROW_NOT_VISIBLE',

@@ -20,7 +20,7 @@ const TIERS: readonly (readonly string[])[] = [
   ['session/', 'engine.ts'],
   ['schema.ts', 'verify.ts'],
   ['report/report.ts'],
-  ['checks/', 'migrate.ts'],
+  ['checks/', 'migrate.ts', 'migrate-hints.ts'],
   ['probe.ts'],
   ['report/'],
   // the commands beside probe and migrate, and what the command line is made of

@@ -4,8 +4,10 @@ import { once } from 'node:events'
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Throwaway, ThrowawayOptions } from '../src/throwaway/index.ts'
+import { postgresClient } from './helpers/clients.ts'
 import { engineVariables, migrated } from './helpers/target.ts'
 import { alive, vanished } from './throwaway/processes.ts'
 
@@ -54,22 +56,34 @@ const WRITING = `(SELECT count(*) FROM connection_probe) > 10`
 /** A migrated server with an empty table for each test, of the run's engine or of the one given. */
 function useTarget(options: ThrowawayOptions = {}) {
   let server: Throwaway
+  let root: ReturnType<typeof postgresClient>
   beforeAll(async () => {
     server = await migrated(options)
+    const pem = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
+    const ssl = {
+      ca: pem('ca.crt'),
+      cert: pem('client.root.crt'),
+      key: pem('client.root.key'),
+      servername: 'localhost',
+    }
+    root = postgresClient(server.port, ssl, { user: 'root' })
   })
-  afterAll(() => server?.stop())
+  afterAll(async () => {
+    await root?.end({ timeout: 1 })
+    await server?.stop()
+  })
   beforeEach(async () => {
     await server.runAsRoot('TRUNCATE connection_probe')
   })
-  const ask = async (sql: string) => (await server.runAsRoot(sql))[0]?.answer
+  const ask = async (sql: string) => (await root.unsafe(sql))[0]?.answer
   return {
     get server() {
       return server
     },
     rows: async () => Number(await ask('SELECT count(*) AS answer FROM connection_probe')),
-    /** Asks until the answer is yes, each time on a connection of its own; a run that has ended answers no more. */
+    /** Asks until the answer is yes; a run that has ended answers no more. */
     async until(condition: string, run?: ReturnType<typeof start>) {
-      while ((await ask(`SELECT (${condition}) AS answer`)) !== true)
+      for (; (await ask(`SELECT (${condition}) AS answer`)) !== true; await sleep(10))
         if (run && run.child.exitCode !== null) throw new Error(`ended too early: ${JSON.stringify(await run.ended)}`)
     },
     /** Starts a probe that writes without end. */

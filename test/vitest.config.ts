@@ -41,6 +41,8 @@ export default defineConfig({
   test: {
     globalSetup: ['test/helpers/global-setup.ts'],
     pool: 'forks',
+    // A process for each file would load and compile the same modules sixty times over.
+    isolate: false,
     // Two cores, and much of the time is spent waiting for servers.
     maxWorkers: 3,
     testTimeout: 30_000,

@@ -92,8 +92,7 @@ export async function openPath(
  * certificates or the settings then, whatever their layer's own hint says.
  */
 export const isPathLost = ({ code, layer }: ProbeError): boolean =>
-  code !== 'TCP_FAILED' &&
-  (layer === 'tcp' || ['TLS_TIMEOUT', 'TLS_CLOSED', 'SESSION_TIMEOUT', 'SESSION_CLOSED'].includes(code))
+  (layer === 'tcp' && code !== 'TCP_FAILED') || code === 'TLS_TIMEOUT' || code === 'SESSION_TIMEOUT'
 
 export const PATH_LOST =
   'the way was there when the run began and went away in it: ping -6 the address, fly machine list and fly logs -a multiplayer-fabric-crdb; then probe again'

@@ -92,7 +92,7 @@ export const FAULTS: readonly Fault[] = [
     failure: 'tcp TCP_REFUSED',
     check: 'tcp',
     says: /refuses the connection/,
-    hint: /listening on 0\.0\.0\.0 only/,
+    hint: /listening on an IPv4 address only/,
   },
   {
     fault: 'the server listens on another address of its machine',
