@@ -26,16 +26,18 @@ describe('the probe on a target that is right', () => {
     expect(await rows()).toBe(0)
   })
 
-  it('is a process with exit code 0 and one JSON document on stdout', async () => {
-    const { code, stdout } = await cli(['probe', '--json', '--certs-dir', server.certsDir], {
-      DATABASE_URL: server.url('gateway_writer'),
-    })
-    expect(code).toBe(0)
-    expect(JSON.parse(stdout)).toMatchObject({ schemaVersion: 1, verdict: 'pass', failure: null, attempts: 1 })
-  })
+  it.each(['file', 'tree'] as const)(
+    'is a process (%s) with exit code 0 and one JSON document on stdout',
+    async form => {
+      const env = { DATABASE_URL: server.url('gateway_writer') }
+      const { code, stdout } = await cli(['probe', '--json', '--certs-dir', server.certsDir], env, form)
+      expect(code).toBe(0)
+      expect(JSON.parse(stdout)).toMatchObject({ schemaVersion: 1, verdict: 'pass', failure: null, attempts: 1 })
+    },
+  )
 
   it('is what npm start runs on a server of its own, of the engine that there is', async () => {
-    const { code, stdout, stderr } = await cli(['start', '--json', '--writes', '2'])
+    const { code, stdout, stderr } = await cli(['start', '--json', '--writes', '2'], {}, 'tree')
     expect(code, stderr).toBe(0)
     const engine = findCockroach({ ...process.env, ...engineVariables() }) ? 'CockroachDB' : 'PostgreSQL'
     expect(JSON.parse(stdout)).toMatchObject({ verdict: 'pass', warnings: [], target: { address: '::1' } })
