@@ -369,7 +369,15 @@ async function runBench(sections: readonly string[]): Promise<number> {
 
 async function runTheLab(): Promise<number> {
   const { runLab } = await import('../test/lab/main.ts')
-  return (await runLab({ print: stdout, note, signal: interruption().signal })) ? EXIT.ok : EXIT.failed
+  const { signal } = interruption()
+  try {
+    if (!(await runLab({ print: stdout, note, signal }))) return EXIT.failed
+    return signal.aborted ? EXIT.interrupted : EXIT.ok
+  } catch (error) {
+    if (!(error instanceof Error && error.name === 'ThrowawayError')) throw error
+    note(plain(error.message, 2000))
+    return EXIT.usage
+  }
 }
 
 async function runTests(words: readonly string[]): Promise<number> {

@@ -9,6 +9,7 @@
  *   the grants      that the migrations add up to with those declared
  */
 import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -37,9 +38,16 @@ export interface SchemaCheckResult {
 
 const message = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
+/** What was imported, by its text: the same text is the same schema, and importing it takes the most of the time. */
+const imported = new Map<string, Promise<Record<string, unknown>>>()
+
 /** The schema as it stands in the file now, whatever this process imported before. */
 async function importSchema(root: string): Promise<{ module: Record<string, unknown>; grants: readonly Grant[] }> {
-  const module: Record<string, unknown> = await tsImport(pathToFileURL(join(root, SCHEMA)).href, import.meta.url)
+  const file = join(root, SCHEMA)
+  const text = await readFile(file, 'utf8')
+  const importing = imported.get(text) ?? tsImport(pathToFileURL(file).href, import.meta.url)
+  imported.set(text, importing)
+  const module = await importing
   if (!Array.isArray(module.GRANTS)) throw new Error('it exports no GRANTS')
   return { module, grants: module.GRANTS }
 }

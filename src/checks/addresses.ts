@@ -9,7 +9,7 @@ import { type Candidate, endpoint } from '../session/path.ts'
 import { type Session, sessionOf } from '../session/session.ts'
 import { verifyTable } from '../verify.ts'
 import type { CheckContext } from './check.ts'
-import { canWrite, newRow, readElsewhere, writeAndRead } from './row-visible.ts'
+import { canWrite, newRow, seenElsewhere, writeAndRead } from './row-visible.ts'
 
 /** Addresses tried at the same time, each with at most two connections. */
 const CONCURRENCY = 4
@@ -99,12 +99,12 @@ async function tryAddress(
     const row = newRow(context, 0, clock)
     try {
       const { writtenMs, visibleMs } = await writeAndRead(context, writer, reader, row)
-      await readElsewhere(context, await context.reader(), row, address)
+      await seenElsewhere(context, await context.reader(), row.id, address)
       return outcome(null, null, { writtenMs, visibleMs })
     } catch (error) {
-      return outcome('row-visible', named(asFailure(error), address))
-    } finally {
+      // Where it was not seen through the address in use it cannot be removed through that either.
       await removeHere(context, writer, row.id)
+      return outcome('row-visible', named(asFailure(error), address))
     }
   } finally {
     await Promise.all(sessions.map(session => session.close()))

@@ -12,6 +12,7 @@ import { retried } from '../session/retried.ts'
 import type { Session } from '../session/session.ts'
 import type { Check, CheckContext } from './check.ts'
 import type { Held } from './facts.ts'
+import { byId } from './ledger.ts'
 
 /** Reading goes on for so many times the limit, so that late is told from never. */
 const PATIENCE = 5
@@ -118,20 +119,26 @@ async function look(
   }
 }
 
-/** Whether a row is there for another reader, too. Rejects with ROW_NOT_VISIBLE or ROW_MISMATCH. */
-export async function readElsewhere(
-  context: Pick<CheckContext, 'config' | 'budget'>,
+/** Whether a row is there for another reader, too: one round trip a look. Rejects with ROW_NOT_VISIBLE. */
+export async function seenElsewhere(
+  { config, budget }: Pick<CheckContext, 'config' | 'budget'>,
   reader: Session,
-  row: ProbeRow,
+  id: string,
   writtenThrough: string,
 ): Promise<void> {
-  const { read } = await look(context, reader, row.id, performance.now())
-  if (read) return compare(row, read)
-  const evidence = { writtenThrough, readThrough: reader.address, id: row.id }
+  const sql = `SELECT id::text AS id FROM ${byId([id])}`
+  const until =
+    performance.now() + Math.min(PATIENCE * config.options.visibleWithinMs, remainingMs(budget) - RESERVE_MS)
+  for (let looks = 1; ; looks++) {
+    const { value } = await retried(budget, () => reader.send('read', 'the select through the address in use', sql))
+    if (value.length > 0) return
+    if (performance.now() >= until) break
+    await pause(Math.min(50, 2 ** looks), budget)
+  }
   throw new ProbeError(
     'ROW_NOT_VISIBLE',
     `a row written through ${writtenThrough} is not there for a reader through ${reader.address}: not one database`,
-    { evidence, hint: NOT_ONE },
+    { evidence: { writtenThrough, readThrough: reader.address, id }, hint: NOT_ONE },
   )
 }
 

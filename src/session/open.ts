@@ -158,8 +158,10 @@ async function attempt(
   let secured: Handshake | null = null
   let channel: net.Socket | tls.TLSSocket = socket
   if (login.tls) {
+    let sslRequestMs = 0
     try {
       await requestTls(socket, budget)
+      sslRequestMs = Math.round((performance.now() - startedAt) * 1000) / 1000
       secured = await handshake(
         socket,
         {
@@ -181,7 +183,7 @@ async function attempt(
       }
       return { ...opened, failure: end('tls', {}, failure) }
     }
-    end('tls', secured.evidence, null)
+    end('tls', { ...secured.evidence, sslRequestMs }, null)
   }
 
   let said: Startup

@@ -9,28 +9,17 @@ import { ROOT } from './bed.ts'
 import type { Section } from './main.ts'
 
 export const addresses: Section = async print => {
-  const name = `cp-bench-${process.pid}`
-  const made = spawnSync('ip', ['netns', 'add', name])
-  if (made.status !== 0) return print('network namespaces: not to be had here\n')
-  try {
-    for (const words of [
-      ['link', 'set', 'lo', 'up'],
-      ['-6', 'route', 'add', 'local', 'fdaa:0:1::/112', 'dev', 'lo'],
-    ])
-      spawnSync('ip', ['-n', name, ...words])
-    const script = fileURLToPath(new URL('./addresses-main.ts', import.meta.url))
-    const child = spawn('ip', ['netns', 'exec', name, process.execPath, '--import', 'tsx', script], {
-      cwd: ROOT,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    let out = ''
-    child.stdout.setEncoding('utf8').on('data', text => {
-      out += text
-    })
-    const [code] = await once(child, 'close')
-    if (code !== 0) throw new Error(`the measurement ended with ${code}`)
-    await print(out)
-  } finally {
-    spawnSync('ip', ['netns', 'del', name])
-  }
+  if (spawnSync('unshare', ['-n', 'true']).status !== 0) return print('network namespaces: not to be had here\n')
+  const script = fileURLToPath(new URL('./addresses-main.ts', import.meta.url))
+  // Without a name of its own the namespace goes with the process, however that ends.
+  const inside = 'ip link set lo up && ip -6 route add local fdaa:0:1::/112 dev lo && exec "$@"'
+  const words = ['-n', 'sh', '-c', inside, 'sh', process.execPath, '--import', 'tsx', script]
+  const child = spawn('unshare', words, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] })
+  let out = ''
+  child.stdout.setEncoding('utf8').on('data', text => {
+    out += text
+  })
+  const [code] = await once(child, 'close')
+  if (code !== 0) throw new Error(`the measurement ended with ${code}`)
+  await print(out)
 }

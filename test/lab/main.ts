@@ -38,6 +38,7 @@ export async function runLab({ print, note, signal }: LabHooks): Promise<boolean
       if (code !== 0) throw new Error(`the migration of ${hostOf(app)} failed: ${stderr}`)
     }
     await lab.network.app.run(`umask 077; cat >/run/app <<'END'\n${script(lab)}\nEND`)
+    if (signal.aborted) return true
     await print(instructions(lab))
     await ended(signal)
     note('taking it down')
