@@ -3,13 +3,13 @@
  * for the reader through the address in use as well, since two databases may answer to one name. What fails through one
  * of them fails the check that it belongs to; what each address came to is evidence.
  */
-import type { Evidence, ProbeError } from '../failure/failure.ts'
+import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { asFailure, type Login, type OpenContext, type Opened, open, type Stage } from '../session/open.ts'
 import { type Candidate, endpoint } from '../session/path.ts'
 import { type Session, sessionOf } from '../session/session.ts'
 import { verifyTable } from '../verify.ts'
 import type { CheckContext } from './check.ts'
-import { canWrite, newRow, seenElsewhere, writeAndRead } from './row-visible.ts'
+import { canWrite, newRow, notThere, writeAndRead } from './row-visible.ts'
 
 /** Addresses tried at the same time, each with at most two connections. */
 const CONCURRENCY = 4
@@ -21,6 +21,8 @@ export interface AddressOutcome {
   readonly failedAt: Stage | 'row-visible' | null
   readonly failure: ProbeError | null
   readonly evidence: Evidence
+  /** the row that was written through it and read through it, by id */
+  readonly row: string | null
 }
 
 /** The clock, if the table and the verbs allow a row to be written; the checks say why where they do not. */
@@ -54,7 +56,65 @@ export async function tryAddresses(
     }
   }
   await Promise.all(Array.from({ length: Math.min(CONCURRENCY, others.length) }, work))
+  await compareThere(context, opening, login, others, outcomes)
   return outcomes
+}
+
+const NOT_ONE =
+  'two databases answer to one name (two clusters, or a node that never joined): fly machine list, and as root on each SELECT * FROM crdb_internal.gossip_nodes'
+
+/**
+ * Whether what was written through the others is there for the reader through the address in use. A row that is not
+ * is removed where it was written: it would not be found from here.
+ */
+async function compareThere(
+  context: CheckContext,
+  opening: OpenContext,
+  login: Login,
+  others: readonly Candidate[],
+  outcomes: AddressOutcome[],
+): Promise<void> {
+  const ids = outcomes.flatMap(({ row }) => row ?? [])
+  if (ids.length === 0) return
+  let failure: ProbeError | null = null
+  let missing: readonly string[] = ids
+  let readThrough: string | null = null
+  try {
+    const reader = await context.reader()
+    readThrough = reader.address
+    missing = await notThere(context, reader, ids)
+  } catch (error) {
+    failure = asFailure(error)
+  }
+  for (const [at, outcome] of outcomes.entries()) {
+    const { row, address } = outcome
+    const candidate = others[at]
+    if (row === null || !candidate || !missing.includes(row)) continue
+    const says = `a row written through ${address} is not there for a reader through ${readThrough}: not one database`
+    const evidence = { writtenThrough: address, readThrough, id: row }
+    outcomes[at] = {
+      ...outcome,
+      failedAt: 'row-visible',
+      failure: failure ?? new ProbeError('ROW_NOT_VISIBLE', says, { evidence, hint: NOT_ONE }),
+    }
+    if (!failure && !context.config.options.keep) await removeThrough(context, opening, login, candidate, row)
+  }
+}
+
+/** Removes a row through an address. What fails is left to the end of the run, and named then. */
+async function removeThrough(
+  { ledger }: CheckContext,
+  opening: OpenContext,
+  login: Login,
+  candidate: Candidate,
+  id: string,
+): Promise<void> {
+  try {
+    const session = await sessionOf(await open(opening, candidate, login), opening.budget)
+    await ledger.remove(session, [id]).finally(() => session.close())
+  } catch (error) {
+    asFailure(error)
+  }
 }
 
 async function tryAddress(
@@ -66,7 +126,13 @@ async function tryAddress(
 ): Promise<AddressOutcome> {
   const { address, host } = candidate
   const from = performance.now()
-  const outcome = (failedAt: AddressOutcome['failedAt'], failure: ProbeError | null, evidence: Evidence = {}) => ({
+  const outcome = (
+    failedAt: AddressOutcome['failedAt'],
+    failure: ProbeError | null,
+    evidence: Evidence = {},
+    row: string | null = null,
+  ): AddressOutcome => ({
+    row,
     address,
     port: host.port,
     failedAt,
@@ -99,22 +165,13 @@ async function tryAddress(
     const row = newRow(context, 0, clock)
     try {
       const { writtenMs, visibleMs } = await writeAndRead(context, writer, reader, row)
-      await seenElsewhere(context, await context.reader(), row.id, address)
-      return outcome(null, null, { writtenMs, visibleMs })
+      return outcome(null, null, { writtenMs, visibleMs }, row.id)
     } catch (error) {
-      // Where it was not seen through the address in use it cannot be removed through that either.
-      await removeHere(context, writer, row.id)
       return outcome('row-visible', named(asFailure(error), address))
     }
   } finally {
     await Promise.all(sessions.map(session => session.close()))
   }
-}
-
-/** Removes the row where it was written: another address may lead to another database. What fails is left to the end. */
-async function removeHere({ ledger, config }: CheckContext, writer: Session, id: string): Promise<void> {
-  if (config.options.keep || writer.isLost() || !ledger.rows().includes(id)) return
-  await ledger.remove(writer, [id]).catch(asFailure)
 }
 
 /** The same failure, with the address in front. */

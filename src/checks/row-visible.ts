@@ -119,31 +119,25 @@ async function look(
   }
 }
 
-/** Whether a row is there for another reader, too: one round trip a look. Rejects with ROW_NOT_VISIBLE. */
-export async function seenElsewhere(
+/** Looks until these rows are there for a reader, or time is up; one round trip a look. Resolves with those that are not. */
+export async function notThere(
   { config, budget }: Pick<CheckContext, 'config' | 'budget'>,
   reader: Session,
-  id: string,
-  writtenThrough: string,
-): Promise<void> {
-  const sql = `SELECT id::text AS id FROM ${byId([id])}`
+  ids: readonly string[],
+): Promise<readonly string[]> {
   const until =
     performance.now() + Math.min(PATIENCE * config.options.visibleWithinMs, remainingMs(budget) - RESERVE_MS)
-  for (let looks = 1; ; looks++) {
-    const { value } = await retried(budget, () => reader.send('read', 'the select through the address in use', sql))
-    if (value.length > 0) return
+  let left = ids
+  for (let looks = 1; left.length > 0; looks++) {
+    const sql = `SELECT id::text AS id FROM ${byId(left)}`
+    const { value } = await retried(budget, () => reader.send<{ id: string }>('read', 'the select of the rows', sql))
+    const found = new Set(value.map(({ id }) => id))
+    left = left.filter(id => !found.has(id))
     if (performance.now() >= until) break
-    await pause(Math.min(50, 2 ** looks), budget)
+    if (left.length > 0) await pause(Math.min(50, 2 ** looks), budget)
   }
-  throw new ProbeError(
-    'ROW_NOT_VISIBLE',
-    `a row written through ${writtenThrough} is not there for a reader through ${reader.address}: not one database`,
-    { evidence: { writtenThrough, readThrough: reader.address, id }, hint: NOT_ONE },
-  )
+  return left
 }
-
-const NOT_ONE =
-  'two databases answer to one name (two clusters, or a node that never joined): fly machine list, and as root on each SELECT * FROM crdb_internal.gossip_nodes'
 
 /** Writes on one session, reads on the other, and says how long it took. */
 export async function writeAndRead(
