@@ -77,6 +77,22 @@ describe.concurrent('at one statement', () => {
   }
 })
 
+test('a connection lost, and then nobody answers any more: it is the connection, whatever the dial says', async () => {
+  await steadily(4000, async deadlineMs => {
+    let gone = false
+    await using server = await replay(recording, credentials, {
+      onAccept: () => (gone ? 'silent' : undefined),
+      onStatement: sql => {
+        gone ||= sql.includes('pg_auth_members')
+        return gone ? 'reset' : undefined
+      },
+    })
+    const report = await boundedProbe(server, credentials, { options: { deadlineMs } })
+    const failures = report.checks.flatMap(({ id, failure }) => (failure ? [[id, failure.code, failure.hint]] : []))
+    expect(failures).toContainEqual(['dml', 'CONNECTION_LOST', expect.stringMatching(/^the way was there/)])
+  })
+})
+
 describe.concurrent('at every statement of a kind', () => {
   test('no insert is ever answered', async () => {
     await steadily(2000, async deadlineMs => {
