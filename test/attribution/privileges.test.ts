@@ -160,8 +160,8 @@ const CREATE: readonly Case[] = ['gateway_writer', 'public'].flatMap(who => [
   // In a pattern of LIKE, pg_temp_% stands for this one as well.
   creates(
     `CREATE on a schema that is called almost like a temporary one to ${who}`,
-    `CREATE SCHEMA pgatemp; GRANT CREATE ON SCHEMA pgatemp TO ${who}`,
-    /^schema pgatemp$/,
+    `CREATE SCHEMA pgatemp_1; GRANT CREATE ON SCHEMA pgatemp_1 TO ${who}`,
+    /^schema pgatemp_1$/,
   ),
   ...['information_schema', 'pg_catalog'].map(schema => ({
     ...creates(

@@ -137,7 +137,7 @@ export const insertTrigger = (body: string): string => `
 /** Everything in the database, and everything that gateway_writer is and holds, is as after bootstrap and migration. */
 const POSTGRESQL_RESTORE = (database: string): string => `
   SET client_min_messages = error;
-  DROP SCHEMA IF EXISTS public CASCADE; DROP SCHEMA IF EXISTS other CASCADE; DROP SCHEMA IF EXISTS pgatemp CASCADE;
+  DROP SCHEMA IF EXISTS public CASCADE; DROP SCHEMA IF EXISTS other CASCADE; DROP SCHEMA IF EXISTS pgatemp_1 CASCADE;
   REVOKE CREATE ON SCHEMA pg_catalog, information_schema FROM PUBLIC;
   ALTER DATABASE ${database} OWNER TO root; ALTER DATABASE ${database} RESET ALL;
   DROP OWNED BY gateway_writer CASCADE; DROP OWNED BY gateway_reader CASCADE;
