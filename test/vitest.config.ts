@@ -44,7 +44,7 @@ export default defineConfig({
     // A process for each file would load and compile the same modules sixty times over.
     isolate: false,
     // Two cores, and much of the time is spent waiting for servers.
-    maxWorkers: 4,
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     projects: [

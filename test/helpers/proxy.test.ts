@@ -130,11 +130,11 @@ describe('with a fault', () => {
 
         await using during = await proxy({ onStatement: fault('insert', { instead: how, atOnce: true }) })
         await target.runAsRoot(`create or replace function public.slow() returns trigger language plpgsql as
-          $$ begin perform pg_sleep(0.3); return new; end $$;
+          $$ begin perform pg_sleep(1.2); return new; end $$;
           create or replace trigger slow before insert on public.t for each row execute function public.slow()`)
         await expect(insert(during, base + 2)).rejects.toThrow()
         expect(await rows(base + 2)).toBe(0)
-        await expect.poll(() => rows(base + 2), { timeout: 3000 }).toBe(1)
+        await expect.poll(() => rows(base + 2), { timeout: 8000 }).toBe(1)
         await target.runAsRoot('drop trigger slow on public.t')
       })
     }
