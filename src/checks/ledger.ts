@@ -156,16 +156,18 @@ export function createLedger(reconnect: () => Promise<Session>, inherited: reado
     const these = byId(batch)
     const remove = async () => {
       try {
-        return await session.run('write', 'the removal of the rows', db =>
-          db.execute<{ id: string }>(`DELETE FROM ${these} RETURNING id::text AS id`),
-        )
+        const sql = `DELETE FROM ${these} RETURNING id::text AS id`
+        return await session.send<{ id: string }>('write', 'the removal of the rows', sql)
       } catch (error) {
         if (error instanceof ProbeError && afterError(error) === 'unknown') for (const id of batch) removing.add(id)
         throw error
       }
     }
-    const look = () =>
-      session.ask<{ id: string }>('the question whether the rows are gone', `SELECT id::text AS id FROM ${these}`)
+    const look = () => {
+      const sql = `SELECT id::text AS id FROM ${these}`
+      return session.send<{ id: string }>('catalogue', 'the question whether the rows are gone', sql)
+    }
+    // The server gets them in this order; both again where one was told to restart.
     const { value } = await retried(session.budget, () => Promise.all([remove(), look()]), true)
     const [removed, left] = value
     return { removed: new Set(removed.map(({ id }) => id)), left: new Set(left.map(({ id }) => id)) }
