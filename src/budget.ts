@@ -45,6 +45,9 @@ export function startBudget(deadlineMs: number, signal: AbortSignal): Budget {
 /** What is left of the deadline, ms, never negative. */
 export const remainingMs = (budget: Budget): number => Math.max(0, budget.endsAt - performance.now())
 
+/** A duration as a report has it: ms with three decimals. */
+export const roundMs = (ms: number): number => Math.round(ms * 1000) / 1000
+
 /** When a wait that begins now is over, on performance.now()'s clock, and the failure that it then is. */
 export function limitOf(budget: Budget, wait: Wait): { readonly endsAt: number; readonly overrun: () => ProbeError } {
   const left = remainingMs(budget)

@@ -189,44 +189,37 @@ async function runStart(flags: Flags): Promise<number> {
   const { format, options } = probeArguments(flags)
   const ending = interruption()
   const { startThrowaway } = await import('./throwaway/index.ts')
-  try {
-    // Interrupted while it starts, it is left to its supervisor, which removes it as soon as this process is gone.
-    const started = await Promise.race([startThrowaway(), ending.aborted])
-    if (!started) return EXIT.interrupted
-    await using server = started
-    const engine = server.version.replace(/ (on|\().*/, '')
-    const remark = `a throwaway ${engine} made by npm start on [${server.host}]:${server.port}, not your database`
-    note(`the target is ${remark}`)
-    const env = { ...process.env, CRDB_SNI: '' }
-    const own = { ...options, certsDir: server.certsDir }
-    const admin = loadConfig({
-      role: 'admin',
-      env: { ...env, MIGRATION_DATABASE_URL: server.url('gateway_admin') },
-      options: own,
-    })
-    if (!admin.ok) throw admin.error
-    const { migrate } = await import('./migrate.ts')
-    const migrated = await migrate(admin.config, ending.signal)
-    if (migrated.failure) {
-      note(plain(`the migration failed: ${failureLine(migrated.failure)}`))
-      return ending.signal.aborted ? EXIT.interrupted : EXIT.failed
-    }
-    note(`migrated as gateway_admin: ${migrated.applied.join(', ')}`)
-    const writer = loadConfig({
-      role: 'writer',
-      env: { ...env, DATABASE_URL: server.url('gateway_writer') },
-      options: own,
-    })
-    if (!writer.ok) throw writer.error
-    // The throwaway server's directory holds everybody's keys; a deployment's must not.
-    const warnings = writer.config.warnings.filter(({ code }) => code !== 'ADMIN_CREDENTIALS_PRESENT')
-    return await probeAndPrint({ ...writer.config, warnings }, format, ending, remark)
-  } catch (error) {
-    if (!(error instanceof Error && error.name === 'ThrowawayError')) throw error
-    // There is no server: nothing was tried.
-    note(plain(error.message, 2000))
-    return EXIT.usage
+  // Interrupted while it starts, it is left to its supervisor, which removes it as soon as this process is gone.
+  const started = await Promise.race([startThrowaway(), ending.aborted])
+  if (!started) return EXIT.interrupted
+  await using server = started
+  const engine = server.version.replace(/ (on|\().*/, '')
+  const remark = `a throwaway ${engine} made by npm start on [${server.host}]:${server.port}, not your database`
+  note(`the target is ${remark}`)
+  const env = { ...process.env, CRDB_SNI: '' }
+  const own = { ...options, certsDir: server.certsDir }
+  const admin = loadConfig({
+    role: 'admin',
+    env: { ...env, MIGRATION_DATABASE_URL: server.url('gateway_admin') },
+    options: own,
+  })
+  if (!admin.ok) throw admin.error
+  const { migrate } = await import('./migrate.ts')
+  const migrated = await migrate(admin.config, ending.signal)
+  if (migrated.failure) {
+    note(plain(`the migration failed: ${failureLine(migrated.failure)}`))
+    return ending.signal.aborted ? EXIT.interrupted : EXIT.failed
   }
+  note(`migrated as gateway_admin: ${migrated.applied.join(', ')}`)
+  const writer = loadConfig({
+    role: 'writer',
+    env: { ...env, DATABASE_URL: server.url('gateway_writer') },
+    options: own,
+  })
+  if (!writer.ok) throw writer.error
+  // The throwaway server's directory holds everybody's keys; a deployment's must not.
+  const warnings = writer.config.warnings.filter(({ code }) => code !== 'ADMIN_CREDENTIALS_PRESENT')
+  return await probeAndPrint({ ...writer.config, warnings }, format, ending, remark)
 }
 
 /**
@@ -370,14 +363,8 @@ async function runBench(sections: readonly string[]): Promise<number> {
 async function runTheLab(): Promise<number> {
   const { runLab } = await import('../test/lab/main.ts')
   const { signal } = interruption()
-  try {
-    if (!(await runLab({ print: stdout, note, signal }))) return EXIT.failed
-    return signal.aborted ? EXIT.interrupted : EXIT.ok
-  } catch (error) {
-    if (!(error instanceof Error && error.name === 'ThrowawayError')) throw error
-    note(plain(error.message, 2000))
-    return EXIT.usage
-  }
+  if (!(await runLab({ print: stdout, note, signal }))) return EXIT.failed
+  return signal.aborted ? EXIT.interrupted : EXIT.ok
 }
 
 async function runTests(words: readonly string[]): Promise<number> {
@@ -448,6 +435,10 @@ try {
 } catch (error) {
   if (error instanceof UsageError) {
     note(`${PROGRAM}: ${error.message}`)
+    code = EXIT.usage
+  } else if (error instanceof Error && error.name === 'ThrowawayError') {
+    // There is no server: nothing was tried.
+    note(plain(error.message, 2000))
     code = EXIT.usage
   } else code = await bug(error)
 }

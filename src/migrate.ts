@@ -11,6 +11,7 @@ import { type Engine, engineName, engineOf } from './engine.ts'
 import { type Evidence, type Failure, ProbeError } from './failure/failure.ts'
 import { advised } from './migrate-hints.ts'
 import { type Migration, readMigrations } from './migrations.ts'
+import { ifKnown } from './session/if-known.ts'
 import type { Login } from './session/open.ts'
 import { createSlots } from './session/open.ts'
 import { openPath, type Path } from './session/path.ts'
@@ -54,7 +55,8 @@ export async function migrate(
     session = await sessionOf(opened, patient)
     const ms = Math.max(1, Math.floor(remainingMs(budget) * 0.9))
     const settings = [`SET statement_timeout = ${ms}`, `SET lock_timeout = ${ms}`, ...engine.migrationSettings]
-    for (const setting of settings) await session.ask('a session setting', setting).catch(ignoreUnknown)
+    // A release that does not know a setting does not need it.
+    for (const setting of settings) await ifKnown(session.ask('a session setting', setting), [])
     const applied = await applyPending(session, engine, migrations)
     const columns = await readColumns(session)
     verifyTable(columns, await readBareName(session))
@@ -84,11 +86,6 @@ export async function migrate(
   } finally {
     await session?.close()
   }
-}
-
-/** A release that does not know a setting (42704) does not need it. */
-function ignoreUnknown(error: unknown): void {
-  if (!(error instanceof ProbeError) || error.evidence.sqlstate !== '42704') throw error
 }
 
 /** The `when` of the migrations that the database says it has. */

@@ -7,7 +7,7 @@
 import { randomUUID } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startBudget } from './budget.ts'
+import { roundMs, startBudget } from './budget.ts'
 import type { ProbeConfig } from './config.ts'
 import { engineName } from './engine.ts'
 import { CODES } from './failure/codes.ts'
@@ -85,7 +85,7 @@ async function attempt(
     },
     origin: config.origin,
     startedAt: startedAt.toISOString(),
-    durationMs: Math.round((performance.now() - from) * 1000) / 1000,
+    durationMs: roundMs(performance.now() - from),
     attempts,
     checks,
     warnings: [...config.warnings, ...warnings],

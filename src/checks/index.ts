@@ -4,6 +4,7 @@
  * Runs the checks on an opened path: each as soon as the one it needs has passed, all others at the same time. Then
  * removes the rows, and ends the sessions. Rejects only for a bug, and cleans up even then.
  */
+import { roundMs } from '../budget.ts'
 import type { ProbeConfig } from '../config.ts'
 import { engineOf } from '../engine.ts'
 import { ProbeError, redactAll } from '../failure/failure.ts'
@@ -167,21 +168,19 @@ async function runCheck(
     await context.settled(other)
     waited += performance.now() - since
   }
-  const own = () => round(performance.now() - from - waited)
+  const own = () => roundMs(performance.now() - from - waited)
   try {
     const outcome = await check.run({ ...context, settled })
     if ('blockedBy' in outcome) return { ...result, status: 'blocked', blockedBy: outcome.blockedBy }
-    const durationMs = outcome.durationMs === undefined ? own() : round(outcome.durationMs)
+    const durationMs = outcome.durationMs === undefined ? own() : roundMs(outcome.durationMs)
     return { ...result, status: 'passed', durationMs, evidence: redactAll(outcome.evidence) }
   } catch (error) {
     const failed = asFailure(error)
     const evidence = redactAll(failed.evidence)
-    const durationMs = failed.durationMs === undefined ? own() : round(failed.durationMs)
+    const durationMs = failed.durationMs === undefined ? own() : roundMs(failed.durationMs)
     return { ...result, status: 'failed', durationMs, evidence, failure: failed.toFailure() }
   }
 }
-
-const round = (ms: number): number => Math.round(ms * 1000) / 1000
 
 /** A function whose work is done once, by whoever asks first. */
 function once<T>(work: () => Promise<T>): () => Promise<T> {

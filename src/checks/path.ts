@@ -1,7 +1,7 @@
 /** The checks that the way there answers: config, dns, tcp, tls, session, the database, and the table in it. */
 import { ProbeError } from '../failure/failure.ts'
 import { EXPECTED_COLUMNS, TABLE_NAME } from '../schema.ts'
-import type { Stage, StageOutcome } from '../session/open.ts'
+import type { Stage } from '../session/open.ts'
 import { verifyTable } from '../verify.ts'
 import type { Check, CheckContext, Passed } from './check.ts'
 
@@ -13,13 +13,14 @@ export const config: Check = {
 export const dns: Check = {
   id: 'dns',
   async run({ path }) {
-    if (path.dns.failure) throw taking(path.dns)
-    return { evidence: path.dns.evidence, durationMs: path.dns.durationMs }
+    const { failure, evidence, durationMs } = path.dns
+    if (failure) throw taking(failure, durationMs)
+    return { evidence, durationMs }
   },
 }
 
 /** A stage's failure, with the time that it took. */
-const taking = ({ failure, durationMs }: StageOutcome): unknown => Object.assign(failure ?? {}, { durationMs })
+const taking = (failure: ProbeError, durationMs: number): ProbeError => Object.assign(failure, { durationMs })
 
 /** What the path found out at one stage, and with --all-addresses what the other addresses came to there. */
 async function stage(context: CheckContext, id: Stage): Promise<Passed> {
@@ -29,7 +30,7 @@ async function stage(context: CheckContext, id: Stage): Promise<Passed> {
   const evidence = id === 'tcp' ? { ...outcome.evidence, tried: path.tried } : outcome.evidence
   if (outcome.failure) {
     Object.assign(outcome.failure.evidence, evidence)
-    throw taking(outcome)
+    throw taking(outcome.failure, outcome.durationMs)
   }
   const others = await context.addresses()
   if (others.length === 0) return { evidence, durationMs: outcome.durationMs }

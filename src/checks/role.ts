@@ -1,6 +1,7 @@
 /** The session runs as the configured user, who administers nothing. */
 import type { Engine } from '../engine.ts'
 import { ProbeError } from '../failure/failure.ts'
+import { ifKnown } from '../session/if-known.ts'
 import type { Check, CheckContext } from './check.ts'
 import type { Role } from './facts.ts'
 
@@ -47,20 +48,10 @@ const list = async (context: CheckContext, what: string, sql: string): Promise<s
 /** This release does not know it: no such function, setting, or option. Whatever else is answered decides nothing. */
 const UNKNOWN: readonly unknown[] = ['42883', '42704', '22023', '42601']
 
-/** Resolves with `otherwise` where this release does not know what was asked for. */
-async function ifKnown<T>(asked: Promise<T>, otherwise: T): Promise<T> {
-  try {
-    return await asked
-  } catch (error) {
-    if (error instanceof ProbeError && UNKNOWN.includes(error.evidence.sqlstate)) return otherwise
-    throw error
-  }
-}
-
 /** The role options beyond LOGIN that can be read; a release that does not know one has not granted it. */
 async function readOptions(context: CheckContext, { roleOptions, roleOptionSettings }: Engine): Promise<string[]> {
   const session = await context.reader()
-  const ask = <T>(what: string, sql: string) => ifKnown(session.ask<T>(what, sql), [])
+  const ask = <T>(what: string, sql: string) => ifKnown(session.ask<T>(what, sql), [], UNKNOWN)
   // In one flight, the settings before the questions.
   const settings = roleOptionSettings.map(setting => ask('a session setting', setting))
   const questions = roleOptions.map(({ option, sql }) => ask<{ held: boolean }>(`the question for ${option}`, sql))

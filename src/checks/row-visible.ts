@@ -5,7 +5,7 @@
 import { randomInt, randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { eq, getTableColumns } from 'drizzle-orm'
-import { pause, remainingMs } from '../budget.ts'
+import { pause, remainingMs, roundMs } from '../budget.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { connectionProbe, type NewProbeRow, type ProbeRow } from '../schema.ts'
 import { retried } from '../session/retried.ts'
@@ -34,9 +34,6 @@ export function microseconds(text: string): bigint | null {
   const ms = Date.UTC(year ?? 0, (month ?? 1) - 1, day, hour, minute, second)
   return Number.isNaN(ms) ? null : BigInt(ms) * 1000n + BigInt((match[7] ?? '').padEnd(6, '0'))
 }
-
-/** ms with three decimals. */
-const round = (ms: number): number => Math.round(ms * 1000) / 1000
 
 /** Whether a value came back as it was written: times as integer microseconds, JSON deeply. */
 function isSame(column: keyof ProbeRow, wrote: ProbeRow, read: ProbeRow): boolean {
@@ -101,15 +98,19 @@ export async function readRow(reader: Session, id: string): Promise<ProbeRow | n
   return row ?? null
 }
 
+/** When a row that is not there is given up, on performance.now()'s clock: late must be told from never. */
+const patientUntil = ({ config, budget }: Pick<CheckContext, 'config' | 'budget'>, startedAt: number): number =>
+  Math.min(startedAt + PATIENCE * config.options.visibleWithinMs, performance.now() + remainingMs(budget) - RESERVE_MS)
+
 /** Reads until the row is there, or time is up. */
 async function look(
-  { config, budget }: Pick<CheckContext, 'config' | 'budget'>,
+  context: Pick<CheckContext, 'config' | 'budget'>,
   reader: Session,
   id: string,
   startedAt: number,
 ): Promise<{ read: ProbeRow | null; reads: number; retries: number }> {
-  const patient = startedAt + PATIENCE * config.options.visibleWithinMs
-  const until = Math.min(patient, performance.now() + remainingMs(budget) - RESERVE_MS)
+  const { budget } = context
+  const until = patientUntil(context, startedAt)
   let retries = 0
   for (let reads = 1; ; reads++) {
     const found = await retried(budget, () => readRow(reader, id))
@@ -121,12 +122,12 @@ async function look(
 
 /** Looks until these rows are there for a reader, or time is up; one round trip a look. Resolves with those that are not. */
 export async function notThere(
-  { config, budget }: Pick<CheckContext, 'config' | 'budget'>,
+  context: Pick<CheckContext, 'config' | 'budget'>,
   reader: Session,
   ids: readonly string[],
 ): Promise<readonly string[]> {
-  const until =
-    performance.now() + Math.min(PATIENCE * config.options.visibleWithinMs, remainingMs(budget) - RESERVE_MS)
+  const { budget } = context
+  const until = patientUntil(context, performance.now())
   let left = ids
   for (let looks = 1; left.length > 0; looks++) {
     const sql = `SELECT id::text AS id FROM ${byId(left)}`
@@ -153,8 +154,8 @@ export async function writeAndRead(
   const { read, reads, retries: readRetries } = await look(context, reader, row.id, startedAt)
   const visibleMs = performance.now() - startedAt
   const evidence = {
-    writtenMs: round(writtenMs),
-    visibleMs: round(visibleMs),
+    writtenMs: roundMs(writtenMs),
+    visibleMs: roundMs(visibleMs),
     limitMs: limit,
     reads,
     retries,

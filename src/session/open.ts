@@ -5,7 +5,7 @@
  */
 import type net from 'node:net'
 import type tls from 'node:tls'
-import { type Budget, remainingMs } from '../budget.ts'
+import { type Budget, remainingMs, roundMs } from '../budget.ts'
 import type { Host, ProbeConfig } from '../config.ts'
 import { connect } from '../dial/connect.ts'
 import { type Handshake, handshake } from '../dial/handshake.ts'
@@ -161,7 +161,7 @@ async function attempt(
     let sslRequestMs = 0
     try {
       await requestTls(socket, budget)
-      sslRequestMs = Math.round((performance.now() - startedAt) * 1000) / 1000
+      sslRequestMs = roundMs(performance.now() - startedAt)
       secured = await handshake(
         socket,
         {
