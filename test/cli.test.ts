@@ -1,6 +1,3 @@
-/** The command line as a process: usage, settings, streams, colour. What the checks find is other files' business. */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadConfig } from '../src/config.ts'
 import { failureLine } from '../src/failure/failure.ts'
@@ -9,6 +6,7 @@ import { renderMarkdown } from '../src/report/markdown.ts'
 import { configurationReport } from '../src/report/report.ts'
 import { renderText } from '../src/report/text.ts'
 import type { Throwaway } from '../src/throwaway/index.ts'
+import { pemOf } from './helpers/clients.ts'
 import { type Listener, listen } from './helpers/listen.ts'
 import { scriptedServer } from './helpers/scripted.ts'
 import { cli, type Pem, settings, startCli, startServer } from './helpers/target.ts'
@@ -26,8 +24,7 @@ beforeAll(async () => {
   const [started, listening] = await Promise.all([startServer(), listen(() => undefined)])
   server = started
   silent = listening
-  const read = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
-  pem = { ca: read('ca.crt'), cert: read('client.gateway_writer.crt'), key: read('client.gateway_writer.key') }
+  pem = pemOf(server, 'gateway_writer')
 })
 afterAll(async () => {
   await Promise.all([server.stop(), silent[Symbol.asyncDispose]()])

@@ -1,6 +1,5 @@
 /** Migrations: applied once, whoever runs them and whatever breaks, and held against src/ afterwards. */
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
@@ -9,7 +8,7 @@ import type { Code } from '../src/failure/codes.ts'
 import { type Migrated, migrate } from '../src/migrate.ts'
 import { EXPECTED_COLUMNS, GRANTS } from '../src/schema.ts'
 import type { Throwaway } from '../src/throwaway/index.ts'
-import { postgresClient } from './helpers/clients.ts'
+import { clientOf, pemOf } from './helpers/clients.ts'
 import { faultyProxy } from './helpers/proxy.ts'
 import { cut } from './helpers/statement-faults.ts'
 import { statementsOf } from './helpers/statements.ts'
@@ -20,19 +19,12 @@ const NAME = 'crdb.test.internal'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
 let server: Throwaway
-let root: ReturnType<typeof postgresClient>
+let root: ReturnType<typeof clientOf>
 let proxied: { readonly cert: string; readonly key: string }
-
-const pem = (name: string): string => readFileSync(join(server.certsDir, name), 'utf8')
-const clientPem = (user: string) => ({
-  ca: pem('ca.crt'),
-  cert: pem(`client.${user}.crt`),
-  key: pem(`client.${user}.key`),
-})
 
 beforeAll(async () => {
   server = await startServer({ dnsNames: [NAME] })
-  root = postgresClient(server.port, { ...clientPem('root'), servername: 'localhost' }, { user: 'root' })
+  root = clientOf(server, 'root')
   const { chain, key } = await server.authority.issue({ commonName: 'node', ipAddresses: ['::1'] })
   proxied = { cert: chain, key }
 })
@@ -49,7 +41,7 @@ beforeEach(unmigrate)
 
 /** The deployed back end's variables, for a server on this port under this name. */
 function environment(port = server.port, host = '[::1]'): NodeJS.ProcessEnv {
-  const { ca, cert, key } = clientPem('gateway_admin')
+  const { ca, cert, key } = pemOf(server, 'gateway_admin')
   return {
     MIGRATION_DATABASE_URL: `postgresql://gateway_admin@${host}:${port}/${server.database}?sslmode=verify-full`,
     CRDB_CA_CRT: ca,
@@ -66,7 +58,7 @@ function migrateAt(port?: number, deadlineMs = 20_000): Promise<Migrated> {
 
 /** The proxy before the server, as which gateway_admin logs in. */
 const proxy = (onStatement: Parameters<typeof faultyProxy>[0]['onStatement'] & {}) =>
-  faultyProxy({ upstream: server, tls: proxied, credentials: () => clientPem('gateway_admin'), onStatement })
+  faultyProxy({ upstream: server, tls: proxied, credentials: () => pemOf(server, 'gateway_admin'), onStatement })
 
 const journal = (): Promise<Record<string, unknown>[]> =>
   root.unsafe('SELECT hash, created_at::text AS created_at FROM drizzle.__drizzle_migrations ORDER BY created_at').then(
@@ -185,8 +177,7 @@ describe('migrate', () => {
   if (inject('engine') === 'postgresql')
     it('is told of a lock by the server, before its own time is over', async () => {
       await migrateAt()
-      const ssl = { ...clientPem('root'), servername: 'localhost' }
-      await using locked = postgresClient(server.port, ssl, { user: 'root' })
+      await using locked = clientOf(server, 'root')
       await locked.unsafe('BEGIN; LOCK TABLE drizzle.__drizzle_migrations')
       const { failure } = await migrateAt(undefined, 3000)
       expect(failure).toMatchObject({ layer: 'write', code: 'WRITE_TIMEOUT' })

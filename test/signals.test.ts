@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Throwaway, ThrowawayOptions } from '../src/throwaway/index.ts'
-import { postgresClient } from './helpers/clients.ts'
+import { clientOf } from './helpers/clients.ts'
 import { engineVariables, migrated } from './helpers/target.ts'
 import { alive, vanished } from './throwaway/processes.ts'
 
@@ -56,17 +56,10 @@ const WRITING = `(SELECT count(*) FROM connection_probe) > 10`
 /** A migrated server with an empty table for each test, of the run's engine or of the one given. */
 function useTarget(options: ThrowawayOptions = {}) {
   let server: Throwaway
-  let root: ReturnType<typeof postgresClient>
+  let root: ReturnType<typeof clientOf>
   beforeAll(async () => {
     server = await migrated(options)
-    const pem = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
-    const ssl = {
-      ca: pem('ca.crt'),
-      cert: pem('client.root.crt'),
-      key: pem('client.root.key'),
-      servername: 'localhost',
-    }
-    root = postgresClient(server.port, ssl, { user: 'root' })
+    root = clientOf(server, 'root')
   })
   afterAll(async () => {
     await root?.end({ timeout: 1 })

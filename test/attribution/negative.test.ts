@@ -1,15 +1,10 @@
-/**
- * The checks that something is refused: a server that lets in whom it must not, nobody to try, and refusals for another
- * reason than the one asked for, which prove nothing.
- */
-import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { ProbeConfig } from '../../src/config.ts'
 import type { Throwaway } from '../../src/throwaway/index.ts'
 import type { Act, HandshakeAct } from '../helpers/acts.ts'
-import { postgresClient } from '../helpers/clients.ts'
+import { clientOf, pemOf } from '../helpers/clients.ts'
 import { faultyProxy } from '../helpers/proxy.ts'
 import { refusal } from '../helpers/scripted.ts'
 import type { Session } from '../helpers/sessions.ts'
@@ -122,16 +117,7 @@ describe('who is there to try', () => {
   const triedAs = (report: Awaited<ReturnType<typeof run>>) => check(report, 'certificate-bound').evidence.triedAs
 
   /** SQL as root, on a connection that outlives root's right to log in. */
-  async function asRoot() {
-    const pem = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
-    const tls = {
-      ca: pem('ca.crt'),
-      cert: pem('client.root.crt'),
-      key: pem('client.root.key'),
-      servername: 'localhost',
-    }
-    return postgresClient(server.port, tls, { user: 'root' })
-  }
+  const asRoot = () => clientOf(server, 'root')
 
   afterEach(async () => {
     const [row] = await server.runAsRoot(
@@ -181,15 +167,13 @@ const LOGINS = {
 type Attempt = keyof typeof LOGINS
 
 describe('a refusal for another reason, before a real server', () => {
-  const pem = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
   const proxy = (attempt: Attempt, act: { startup?: Act; certificate?: HandshakeAct }) =>
     faultyProxy({
       upstream: server,
       tls: pki.server,
       credentials: ({ protocol, peerName }) => {
         if (protocol === undefined) return undefined
-        const ca = pem('ca.crt')
-        return peerName ? { ca, cert: pem(`client.${peerName}.crt`), key: pem(`client.${peerName}.key`) } : { ca }
+        return peerName ? pemOf(server, peerName) : { ca: server.authority.certificate }
       },
       ...(act.startup && { onStartup: session => (LOGINS[attempt](session) ? act.startup : undefined) }),
       ...(act.certificate && {
@@ -268,11 +252,7 @@ test('an alert about a certificate before one could come is no refusal of the lo
   await using between = await faultyProxy({
     upstream: server,
     tls: pki.server,
-    credentials: ({ peerName }) => {
-      const pem = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
-      const name = `client.${peerName}`
-      return peerName ? { ca: pem('ca.crt'), cert: pem(`${name}.crt`), key: pem(`${name}.key`) } : undefined
-    },
+    credentials: ({ peerName }) => (peerName ? pemOf(server, peerName) : undefined),
     // The first two are the sessions'.
     onClientHello: () => (++hellos === 3 ? { alert: 42 } : undefined),
   })

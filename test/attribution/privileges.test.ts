@@ -1,11 +1,9 @@
 /** The writer holds too little, or is or may more than it should: each in every form there is. */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Code } from '../../src/failure/codes.ts'
 import type { CheckId } from '../../src/report/report.ts'
 import type { Engine } from '../../src/throwaway/index.ts'
-import { postgresClient } from '../helpers/clients.ts'
+import { clientOf } from '../helpers/clients.ts'
 import { BLOCKED_BY, type Case, describeFaults, expectVerdict, probeCase, useBase } from '../helpers/faults.ts'
 import { check } from '../helpers/target.ts'
 
@@ -262,14 +260,7 @@ const NO_FAULT: readonly Case[] = [
     fault: 'a temporary table of the user is no verdict',
     engines: POSTGRESQL,
     async meanwhile({ server }, database) {
-      const read = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
-      const ssl = {
-        ca: read('ca.crt'),
-        cert: read('client.gateway_writer.crt'),
-        key: read('client.gateway_writer.key'),
-        servername: 'localhost',
-      }
-      const sql = postgresClient(server.port, ssl, { database })
+      const sql = clientOf(server, 'gateway_writer', database)
       await sql.unsafe('CREATE TEMPORARY TABLE mine (n int)')
       return sql
     },

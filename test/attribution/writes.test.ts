@@ -16,7 +16,6 @@ import {
   isInsert,
   isRead,
   isSettling,
-  type OnStatement,
   onInsert,
   onRead,
   probeCase,
@@ -24,7 +23,7 @@ import {
   useBase,
 } from '../helpers/faults.ts'
 import type { Session } from '../helpers/sessions.ts'
-import { cut, error } from '../helpers/statement-faults.ts'
+import { cut, error, once } from '../helpers/statement-faults.ts'
 import { check } from '../helpers/target.ts'
 
 const POSTGRESQL: readonly Engine[] = ['postgresql']
@@ -115,15 +114,10 @@ const REFUSED: readonly Case[] = [
   },
 ]
 
-/** A fault for the first statement that matches. */
-const once = (
-  matches: (sql: string) => boolean,
-  fault = error('40001', 'restart transaction') as Awaited<ReturnType<OnStatement>>,
-): Case['proxy'] & {} => {
-  return () => {
-    let left = 1
-    return { onStatement: sql => (matches(sql) && left-- > 0 ? fault : undefined) }
-  }
+const RESTART = error('40001', 'restart transaction')
+/** A proxy with a fault for the first statement that matches. */
+const proxyOnce = (matches: (sql: string) => boolean, fault = RESTART): Case['proxy'] & {} => {
+  return () => ({ onStatement: once(matches, fault) })
 }
 
 const CONTENDED: readonly Case[] = [
@@ -153,10 +147,10 @@ const CONTENDED: readonly Case[] = [
       ['CREATE TABLE', sql => /^CREATE TABLE /.test(sql)],
       ['a question to the catalogue', sql => /has_table_privilege/.test(sql)],
     ] satisfies [string, (sql: string) => boolean][]
-  ).map(([what, matches]) => ({ fault: `a serialization failure, once, of ${what}`, proxy: once(matches) })),
+  ).map(([what, matches]) => ({ fault: `a serialization failure, once, of ${what}`, proxy: proxyOnce(matches) })),
   {
     fault: 'an update of unknown outcome',
-    proxy: once(sql => /^update /.test(sql), { instead: { S: 'ERROR', C: '40003', M: 'result is ambiguous' } }),
+    proxy: proxyOnce(sql => /^update /.test(sql), { instead: { S: 'ERROR', C: '40003', M: 'result is ambiguous' } }),
   },
   {
     fault: 'serialization failures without end of the select of the row',

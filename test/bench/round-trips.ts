@@ -24,6 +24,10 @@ function slope(points: readonly (readonly [number, number])[]): number {
   return over / points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0)
 }
 
+/** Figures in the evidence of a check, ms. */
+const evidence = (report: Report, id: string) =>
+  (report.checks.find(check => check.id === id)?.evidence ?? {}) as Readonly<Record<string, number>>
+
 const duration = (report: Report, id: string): number => report.checks.find(check => check.id === id)?.durationMs ?? 0
 
 export const roundTrips: Section = async print => {
@@ -51,18 +55,12 @@ export const roundTrips: Section = async print => {
       const at = (id: string) => duration(report, id)
       add('resolve (an IPv6 literal)', at('dns'))
       add('connect', at('tcp'))
-      const { sslRequestMs = 0 } = (report.checks.find(({ id }) => id === 'tls')?.evidence ?? {}) as {
-        sslRequestMs?: number
-      }
+      const { sslRequestMs = 0 } = evidence(report, 'tls')
       add('SSLRequest', sslRequestMs)
       add('TLS', at('tls') - sslRequestMs)
       add('startup', at('session'))
       add('catalogue, one flight', at('database'))
-      const { writtenMs = 0, visibleMs = 0 } = (report.checks.find(({ id }) => id === 'row-visible')?.evidence ??
-        {}) as {
-        writtenMs?: number
-        visibleMs?: number
-      }
+      const { writtenMs = 0, visibleMs = 0 } = evidence(report, 'row-visible')
       add('write', writtenMs)
       add('read on the other connection', visibleMs - writtenMs)
       add(

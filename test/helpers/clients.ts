@@ -1,9 +1,13 @@
 /** For the helpers' own tests: one CA, a server on [::1], clients by their CN, and the driver as the probe uses it. */
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import net from 'node:net'
+import { join } from 'node:path'
 import tls from 'node:tls'
 import postgres from 'postgres'
 import { createAuthority } from '../../src/throwaway/authority.ts'
+import type { Throwaway } from '../../src/throwaway/index.ts'
+import type { Pem } from './target.ts'
 import { sslRequest, startupMessage } from './wire.ts'
 
 /** Makes a CA, a server certificate for `localhost` and `::1`, and a client certificate for each name. */
@@ -44,6 +48,16 @@ export function postgresClient(port: number, ssl: object | false, more: object =
   const sql = postgres(options as unknown as postgres.Options<Record<string, never>>)
   return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 0 }) })
 }
+
+/** What a user of a throwaway server trusts and shows. */
+export function pemOf({ certsDir }: Pick<Throwaway, 'certsDir'>, user: string): Pem {
+  const read = (name: string) => readFileSync(join(certsDir, name), 'utf8')
+  return { ca: read('ca.crt'), cert: read(`client.${user}.crt`), key: read(`client.${user}.key`) }
+}
+
+/** The driver on a throwaway server as one of its users, by that user's certificate. */
+export const clientOf = (server: Throwaway, user: string, database = server.database) =>
+  postgresClient(server.port, { ...pemOf(server, user), servername: 'localhost' }, { user, database })
 
 /**
  * What a TLS client meets that says its StartupMessage and leaves at the first answer: whether its handshake ended well

@@ -9,7 +9,6 @@
  * What differs between the engines in how a base is restored stands here, once.
  */
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { bootstrapSteps } from '../../src/bootstrap/index.ts'
 import type { Options } from '../../src/config.ts'
@@ -17,7 +16,7 @@ import { CODES, type Code, type Layer } from '../../src/failure/codes.ts'
 import type { CheckId, Report } from '../../src/report/report.ts'
 import { renderText } from '../../src/report/text.ts'
 import type { Engine, Throwaway, ThrowawayOptions } from '../../src/throwaway/index.ts'
-import { postgresClient } from './clients.ts'
+import { clientOf, pemOf } from './clients.ts'
 import { faultyProxy, type ProxyOptions } from './proxy.ts'
 import type { Session, SessionServer } from './sessions.ts'
 import { statementsOf } from './statements.ts'
@@ -170,13 +169,11 @@ export interface Base {
   readonly server: Throwaway
   /** A restored database, with `sql` run on it as root; its name. */
   restore(sql?: string | ((database: string) => string)): Promise<string>
-  /** The same, whatever the last case left. */
-  restoreAll(sql: string | ((database: string) => string)): Promise<string>
   /** The proxy, with certificates that this server's clients trust. */
   proxy(options?: ProxyFault): Promise<SessionServer>
   pem(user: string): Pem
   /** a session of root's own, to be disposed */
-  root(database: string): ReturnType<typeof postgresClient>
+  root(database: string): ReturnType<typeof clientOf>
   count(database: string): Promise<number>
   stop(): Promise<void>
 }
@@ -193,25 +190,20 @@ export async function bootstrapped(server: Throwaway, database: string): Promise
 /** A base around a migrated server. */
 async function createBase(options: ThrowawayOptions): Promise<Base> {
   const server = await migrated(options)
-  const read = (name: string): string => readFileSync(join(server.certsDir, name), 'utf8')
-  const pem = (user: string): Pem => ({
-    ca: read('ca.crt'),
-    cert: read(`client.${user}.crt`),
-    key: read(`client.${user}.key`),
-  })
+  const pem = (user: string): Pem => pemOf(server, user)
   const proxied = await server.authority.issue({ commonName: 'node', dnsNames: ['localhost'], ipAddresses: ['::1'] })
   const credentials = ({ sslRequested, peerName }: Session) => {
     if (!sslRequested) return undefined
-    return peerName === undefined ? { ca: read('ca.crt') } : pem(peerName)
+    return peerName === undefined ? { ca: server.authority.certificate } : pem(peerName)
   }
   let made = 0
   /** the database as the last case left it, where nothing but a proxy was at fault in it */
   let clean: string | null = null
   /** one session for all that is asked of PostgreSQL between two cases: a connection of their own costs the most of it */
-  let rootsOwn: ReturnType<typeof postgresClient> | undefined
+  let rootsOwn: ReturnType<typeof clientOf> | undefined
   const asRoot = (sql: string, database: string): Promise<readonly Record<string, unknown>[]> => {
     if (server.engine === 'cockroachdb') return server.runAsRoot(sql, database)
-    rootsOwn ??= base.root(database)
+    rootsOwn ??= clientOf(server, 'root', database)
     return rootsOwn
       .unsafe(sql)
       .simple()
@@ -228,31 +220,30 @@ async function createBase(options: ThrowawayOptions): Promise<Base> {
     return database
   }
 
-  const base: Base = {
+  /** Restores it whatever the last case left, and runs the case's own. */
+  async function restoreAll(sql: string | ((database: string) => string)): Promise<string> {
+    const own = (database: string): string => (typeof sql === 'string' ? sql : sql(database))
+    if (server.engine === 'cockroachdb') {
+      const database = await restoreCockroach()
+      for (const statement of statementsOf(own(database))) await server.runAsRoot(statement, database)
+      return database
+    }
+    const { database } = server
+    await asRoot(`${POSTGRESQL_RESTORE(database)} ${own(database)}`, database)
+    return database
+  }
+
+  return {
     server,
     pem,
-    root(database) {
-      const { ca, cert, key } = pem('root')
-      return postgresClient(server.port, { ca, cert, key, servername: 'localhost' }, { user: 'root', database })
-    },
+    root: database => clientOf(server, 'root', database),
     async restore(sql = '') {
       if (sql === '' && clean !== null) {
         await asRoot('DELETE FROM public.connection_probe', clean)
         return clean
       }
-      const database = await this.restoreAll(sql)
+      const database = await restoreAll(sql)
       clean = sql === '' ? database : null
-      return database
-    },
-    async restoreAll(sql) {
-      if (server.engine === 'cockroachdb') {
-        const database = await restoreCockroach()
-        const text = typeof sql === 'string' ? sql : sql(database)
-        for (const statement of statementsOf(text)) await server.runAsRoot(statement, database)
-        return database
-      }
-      const { database } = server
-      await asRoot(`${POSTGRESQL_RESTORE(database)} ${typeof sql === 'string' ? sql : sql(database)}`, database)
       return database
     },
     proxy: more =>
@@ -266,7 +257,6 @@ async function createBase(options: ThrowawayOptions): Promise<Base> {
       await server.stop()
     },
   }
-  return base
 }
 
 /** A base for the tests of a file. */

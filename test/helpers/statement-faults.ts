@@ -17,6 +17,16 @@ const CUTS = {
 /** The connection ends around the statement. */
 export const cut = (when: keyof typeof CUTS): Fault => CUTS[when]
 
+/** What happens to the first statement that matches; the same one again is answered. */
+export function once<T>(matches: (sql: string) => boolean, fault: T): (sql: string) => T | undefined {
+  let done = false
+  return sql => {
+    if (done || !matches(sql)) return undefined
+    done = true
+    return fault
+  }
+}
+
 /** Every row of the answer comes back with another value in this column. */
 export const changed = (column: string, value: string): Fault => ({
   row: (values, columns) => values.map((old, at) => (columns[at]?.name === column ? value : old)),

@@ -19,6 +19,7 @@ import { migrate } from '../../src/migrate.ts'
 import { probe } from '../../src/probe.ts'
 import type { CheckId, CheckResult, Report } from '../../src/report/report.ts'
 import { findCockroach, startThrowaway, type Throwaway, type ThrowawayOptions } from '../../src/throwaway/index.ts'
+import { pemOf } from './clients.ts'
 import { faultyProxy, type ProxyOptions } from './proxy.ts'
 import type { SessionServer } from './sessions.ts'
 
@@ -66,10 +67,7 @@ export function proxyTo(server: Throwaway, more: Partial<ProxyOptions> = {}): Pr
   return faultyProxy({
     upstream: { port: server.port },
     tls: { cert: file('node.crt'), key: file('node.key'), ca: file('ca.crt') },
-    credentials: ({ peerName }) =>
-      peerName === undefined
-        ? undefined
-        : { ca: file('ca.crt'), cert: file(`client.${peerName}.crt`), key: file(`client.${peerName}.key`) },
+    credentials: ({ peerName }) => (peerName === undefined ? undefined : pemOf(server, peerName)),
     ...more,
   })
 }

@@ -2,8 +2,7 @@
  * A whole probe as a real PostgreSQL answered it, and a server that answers so again: the catalogue from the recording,
  * byte by byte, rows from a table of its own. No process stands behind it, so hundreds of runs cost little.
  */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { pemOf } from '../helpers/clients.ts'
 import { idsIn, isDelete } from '../helpers/faults.ts'
 import { faultyProxy } from '../helpers/proxy.ts'
 import { refusal, type Script, scriptedServer } from '../helpers/scripted.ts'
@@ -25,9 +24,7 @@ export interface Recording {
 /** Runs the probe once against a server of its own. Throws if it does not pass. */
 export async function record(credentials: Credentials): Promise<Recording> {
   await using target = await migrated({ engine: 'postgresql' })
-  const pem = (name: string) => readFileSync(join(target.certsDir, name), 'utf8')
-  const ca = pem('ca.crt')
-  const writer = { ca, cert: pem('client.gateway_writer.crt'), key: pem('client.gateway_writer.key') }
+  const writer = pemOf(target, 'gateway_writer')
   const startups = new Map<Session, ServerMessage[]>()
   const asked = new Map<Session, (string | undefined)[]>()
   const current = new Map<Session, ServerMessage[]>()
@@ -39,7 +36,7 @@ export async function record(credentials: Credentials): Promise<Recording> {
     upstream: target,
     tls: credentials.server,
     credentials: ({ peerName, protocol }) =>
-      protocol === undefined ? undefined : peerName === undefined ? { ca } : writer,
+      protocol === undefined ? undefined : peerName === undefined ? { ca: writer.ca } : writer,
     onClientMessage(message, session) {
       if (message.kind === 'Query' && message.sql.includes('pg_backend_pid')) identified = session
       if (message.kind === 'Query') asked.set(session, [...(asked.get(session) ?? []), message.sql])

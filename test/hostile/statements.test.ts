@@ -6,6 +6,7 @@ import type { Report } from '../../src/report/report.ts'
 import { makeCredentials } from '../helpers/clients.ts'
 import { isDelete } from '../helpers/faults.ts'
 import { relay } from '../helpers/relay.ts'
+import { once } from '../helpers/statement-faults.ts'
 import type { Reply } from '../helpers/statements.ts'
 import { boundedProbe, type Credentials, firstFailure, noUnhandled, steadily } from './bounds.ts'
 import { type Recording, type Replay, record, replay } from './recorded.ts'
@@ -17,16 +18,6 @@ beforeAll(async () => {
   credentials = await makeCredentials()
   recording = await record(credentials)
 })
-
-/** The fault for the first statement that matches; the same one again, on another connection, is answered. */
-const once = (pattern: RegExp, fault: Reply) => {
-  let done = false
-  return (sql: string): Reply | undefined => {
-    if (done || !pattern.test(sql)) return undefined
-    done = true
-    return fault
-  }
-}
 
 /** Every row that is still there is named, with the statement that removes it. */
 function expectRowsNamed({ warnings }: Report, { rows }: Replay): void {
@@ -59,7 +50,9 @@ const STATEMENTS: [string, RegExp, Code][] = [
 describe.concurrent('at one statement', () => {
   test.each(STATEMENTS)('%s is not answered', async (_name, pattern, code) => {
     await steadily(2000, async deadlineMs => {
-      await using server = await replay(recording, credentials, { onStatement: once(pattern, 'silent') })
+      await using server = await replay(recording, credentials, {
+        onStatement: once(sql => pattern.test(sql), 'silent' as const),
+      })
       const report = await boundedProbe(server, credentials, { options: { deadlineMs } })
       expect(report.failure?.code).toBe(code)
       expectRowsNamed(report, server)
@@ -68,7 +61,7 @@ describe.concurrent('at one statement', () => {
   for (const how of ['close', 'reset'] as const) {
     test.each(STATEMENTS)(`%s: ${how}`, async (_name, pattern) => {
       await steadily(2000, async deadlineMs => {
-        await using server = await replay(recording, credentials, { onStatement: once(pattern, how) })
+        await using server = await replay(recording, credentials, { onStatement: once(sql => pattern.test(sql), how) })
         const report = await boundedProbe(server, credentials, { options: { deadlineMs } })
         expect(report.failure?.code).toBe('CONNECTION_LOST')
         expectRowsNamed(report, server)
