@@ -104,6 +104,10 @@ describe('--all-addresses', () => {
       failure: 'visibility ROW_NOT_VISIBLE',
       failed: { 'row-visible': 'ROW_NOT_VISIBLE' },
     })
+    expect(check(report, 'tcp').evidence.addresses).toMatchObject([
+      { port: server.port, outcome: 'connected' },
+      { port: other.port, outcome: 'ROW_NOT_VISIBLE' },
+    ])
     expect(report.failure?.message).toMatch(/^a row written through ::1 is not there for a reader through ::1/)
     expect(report.warnings.map(({ code }) => code)).not.toContain('ROWS_LEFT')
     const [left] = await other.runAsRoot('SELECT count(*)::int4 AS n FROM connection_probe')

@@ -92,10 +92,12 @@ async function compareThere(
     if (row === null || !candidate || !missing.includes(row)) continue
     const says = `a row written through ${address} is not there for a reader through ${readThrough}: not one database`
     const evidence = { writtenThrough: address, readThrough, id: row }
+    const wrong = failure ?? new ProbeError('ROW_NOT_VISIBLE', says, { evidence, hint: NOT_ONE })
     outcomes[at] = {
       ...outcome,
       failedAt: 'row-visible',
-      failure: failure ?? new ProbeError('ROW_NOT_VISIBLE', says, { evidence, hint: NOT_ONE }),
+      failure: wrong,
+      evidence: { ...outcome.evidence, outcome: wrong.code },
     }
     if (!failure && !context.config.options.keep) await removeThrough(context, opening, login, candidate, row)
   }
