@@ -242,6 +242,12 @@ export const TIMEOUTS: Readonly<Record<StatementKind, Code>> = {
   read: 'READ_TIMEOUT',
 }
 
+/** What to do where a SQLSTATE says more than the code that it shares with others. */
+export const SQLSTATE_HINTS: Readonly<Record<string, string>> = {
+  '57P05':
+    'the server ends sessions that lie idle for a moment: as root look at idle_session_timeout (CockroachDB: idle_in_session_timeout) of the role and the database, ALTER ROLE … RESET it',
+}
+
 /** The code of a SQLSTATE that a statement of this kind was answered with. */
 export const classifyStatement = (sqlstate: string, kind: StatementKind): Code =>
   STATEMENT_SQLSTATES[kind][sqlstate] ??

@@ -10,7 +10,7 @@ import type tls from 'node:tls'
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
 import { type Budget, limitOf } from '../budget.ts'
-import { classifyStatement, type StatementKind, TIMEOUTS } from '../failure/classify.ts'
+import { classifyStatement, SQLSTATE_HINTS, type StatementKind, TIMEOUTS } from '../failure/classify.ts'
 import { ProbeError } from '../failure/failure.ts'
 import { TERMINATE } from '../wire.ts'
 import { driverSide } from './driver-side.ts'
@@ -96,11 +96,14 @@ export async function openSession(
     // The reason why a session ended is that of every statement on it; each report of it has evidence of its own.
     if (error instanceof ProbeError) return error.again()
     const server = serverErrorIn(error)
-    if (server)
+    if (server) {
+      const hint = SQLSTATE_HINTS[server.code]
       return new ProbeError(classifyStatement(server.code, kind), `${what}: ${server.message.slice(0, 1000)}`, {
         cause: error,
         evidence: { sqlstate: server.code, routine: server.routine ?? null },
+        ...(hint !== undefined && { hint }),
       })
+    }
     if (error === lost) return new ProbeError('CONNECTION_LOST', `${what}: the connection was lost`, { cause: error })
     // The driver stumbled over an answer: what it would make of the next one is anybody's guess.
     const failure = new ProbeError('SESSION_PROTOCOL', `${what}: the server's answer is not understood`, {

@@ -68,6 +68,15 @@ const SEEN: readonly Case[] = [
     blocked: BLOCKED_BY.row,
   },
   {
+    fault: 'a session that the server ends because it lay idle',
+    proxy: onRead(0, () => error('57P05', 'terminating connection due to idle-session timeout')),
+    top: 'write CONNECTION_LOST',
+    failed: { 'row-visible': 'CONNECTION_LOST' },
+    blocked: BLOCKED_BY.row,
+    hint: 'idle_session_timeout',
+    evidence: { 'row-visible': { sqlstate: '57P05' } },
+  },
+  {
     fault: 'the connection lost under the read',
     proxy: onRead(0, () => ({ instead: 'reset' })),
     top: 'write CONNECTION_LOST',
