@@ -143,7 +143,7 @@ async function runProbe(flags: Flags): Promise<number> {
   // tsx has Node parse the source map of every module, the driver's hundred included, for what only a bug prints.
   if (!wantsSourceMaps()) process.setSourceMapsEnabled(false)
   // Loading goes on in another thread while the settings are read; where they are wrong the process ends first.
-  import('./probe.ts').catch(() => undefined)
+  import('./checks/attempts.ts').catch(() => undefined)
   const loaded = loadConfig({ role: 'writer', env: process.env, options })
   if (!loaded.ok) {
     const { error, target, origin, warnings } = loaded
@@ -171,7 +171,7 @@ async function probeAndPrint(
   remark?: string,
 ): Promise<number> {
   boundLookups(config)
-  const { probe } = await import('./probe.ts')
+  const { probe } = await import('./checks/attempts.ts')
   const line = progressLine()
   const printable = (text: string) => {
     line.clear()
@@ -204,7 +204,7 @@ async function runStart(flags: Flags): Promise<number> {
     options: own,
   })
   if (!admin.ok) throw admin.error
-  const { migrate } = await import('./migrate.ts')
+  const { migrate } = await import('./database/migrate.ts')
   const migrated = await migrate(admin.config, ending.signal)
   if (migrated.failure) {
     note(plain(`the migration failed: ${failureLine(migrated.failure)}`))
@@ -242,7 +242,7 @@ async function runMigrate(flags: Flags): Promise<number> {
   boundLookups(loaded.config)
   const { signal } = interruption()
   const migrations = await readTheMigrations()
-  const { migrate } = await import('./migrate.ts')
+  const { migrate } = await import('./database/migrate.ts')
   const { applied, address, engine, failure, evidence } = await migrate(loaded.config, signal, migrations)
   if (failure) {
     note(plain(`${PROGRAM}: migrate FAILED at ${failureLine(failure)}`))
@@ -263,7 +263,7 @@ async function runMigrate(flags: Flags): Promise<number> {
 
 /** An incomplete drizzle/ is a deployment that was put together wrongly: nothing is tried. */
 async function readTheMigrations() {
-  const { readMigrations } = await import('./migrations.ts')
+  const { readMigrations } = await import('./database/migrations.ts')
   try {
     return readMigrations()
   } catch (error) {
@@ -278,7 +278,7 @@ async function runExplain([code]: readonly string[]): Promise<number> {
   if (code === undefined) throw new UsageError(`explain wants a failure code: ${codes.join(', ')}`)
   const known = codes.find(name => name === code.toUpperCase())
   if (!known) throw new UsageError(`there is no failure code ${quoted(code)}; npm run explain lists them`)
-  const { explain } = await import('./explain.ts')
+  const { explain } = await import('./failure/explain.ts')
   await stdout(explain(known as Code))
   return EXIT.ok
 }
@@ -293,7 +293,7 @@ async function runBootstrap(flags: Flags): Promise<number> {
   const asked = flags.engine ?? 'cockroach'
   if (!Object.hasOwn(engines, asked)) throw new UsageError(`--engine wants cockroach or postgres, not ${quoted(asked)}`)
   const engine = engines[asked as keyof typeof engines]
-  const { bootstrapSql } = await import('./bootstrap/index.ts')
+  const { bootstrapSql } = await import('./database/bootstrap/index.ts')
   try {
     await stdout(bootstrapSql(engine, flags.database))
   } catch (error) {
@@ -305,14 +305,14 @@ async function runBootstrap(flags: Flags): Promise<number> {
 
 async function runCertsCheck([dir]: readonly string[]): Promise<number> {
   if (dir === undefined) throw new UsageError('certs:check wants a directory')
-  const { checkCertsDir } = await import('./certs-check.ts')
+  const { checkCertsDir } = await import('./certificates/check.ts')
   const { text, ok } = checkCertsDir(dir)
   await stdout(text)
   return ok ? EXIT.ok : EXIT.failed
 }
 
 async function runSchemaCheck(): Promise<number> {
-  const { checkSchema } = await import('./schema-check.ts')
+  const { checkSchema } = await import('./schema-check/index.ts')
   const { ok, problems } = await checkSchema()
   await stdout(ok ? 'drizzle/ is what src/schema.ts declares, grants included\n' : `${problems.join('\n')}\n`)
   return ok ? EXIT.ok : EXIT.failed
@@ -342,14 +342,14 @@ async function runTools(tools: readonly (readonly string[])[]): Promise<number> 
 async function runGenerate(words: readonly string[]): Promise<number> {
   const code = await runTools([['drizzle-kit', 'generate', ...words]])
   if (code !== EXIT.ok) return code
-  const { checkSchema } = await import('./schema-check.ts')
+  const { checkSchema } = await import('./schema-check/index.ts')
   const undone = (await checkSchema()).problems.filter(problem => problem.startsWith('src/schema.ts '))
   await stdout(undone.map(problem => `${problem}\n`).join(''))
   return undone.length === 0 ? EXIT.ok : EXIT.failed
 }
 
 async function runBuild(): Promise<number> {
-  const { build } = await import('./build.ts')
+  const { build } = await import('./development/build.ts')
   note(`built ${await build()}`)
   return EXIT.ok
 }

@@ -1,5 +1,5 @@
 /** Files that `npm run build` puts into the bundle; null when the program runs from the tree. */
-import type { Migration } from './migrations.ts'
+import type { Migration } from './database/migrations.ts'
 
 export interface Embedded {
   readonly migrations: readonly Migration[]

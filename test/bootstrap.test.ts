@@ -1,6 +1,6 @@
 /** A database whose schema public was never closed fails the gate, and what root runs once mends it. */
 import { expect, it } from 'vitest'
-import { bootstrapSteps } from '../src/bootstrap/index.ts'
+import { bootstrapSteps } from '../src/database/bootstrap/index.ts'
 import type { Throwaway } from '../src/throwaway/index.ts'
 import { check, migrated, probeServer, verdictOf } from './helpers/target.ts'
 

@@ -4,7 +4,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { build } from '../src/build.ts'
+import { build } from '../src/development/build.ts'
 import type { Throwaway } from '../src/throwaway/index.ts'
 import { check, startServer } from './helpers/target.ts'
 

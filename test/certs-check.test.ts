@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { checkCertsDir, type Finding } from '../src/certs-check.ts'
+import { checkCertsDir, type Finding } from '../src/certificates/check.ts'
 import { type Authority, createAuthority, type IssueOptions } from '../src/throwaway/authority.ts'
 import { issueClient, issueNode, writeCertsDir, writePair } from '../src/throwaway/certs-dir.ts'
 

@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadConfig } from '../src/config.ts'
 import { failureLine } from '../src/failure/failure.ts'
@@ -55,6 +58,38 @@ describe('bad usage', () => {
     expect(stderr).toMatch(
       /^connection-probe 1\.0\.0: explain wants a failure code: CONFIG_MISSING, .*, INTERRUPTED\n$/,
     )
+  })
+})
+
+describe('a file of src/ run as an entry', () => {
+  const root = new URL('..', import.meta.url)
+  const entry = async (file: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}) => {
+    const { PATH, HOME } = process.env
+    const command = ['--import', 'tsx', `src/${file}`, ...args]
+    const child = spawn(process.execPath, command, { cwd: root, env: { PATH, HOME, ...env } })
+    const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+    return { code, stdout, stderr }
+  }
+
+  it.concurrent.each([
+    ['probe.ts', ['--json']],
+    ['probe.ts', ['--nope']],
+    ['probe.ts', ['--version']],
+    ['migrate.ts', []],
+  ])('%s %j is the command: same words, same exit code', async (file, args) => {
+    const [found, wanted] = await Promise.all([entry(file, args), cli([file.replace('.ts', ''), ...args], {}, 'tree')])
+    const stable = (output: string) => output.replace(/"(runId|startedAt)": "[^"]*"/g, '"$1"')
+    expect({ ...found, stdout: stable(found.stdout) }).toEqual({
+      code: args.includes('--version') ? 0 : 2,
+      stdout: stable(wanted.stdout),
+      stderr: wanted.stderr,
+    })
+  })
+
+  it('probe.ts probes', async () => {
+    const { code, stdout } = await entry('probe.ts', ['--json'], settings({ port: server.port, pem }))
+    expect(code).toBe(1)
+    expect(JSON.parse(stdout)).toMatchObject({ failure: { code: 'TABLE_MISSING' } })
   })
 })
 

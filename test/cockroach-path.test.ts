@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadConfig } from '../src/config.ts'
-import { migrate } from '../src/migrate.ts'
+import { migrate } from '../src/database/migrate.ts'
 import type { Throwaway } from '../src/throwaway/index.ts'
 import { check, migrated, probeWith, proxyTo, startServer, verdictOf } from './helpers/target.ts'
 import { parameterStatus, query, type Value } from './helpers/wire.ts'

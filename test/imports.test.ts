@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { COMMANDS } from '../src/arguments.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
@@ -14,28 +15,28 @@ const TIERS: readonly (readonly string[])[] = [
   ['failure/'],
   ['budget.ts', 'wire.ts'],
   // the settings' parts, and files that ship with the program
-  ['address.ts', 'url.ts', 'pem.ts', 'certificate.ts', 'lint.ts', 'embedded.ts', 'migrations.ts', 'bootstrap/'],
+  ['address.ts', 'url.ts', 'pem.ts', 'certificates/', 'embedded.ts', 'database/migrations.ts', 'database/bootstrap/'],
   ['config.ts', 'credentials.ts'],
   ['dial/'],
-  ['session/', 'engine.ts'],
-  ['schema.ts', 'verify.ts'],
+  ['session/', 'database/engine.ts'],
+  ['schema.ts', 'database/verify.ts'],
   ['report/report.ts'],
-  ['checks/', 'migrate.ts', 'migrate-hints.ts'],
-  ['probe.ts'],
+  ['checks/', 'database/'],
   ['report/'],
   // the commands beside probe and migrate, and what the command line is made of
   [
     'arguments.ts',
-    'build.ts',
-    'certs-check.ts',
-    'certs-check-text.ts',
-    'explain.ts',
-    'schema-check.ts',
+    'certificates/check.ts',
+    'certificates/check-text.ts',
+    'development/',
+    'failure/explain.ts',
     'schema-check/',
     'stack.ts',
   ],
   ['throwaway/'],
   ['cli.ts'],
+  // entries, which nobody imports
+  ['probe.ts', 'migrate.ts'],
 ]
 
 /** The report's types name what the settings hand it (origin, target, warnings): as types they are everybody's. */
@@ -105,6 +106,15 @@ describe('the imports of src/', () => {
         !to.startsWith('..') && tierOf(to) > tierOf(from) && !(how === 'type' && FREE_TYPES.includes(to)),
     )
     expect(wrong.map(line)).toEqual([])
+  })
+
+  test('lead to no entry but cli.ts, and to that from the entries only', () => {
+    const entries = ['cli.ts', 'probe.ts', 'migrate.ts']
+    const into = IMPORTS.filter(({ to }) => entries.includes(to))
+    expect(into.map(line)).toEqual(['migrate.ts imports cli.ts (dynamic)', 'probe.ts imports cli.ts (dynamic)'])
+    // At the top only what is one may be called like a command: tsx of anything else would exit 0 and have done nothing.
+    const named = FILES.filter(file => Object.hasOwn(COMMANDS, file.replace(/\.ts$/, '').replace('-', ':')))
+    expect(named.sort()).toEqual(['migrate.ts', 'probe.ts'])
   })
 
   test('reach throwaway/ from cli.ts only, and dynamically', () => {

@@ -97,7 +97,7 @@ describe('a production install', () => {
       script('certs:check', [server.certsDir]),
     ])
     expect(explain).toMatchObject({ code: 0, stdout: expect.stringMatching(/^DDL_ALLOWED \(layer privilege\)\n/) })
-    expect(bootstrap.stdout).toBe(readFileSync(join(ROOT, 'src/bootstrap/cockroachdb.sql'), 'utf8'))
+    expect(bootstrap.stdout).toBe(readFileSync(join(ROOT, 'src/database/bootstrap/cockroachdb.sql'), 'utf8'))
     expect(certs).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing here would be refused') })
   })
 

@@ -1,13 +1,13 @@
 /** What a catalogue says, held against schema.ts: pure, from rows as the engines give them. */
 import { describe, expect, it } from 'vitest'
-import { EXPECTED_COLUMNS } from '../src/schema.ts'
 import {
   type CatalogueColumn,
   type CatalogueGrant,
   columnDifferences,
   verifyGrants,
   verifyTable,
-} from '../src/verify.ts'
+} from '../src/database/verify.ts'
+import { EXPECTED_COLUMNS } from '../src/schema.ts'
 
 const COLUMNS: readonly CatalogueColumn[] = EXPECTED_COLUMNS.map(({ name, type, notNull, primaryKey }) => ({
   oid: '4711',

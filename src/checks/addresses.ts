@@ -3,11 +3,12 @@
  * for the reader through the address in use as well, since two databases may answer to one name. What fails through one
  * of them fails the check that it belongs to; what each address came to is evidence.
  */
+
+import { verifyTable } from '../database/verify.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { asFailure, type Login, type OpenContext, type Opened, open, type Stage } from '../session/open.ts'
 import { type Candidate, endpoint } from '../session/path.ts'
 import { type Session, sessionOf } from '../session/session.ts'
-import { verifyTable } from '../verify.ts'
 import type { CheckContext } from './check.ts'
 import { canWrite, newRow, notThere, writeAndRead } from './row-visible.ts'
 

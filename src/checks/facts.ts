@@ -4,12 +4,12 @@
  *
  * Each fact is a promise of its own: a question that fails fails the checks that rest on it, and no other.
  */
-import type { Engine } from '../engine.ts'
+import type { Engine } from '../database/engine.ts'
+import { type CatalogueColumn, readBareName, readColumns } from '../database/verify.ts'
 import { CODES } from '../failure/codes.ts'
 import { ProbeError } from '../failure/failure.ts'
 import { TABLE_NAME } from '../schema.ts'
 import type { Session } from '../session/session.ts'
-import { type CatalogueColumn, readBareName, readColumns } from '../verify.ts'
 
 export type Verb = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
 export const VERBS: readonly Verb[] = ['SELECT', 'INSERT', 'UPDATE', 'DELETE']

@@ -6,7 +6,7 @@
  */
 import { roundMs } from '../budget.ts'
 import type { ProbeConfig } from '../config.ts'
-import { engineOf } from '../engine.ts'
+import { engineOf } from '../database/engine.ts'
 import { ProbeError, redactAll } from '../failure/failure.ts'
 import { CHECKS, type CheckId, type CheckResult, type Warning } from '../report/report.ts'
 import { asFailure, type Login, type OpenContext, type Opened } from '../session/open.ts'

@@ -1,7 +1,7 @@
 /** One connection serves many sequential writes, and the server holds no named statement of it afterwards. */
 import { createHistogram } from 'node:perf_hooks'
 import { inArray } from 'drizzle-orm'
-import type { Engine } from '../engine.ts'
+import type { Engine } from '../database/engine.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { connectionProbe, type ProbeRow } from '../schema.ts'
 import { retried } from '../session/retried.ts'

@@ -1,5 +1,5 @@
 /** The session runs as the configured user, who administers nothing. */
-import type { Engine } from '../engine.ts'
+import type { Engine } from '../database/engine.ts'
 import { ProbeError } from '../failure/failure.ts'
 import { ifKnown } from '../session/if-known.ts'
 import type { Check, CheckContext } from './check.ts'

@@ -8,11 +8,11 @@ import type { X509Certificate } from 'node:crypto'
 import net from 'node:net'
 import tls from 'node:tls'
 import { type Budget, within } from '../budget.ts'
-import { parseCertificates } from '../certificate.ts'
+import { parseCertificates } from '../certificates/certificate.ts'
+import { findIssuer, validityProblem } from '../certificates/lint.ts'
 import { classifyTls, classifyVerify } from '../failure/classify.ts'
 import type { Code } from '../failure/codes.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
-import { findIssuer, validityProblem } from '../lint.ts'
 
 /** Extended key usages (RFC 5280, 4.2.1.12). */
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
-import type { SqlStep } from '../bootstrap/index.ts'
+import type { SqlStep } from '../database/bootstrap/index.ts'
 
 /** Where root logs in. */
 export interface RootLogin {

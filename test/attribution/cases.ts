@@ -7,9 +7,9 @@
  */
 import { performance } from 'node:perf_hooks'
 import { expect } from 'vitest'
+import { probe } from '../../src/checks/attempts.ts'
 import { loadConfig, type NameService, type Options, type ProbeConfig } from '../../src/config.ts'
 import { CODES, type Code } from '../../src/failure/codes.ts'
-import { probe } from '../../src/probe.ts'
 import type { CheckId, Report } from '../../src/report/report.ts'
 import { renderText } from '../../src/report/text.ts'
 import { type Authority, createAuthority, type Issued, type IssueOptions } from '../../src/throwaway/authority.ts'

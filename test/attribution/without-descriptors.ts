@@ -3,8 +3,8 @@
  * The lookup is the last step before, so that is where they are used up; they are given back once the dial has failed.
  */
 import { closeSync, openSync } from 'node:fs'
+import { probe } from '../../src/checks/attempts.ts'
 import { loadConfig } from '../../src/config.ts'
-import { probe } from '../../src/probe.ts'
 // The probe loads its checks once the path stands, which takes descriptors: they are loaded beforehand.
 import '../../src/checks/index.ts'
 

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { loadConfig } from '../../src/config.ts'
-import { migrate } from '../../src/migrate.ts'
+import { migrate } from '../../src/database/migrate.ts'
 import { startThrowaway, type Throwaway, type ThrowawayOptions } from '../../src/throwaway/index.ts'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))

@@ -1,7 +1,7 @@
 /** Start-up: what the program costs beyond what any program with this driver and this loader costs. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { build } from '../../src/build.ts'
+import { build } from '../../src/development/build.ts'
 import { alternate, median, migratedServer, ROOT, ratio, runNode, table } from './bed.ts'
 import type { Section } from './main.ts'
 

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../src/config.ts'
-import { migrate } from '../../src/migrate.ts'
+import { migrate } from '../../src/database/migrate.ts'
 import { type Cluster, startCockroachCluster, type Throwaway } from '../../src/throwaway/index.ts'
 import { check, probeWith, verdictOf } from '../helpers/target.ts'
 

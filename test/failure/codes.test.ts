@@ -1,8 +1,8 @@
 /** The codes are the contract's, and each has everything that an operator needs. */
 import { describe, expect, it } from 'vitest'
-import { explain, troubleshootingTable } from '../../src/explain.ts'
 import { classifyTls } from '../../src/failure/classify.ts'
 import { CODES, type Code, LAYERS } from '../../src/failure/codes.ts'
+import { explain, troubleshootingTable } from '../../src/failure/explain.ts'
 import { EXPLANATIONS } from '../../src/failure/explanations.ts'
 
 /** The contract's table "Layers and failure codes". */

@@ -10,8 +10,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { bootstrapSteps } from '../../src/bootstrap/index.ts'
 import type { Options } from '../../src/config.ts'
+import { bootstrapSteps } from '../../src/database/bootstrap/index.ts'
 import { CODES, type Code, type Layer } from '../../src/failure/codes.ts'
 import type { CheckId, Report } from '../../src/report/report.ts'
 import { renderText } from '../../src/report/text.ts'

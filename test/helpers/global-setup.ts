@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
-import { build } from '../../src/build.ts'
+import { build } from '../../src/development/build.ts'
 import { createTemplate, type Engine } from '../../src/throwaway/index.ts'
 
 declare module 'vitest' {

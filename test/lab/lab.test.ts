@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
-import { build } from '../../src/build.ts'
+import { build } from '../../src/development/build.ts'
 import type { Report } from '../../src/report/report.ts'
 import { check, verdictOf } from '../helpers/target.ts'
 import { DEADLINE, FAULTS, type Fault } from './faults.ts'
@@ -25,7 +25,7 @@ describe.skipIf(obstacle !== null)('on the private network', () => {
   let lab: Lab
   let broken = false
   let directory: string
-  /** The probe as one file (src/build.ts), which starts in a third of the time: for the many runs. */
+  /** The probe as one file (src/development/build.ts), which starts in a third of the time: for the many runs. */
   let bundle: string
 
   beforeAll(async () => {

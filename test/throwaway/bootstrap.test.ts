@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { bootstrapSql, bootstrapSteps } from '../../src/bootstrap/index.ts'
+import { bootstrapSql, bootstrapSteps } from '../../src/database/bootstrap/index.ts'
 import { startThrowaway, type Throwaway } from '../../src/throwaway/index.ts'
 import { runSteps } from '../../src/throwaway/root.ts'
 

@@ -3,7 +3,7 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { bootstrapSteps } from '../../src/bootstrap/index.ts'
+import { bootstrapSteps } from '../../src/database/bootstrap/index.ts'
 import { defaultEngine, findCockroach, startCockroachCluster, startThrowaway } from '../../src/throwaway/index.ts'
 import { alive } from './processes.ts'
 

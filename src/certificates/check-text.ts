@@ -1,7 +1,8 @@
 /** The result of certs:check for a terminal: a pure function, nothing is read here. */
+
+import { printable } from '../pem.ts'
 import type { CertificateFacts } from './certificate.ts'
-import type { CertsCheck, Finding } from './certs-check.ts'
-import { printable } from './pem.ts'
+import type { CertsCheck, Finding } from './check.ts'
 
 /** The check as text: one block per file, what is refused marked with ✗, notes with !. Pure. */
 export function renderCertsCheck({ ok, dir, files, findings }: Omit<CertsCheck, 'text'>): string {

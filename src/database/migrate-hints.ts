@@ -2,8 +2,8 @@
  * What to do next when a migration failed. The codes' own hints are for the probe, and many of them say "npm run
  * migrate", which is what has just been done; most failures before the first statement need no other words here.
  */
-import { CODES } from './failure/codes.ts'
-import { ProbeError } from './failure/failure.ts'
+import { CODES } from '../failure/codes.ts'
+import { ProbeError } from '../failure/failure.ts'
 
 const BOOTSTRAP =
   'let root run once, in this database, what `npm run -s bootstrap -- --engine cockroach` prints; then migrate again'

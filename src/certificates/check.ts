@@ -13,6 +13,8 @@
 import type { X509Certificate } from 'node:crypto'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { type Pem, printable, readPemFile } from '../pem.ts'
+import type { Problem } from '../url.ts'
 import {
   type CertificateFacts,
   describeCertificate,
@@ -22,10 +24,8 @@ import {
   type Usage,
   validity,
 } from './certificate.ts'
-import { renderCertsCheck } from './certs-check-text.ts'
+import { renderCertsCheck } from './check-text.ts'
 import { findIssuer, lintAuthorities, lintPair } from './lint.ts'
-import { type Pem, printable, readPemFile } from './pem.ts'
-import type { Problem } from './url.ts'
 
 export type FileKind = 'ca' | 'node' | 'client' | 'ui' | 'key' | 'other'
 

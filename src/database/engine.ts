@@ -3,7 +3,7 @@
  *
  * Facts: shared/facts/cockroachdb.md and postgresql.md; "source" and "docs" mark what was read and not run.
  */
-import type { Startup } from './session/startup.ts'
+import type { Startup } from '../session/startup.ts'
 
 export interface Engine {
   readonly id: 'cockroachdb' | 'postgresql'

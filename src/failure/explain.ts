@@ -1,7 +1,8 @@
 /** What a failure code means and how it is mended, for a terminal (`npm run explain`) and for README. */
-import { CODES, type Code } from './failure/codes.ts'
-import { EXPLANATIONS, PROMPTS } from './failure/explanations.ts'
-import { escapeMarkdown } from './report/markdown.ts'
+
+import { escapeMarkdown } from '../report/markdown.ts'
+import { CODES, type Code } from './codes.ts'
+import { EXPLANATIONS, PROMPTS } from './explanations.ts'
 
 const WIDTH = 100
 /** Where a shell command may be broken: at a space outside parentheses. */

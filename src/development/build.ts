@@ -7,21 +7,21 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build as esbuild } from 'esbuild'
-import type { Embedded } from './embedded.ts'
-import { readMigrations } from './migrations.ts'
+import { readMigrations } from '../database/migrations.ts'
+import type { Embedded } from '../embedded.ts'
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Dynamic imports of cli.ts that need the development install. */
 const DEVELOPMENT = [
   './throwaway/index.ts',
-  './schema-check.ts',
-  './build.ts',
+  './schema-check/index.ts',
+  './development/build.ts',
   '../test/lab/main.ts',
   '../test/bench/main.ts',
 ]
 
-const sqlOf = (engine: string) => readFileSync(new URL(`./bootstrap/${engine}.sql`, import.meta.url), 'utf8')
+const sqlOf = (engine: string) => readFileSync(new URL(`../database/bootstrap/${engine}.sql`, import.meta.url), 'utf8')
 
 /** Bundles into `outfile`. Rejects with esbuild's message where it cannot. */
 export async function build(outfile = `${ROOT}dist/connection-probe.mjs`): Promise<string> {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator'
-import { embedded } from './embedded.ts'
+import { embedded } from '../embedded.ts'
 
 export interface Migration {
   /** its name, e.g. 0001_grants */
@@ -10,7 +10,7 @@ export interface Migration {
   readonly meta: MigrationMeta
 }
 
-const FOLDER = fileURLToPath(new URL('../drizzle', import.meta.url))
+const FOLDER = fileURLToPath(new URL('../../drizzle', import.meta.url))
 
 /** Reads a folder of drizzle-kit's, in the order of its journal. */
 export function readMigrations(folder = FOLDER): readonly Migration[] {
