@@ -114,7 +114,7 @@ describe('bad settings', () => {
       'DATABASE_URL CONFIG_NOT_IPV6',
       'certificates CONFIG_MISSING',
     ])
-    expect(report.checks).toHaveLength(15)
+    expect(report.checks).toHaveLength(16)
     expect(report.checks.slice(1).every(({ status }: { status: string }) => status === 'blocked')).toBe(true)
   })
 

@@ -8,14 +8,17 @@ import { loadConfig } from '../src/config.ts'
 import { migrate } from '../src/database/migrate.ts'
 import type { Throwaway } from '../src/throwaway/index.ts'
 import { check, migrated, probeWith, proxyTo, startServer, verdictOf } from './helpers/target.ts'
-import { parameterStatus, query, type Value } from './helpers/wire.ts'
+import { parameterStatus, parse, query, type Value } from './helpers/wire.ts'
 
 const VERSION =
   'CockroachDB CCL v22.1.0-alpha.00000000-62-g7788e17e5c (x86_64-linux-gnu, built 2026/11/22 12:33:48, go1.19.8)'
 
+/** CockroachDB's name of a session, and what PostgreSQL can say instead. */
+const SESSION_ID = `current_setting('session_id')`
+const OWN_ID = `lpad(to_hex(pg_backend_pid()), 32, '0')`
+
 /** What stands in for CockroachDB's own questions; the rest is the same SQL on both engines. */
 const STAND_INS: readonly (readonly [RegExp, string])[] = [
-  [/^SHOW session_id$/, `SELECT lpad(to_hex(pg_backend_pid()), 32, '0') AS session_id`],
   // An option that this release does not know: a syntax error (42601).
   [/^SELECT crdb_internal\.has_role_option\('VIEWCLUSTERSETTING'\) AS held$/, `SELECT no such option`],
   [/^SELECT crdb_internal\.has_role_option\('\w+'\) AS held$/, `SELECT false AS held`],
@@ -34,9 +37,12 @@ function asCockroach(server: Throwaway, { standIns = [], row }: Overrides = {}) 
         ? Buffer.concat([parameterStatus('server_version', '13.0.0'), parameterStatus('crdb_version', VERSION)])
         : undefined,
     onClientMessage: message => {
+      if (message.kind === 'Parse' && message.sql.includes(SESSION_ID))
+        return parse(message.name, message.sql.replaceAll(SESSION_ID, OWN_ID), message.types)
       if (message.kind !== 'Query') return undefined
-      const replaced = [...standIns, ...STAND_INS].find(([pattern]) => pattern.test(message.sql))
-      return replaced ? query(replaced[1]) : undefined
+      const [, replaced] = [...standIns, ...STAND_INS].find(([pattern]) => pattern.test(message.sql)) ?? []
+      const sql = (replaced ?? message.sql).replaceAll(SESSION_ID, OWN_ID)
+      return sql === message.sql ? undefined : query(sql)
     },
     onStatement: sql => {
       const change = row?.(sql)
@@ -103,15 +109,72 @@ describe('the probe on what says that it is CockroachDB', () => {
   })
 
   it('notices that the session behind the connection was replaced', async () => {
-    let asked = 0
+    let inserts = 0
     const report = await probe({
-      row: sql => (sql === 'SHOW session_id' ? () => [`${++asked}`.padStart(32, '0')] : undefined),
+      row: sql =>
+        /^insert /.test(sql) && ++inserts > 4 ? values => [...values.slice(0, -1), '0'.repeat(32)] : undefined,
     })
     expect(verdictOf(report)).toMatchObject({
       failure: 'reuse CONNECTION_REPLACED',
       failed: { 'sequential-writes': 'CONNECTION_REPLACED' },
       blocked: ['statements-unnamed'],
     })
+  })
+
+  it('says that startup options were dropped where it does not know our setting (42704)', async () => {
+    const report = await probe({
+      standIns: [[/connection_probe\.session/, `SELECT current_setting('no_such.setting')`]],
+    })
+    expect(verdictOf(report)).toMatchObject({ failed: { database: 'CONNECTION_REPLACED' } })
+    expect(report.failure?.hint).toContain('a pooler, a proxy')
+  })
+
+  it.each(['XXUUU', '22023', '0A000'])(
+    'takes an option that is answered with %s for one that is not known',
+    async code => {
+      const unknown = `DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '${code}', MESSAGE = 'unrecognized role option'; END $$`
+      const report = await probe({ standIns: [[/has_role_option\('CREATELOGIN'\)/, unknown]] })
+      expect(verdictOf(report)).toEqual({ failure: null, failed: {}, blocked: [] })
+      expect(check(report, 'role').evidence.unknownOptions).toEqual(['CREATELOGIN', 'VIEWCLUSTERSETTING'])
+    },
+  )
+
+  it.each(['57P01', '53200'])('does not take %s for an option that is not known', async code => {
+    const going = `DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '${code}', MESSAGE = 'no'; END $$`
+    const report = await probe({ standIns: [[/has_role_option\('CREATELOGIN'\)/, going]] })
+    expect(check(report, 'role').status).toBe('failed')
+    expect(report.failure?.code).toBe(code === '57P01' ? 'SERVER_DRAINING' : 'CATALOGUE_FAILED')
+  })
+
+  const GRANTS = /FROM \[SHOW SYSTEM GRANTS\]/
+  it('takes a system privilege for administration', async () => {
+    const rows = `SELECT 'gateway_writer' AS grantee, 'MODIFYCLUSTERSETTING' AS privilege`
+    const report = await probe({ standIns: [[GRANTS, rows]] })
+    expect(verdictOf(report)).toMatchObject({ failed: { role: 'ADMIN_AT_RUNTIME' }, blocked: ['certificate-bound'] })
+    expect(report.failure?.message).toContain('MODIFYCLUSTERSETTING to gateway_writer')
+  })
+
+  it.each([
+    ['none', `SELECT '' AS grantee, '' AS privilege WHERE false`, []],
+    ['not to be seen (42501)', 'SELECT * FROM pg_catalog.pg_authid', 'not visible'],
+    ['no such statement (42601)', 'SELECT FROM [x]', 'not visible'],
+  ])('system privileges: %s', async (_what, sql, seen) => {
+    const report = await probe({ standIns: [[GRANTS, sql]] })
+    expect(verdictOf(report)).toEqual({ failure: null, failed: {}, blocked: [] })
+    expect(check(report, 'role').evidence.systemPrivileges).toEqual(seen)
+  })
+
+  it.each([
+    ['on the database', /SHOW GRANTS ON DATABASE "uro"\]\s+WHERE .* NOT IN/, 'DROP on database uro to gateway_writer'],
+    [
+      'by default',
+      /SHOW DEFAULT PRIVILEGES FOR ROLE .*gateway_admin/,
+      'ALL on all tables that gateway_admin makes to public',
+    ],
+  ])('a privilege beyond the four verbs %s', async (_where, pattern, what) => {
+    const report = await probe({ standIns: [[pattern, `SELECT '${what}'::text AS what`]] })
+    expect(verdictOf(report)).toMatchObject({ failed: { 'ddl-refused': 'DDL_ALLOWED' } })
+    expect(check(report, 'ddl-refused').evidence.elsewhere).toContain(what)
   })
 })
 

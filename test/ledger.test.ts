@@ -19,7 +19,7 @@ import {
 import { cut, error } from './helpers/statement-faults.ts'
 import { check } from './helpers/target.ts'
 
-/** A fault for the first so many removals; dml's own comes first, the clean-up's last. */
+/** A fault for the first so many removals: dml's own, row-visible's, those of the sequential writes. */
 function onDelete(
   which: (ids: number) => boolean,
   fault: Awaited<ReturnType<OnStatement>>,
@@ -47,17 +47,22 @@ const REMOVED: readonly Case[] = [
     proxy: onDelete(one, cut('after')),
     top: 'write CONNECTION_LOST',
     failed: { dml: 'CONNECTION_LOST' },
+    blocked: BLOCKED_BY.dml,
   },
   {
     fault: 'the connection lost before a removal',
     proxy: onDelete(one, cut('before')),
     top: 'write CONNECTION_LOST',
     failed: { dml: 'CONNECTION_LOST' },
+    blocked: BLOCKED_BY.dml,
   },
-  { fault: 'the clean-up contended', proxy: onDelete(many, error('40001', 'restart transaction'), 3) },
+  { fault: 'the removal of the writes contended', proxy: onDelete(many, error('40001', 'restart transaction'), 3) },
   {
-    fault: 'the clean-up refused: the verdict stands, and the warning says what is left',
+    fault: 'the removal of the writes refused, again at the end: the warning says what is left',
     proxy: onDelete(many, error('53100', 'could not extend file'), 100),
+    top: 'write WRITE_REFUSED',
+    failed: { 'sequential-writes': 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.writes,
     rowsLeft: 'exactly',
   },
   {

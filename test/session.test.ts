@@ -24,10 +24,10 @@ async function sessionOn(server: SessionServer): Promise<Session> {
   const loaded = loadConfig({ role: 'writer', env: targetOf(server, credentials) })
   if (!loaded.ok) throw loaded.error
   const budget = startBudget(20_000, new AbortController().signal)
-  const login = { user: 'gateway_writer', certificate: true, tls: true }
+  const login = { user: 'gateway_writer', certificate: 'own', tls: true } as const
   const { opened } = await openPath({ config: loaded.config, budget, slots: createSlots() }, login)
   if (!opened?.socket || !opened.startup) throw new Error('no session')
-  return openSession(opened.socket, opened.startup, opened.address, budget)
+  return openSession(opened.socket, opened.startup, opened, budget)
 }
 
 const codeOf = (statement: Promise<unknown>): Promise<unknown> =>

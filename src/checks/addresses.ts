@@ -1,64 +1,54 @@
 /**
- * `--all-addresses`: the path, and a write and a read, through every address, a few at a time; each row must be there
- * for the reader through the address in use as well, since two databases may answer to one name. What fails through one
- * of them fails the check that it belongs to; what each address came to is evidence.
+ * `--all-addresses`: a session, a write and an independent read through every address but the one in use, which the
+ * other checks go through; a few at a time. Each row must be there for the reader through the address in use as well,
+ * since two databases may answer to one name.
  */
-
-import { verifyTable } from '../database/verify.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
-import { asFailure, type Login, type OpenContext, type Opened, open, type Stage } from '../session/open.ts'
+import { asFailure, open } from '../session/open.ts'
 import { type Candidate, endpoint } from '../session/path.ts'
-import { type Session, sessionOf } from '../session/session.ts'
-import type { CheckContext } from './check.ts'
-import { canWrite, newRow, notThere, writeAndRead } from './row-visible.ts'
+import { sessionOf } from '../session/session.ts'
+import type { Check, CheckContext } from './check.ts'
+import { newRow, notThere, writeAndRead } from './row-visible.ts'
 
 /** Addresses tried at the same time, each with at most two connections. */
 const CONCURRENCY = 4
 
-export interface AddressOutcome {
-  readonly address: string
-  readonly port: number
-  /** the check that the failure belongs to */
-  readonly failedAt: Stage | 'row-visible' | null
+interface AddressOutcome {
+  readonly candidate: Candidate
   readonly failure: ProbeError | null
   readonly evidence: Evidence
   /** the row that was written through it and read through it, by id */
   readonly row: string | null
 }
 
-/** The clock, if the table and the verbs allow a row to be written; the checks say why where they do not. */
-async function writableSince(context: CheckContext): Promise<string | null> {
-  if (!context.path.opened || context.path.opened.failure) return null
-  try {
-    const facts = await context.facts()
-    verifyTable(await facts.columns, await facts.bareName)
-    return canWrite(await facts.held) ? await facts.clock : null
-  } catch (error) {
-    asFailure(error)
-    return null
-  }
-}
-
-/** Tries every address but the one in use, which the checks themselves go through. */
-export async function tryAddresses(
-  context: CheckContext,
-  opening: OpenContext,
-  login: Login,
-): Promise<readonly AddressOutcome[]> {
-  const clock = await writableSince(context)
-  const { opened, candidates } = context.path
-  const others = candidates.filter(candidate => !opened || endpoint(candidate) !== endpoint(opened))
-  const outcomes: AddressOutcome[] = []
-  let next = 0
-  const work = async () => {
-    for (let at = next++; at < others.length; at = next++) {
-      const candidate = others[at]
-      if (candidate) outcomes[at] = await tryAddress(context, opening, login, candidate, clock)
+export const everyAddress: Check = {
+  id: 'every-address',
+  async run(context) {
+    const { opened, candidates, tried } = context.path
+    const clock = await (await context.facts()).clock
+    const others = candidates.filter(candidate => !opened || endpoint(candidate) !== endpoint(opened))
+    const outcomes: AddressOutcome[] = []
+    let next = 0
+    const work = async () => {
+      for (let at = next++; at < others.length; at = next++) {
+        const candidate = others[at]
+        if (candidate) outcomes[at] = await tryAddress(context, candidate, clock)
+      }
     }
-  }
-  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, others.length) }, work))
-  await compareThere(context, opening, login, others, outcomes)
-  return outcomes
+    await Promise.all(Array.from({ length: Math.min(CONCURRENCY, others.length) }, work))
+    const compared = await compareThere(context, outcomes)
+    const inUse = tried.filter(({ address, port }) => address === opened?.address && port === opened?.host.port)
+    const addresses = [...inUse, ...compared.map(({ evidence }) => evidence)]
+    const failure = compared.find(outcome => outcome.failure)?.failure
+    if (failure) throw failure.again(failure.message, { evidence: { addresses } })
+    const { ledger, config } = context
+    if (!config.options.keep)
+      await ledger.remove(
+        await context.reader(),
+        compared.flatMap(({ row }) => row ?? []),
+      )
+    return { evidence: { addresses } }
+  },
 }
 
 const NOT_ONE =
@@ -70,116 +60,69 @@ const NOT_ONE =
  */
 async function compareThere(
   context: CheckContext,
-  opening: OpenContext,
-  login: Login,
-  others: readonly Candidate[],
-  outcomes: AddressOutcome[],
-): Promise<void> {
+  outcomes: readonly AddressOutcome[],
+): Promise<readonly AddressOutcome[]> {
   const ids = outcomes.flatMap(({ row }) => row ?? [])
-  if (ids.length === 0) return
-  let failure: ProbeError | null = null
-  let missing: readonly string[] = ids
-  let readThrough: string | null = null
-  try {
-    const reader = await context.reader()
-    readThrough = reader.address
-    missing = await notThere(context, reader, ids)
-  } catch (error) {
-    failure = asFailure(error)
-  }
-  for (const [at, outcome] of outcomes.entries()) {
-    const { row, address } = outcome
-    const candidate = others[at]
-    if (row === null || !candidate || !missing.includes(row)) continue
-    const says = `a row written through ${address} is not there for a reader through ${readThrough}: not one database`
-    const evidence = { writtenThrough: address, readThrough, id: row }
-    const wrong = failure ?? new ProbeError('ROW_NOT_VISIBLE', says, { evidence, hint: NOT_ONE })
-    outcomes[at] = {
-      ...outcome,
-      failedAt: 'row-visible',
-      failure: wrong,
-      evidence: { ...outcome.evidence, outcome: wrong.code },
-    }
-    if (!failure && !context.config.options.keep) await removeThrough(context, opening, login, candidate, row)
-  }
+  if (ids.length === 0) return outcomes
+  const reader = await context.reader()
+  const missing = await notThere(context, reader, ids)
+  return Promise.all(
+    outcomes.map(async outcome => {
+      const { row, candidate, evidence } = outcome
+      if (row === null || !missing.includes(row)) return outcome
+      const says = `a row written through ${candidate.address} is not there for a reader through ${reader.address}: not one database`
+      const facts = { writtenThrough: candidate.address, readThrough: reader.address, id: row }
+      const failure = new ProbeError('ROW_NOT_VISIBLE', says, { evidence: facts, hint: NOT_ONE })
+      if (!context.config.options.keep) await removeThrough(context, candidate, row)
+      return { ...outcome, failure, evidence: { ...evidence, outcome: failure.code } }
+    }),
+  )
 }
 
 /** Removes a row through an address. What fails is left to the end of the run, and named then. */
-async function removeThrough(
-  { ledger }: CheckContext,
-  opening: OpenContext,
-  login: Login,
-  candidate: Candidate,
-  id: string,
-): Promise<void> {
+async function removeThrough(context: CheckContext, candidate: Candidate, id: string): Promise<void> {
   try {
-    const session = await sessionOf(await open(opening, candidate, login), opening.budget)
-    await ledger.remove(session, [id]).finally(() => session.close())
+    const session = await sessionOf(await open(context, candidate, context.login), context.budget)
+    await context.ledger.remove(session, [id]).finally(() => session.close())
   } catch (error) {
     asFailure(error)
   }
 }
 
-async function tryAddress(
-  context: CheckContext,
-  opening: OpenContext,
-  login: Login,
-  candidate: Candidate,
-  clock: string | null,
-): Promise<AddressOutcome> {
+async function tryAddress(context: CheckContext, candidate: Candidate, clock: string): Promise<AddressOutcome> {
   const { address, host } = candidate
   const from = performance.now()
-  const outcome = (
-    failedAt: AddressOutcome['failedAt'],
-    failure: ProbeError | null,
-    evidence: Evidence = {},
-    row: string | null = null,
-  ): AddressOutcome => ({
-    row,
-    address,
-    port: host.port,
-    failedAt,
+  const outcome = (failure: ProbeError | null, more: Evidence = {}, row: string | null = null): AddressOutcome => ({
+    candidate,
     failure,
     evidence: {
       address,
       port: host.port,
-      outcome: failure?.code ?? (clock === null ? 'connected' : 'written and read'),
+      outcome: failure?.code ?? 'written and read',
       durationMs: Math.round(performance.now() - from),
-      ...evidence,
+      ...more,
     },
+    row,
   })
-  const sessions: Session[] = []
+  const dialled = await Promise.all([1, 2].map(() => open(context, candidate, context.login)))
+  const failed = dialled.find(opened => opened.failure)?.failure
+  if (failed) {
+    for (const { socket } of dialled) socket?.destroy()
+    return outcome(named(failed, address))
+  }
+  const [writer, reader] = await Promise.all(dialled.map(opened => sessionOf(opened, context.budget)))
+  if (!writer || !reader) throw new Error('two connections were dialled')
   try {
-    const [writing, reading] = await Promise.all([
-      open(opening, candidate, login),
-      clock === null ? null : open(opening, candidate, login),
-    ])
-    const failed = [writing, reading].find(opened => opened?.failure)
-    if (failed?.failure) {
-      writing.socket?.destroy()
-      reading?.socket?.destroy()
-      return outcome(lastStage(failed), named(failed.failure, address))
-    }
-    const writer = await sessionOf(writing, opening.budget)
-    sessions.push(writer)
-    if (clock === null || !reading) return outcome(null, null)
-    const reader = await sessionOf(reading, opening.budget)
-    sessions.push(reader)
     const row = newRow(context, 0, clock)
-    try {
-      const { writtenMs, visibleMs } = await writeAndRead(context, writer, reader, row)
-      return outcome(null, null, { writtenMs, visibleMs }, row.id)
-    } catch (error) {
-      return outcome('row-visible', named(asFailure(error), address))
-    }
+    const { writtenMs, visibleMs } = await writeAndRead(context, writer, reader, row)
+    return outcome(null, { writtenMs, visibleMs }, row.id)
+  } catch (error) {
+    return outcome(named(asFailure(error), address))
   } finally {
-    await Promise.all(sessions.map(session => session.close()))
+    await Promise.all([writer.close(), reader.close()])
   }
 }
 
 /** The same failure, with the address in front. */
 const named = (failure: ProbeError, address: string): ProbeError =>
   failure.message.includes(address) ? failure : failure.again(`through ${address}: ${failure.message}`)
-
-const lastStage = ({ stages }: Opened): Stage =>
-  (['database', 'session', 'tls', 'tcp'] as const).find(stage => stages[stage]?.failure) ?? 'tcp'

@@ -57,7 +57,7 @@ async function attempt(
   const from = performance.now()
   const budget = startBudget(config.options.deadlineMs, hooks.signal)
   const opening: OpenContext = { config, budget, slots: createSlots() }
-  const login: Login = { user: config.user, certificate: true, tls: true }
+  const login: Login = { user: config.user, certificate: 'own', tls: true }
 
   // The second connection is dialled as soon as the first one's TCP stands, so that it costs no time of its own.
   const second = secondConnection(opening, login)

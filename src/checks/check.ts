@@ -6,10 +6,9 @@ import type { Budget } from '../budget.ts'
 import type { ProbeConfig } from '../config.ts'
 import type { Evidence } from '../failure/failure.ts'
 import type { CheckId, WarningCode } from '../report/report.ts'
-import type { Slots } from '../session/open.ts'
+import type { Login, Slots } from '../session/open.ts'
 import type { Path } from '../session/path.ts'
 import type { Session } from '../session/session.ts'
-import type { AddressOutcome } from './addresses.ts'
 import type { Facts } from './facts.ts'
 import type { Ledger } from './ledger.ts'
 
@@ -18,6 +17,7 @@ export interface CheckContext {
   readonly config: ProbeConfig
   readonly budget: Budget
   readonly slots: Slots
+  readonly login: Login
   readonly runId: string
   readonly path: Path
   /** the session that the path ends in; rows are written here */
@@ -27,10 +27,6 @@ export interface CheckContext {
   /** what the catalogue says, asked in one round trip on the writer's session */
   facts(): Promise<Facts>
   readonly ledger: Ledger
-  /** with --all-addresses, what the other addresses came to; else none */
-  addresses(): Promise<readonly AddressOutcome[]>
-  /** resolves when the check is decided, whichever way */
-  settled(id: CheckId): Promise<void>
   warn(code: WarningCode, message: string): void
   /** progress, for a terminal */
   progress(done: number, total: number): void
@@ -43,12 +39,17 @@ export interface Passed {
   readonly durationMs?: number
 }
 
-/** How a check that cannot be tried says so, when it is not what it `needs` that failed. */
-export interface Blocked {
+/** No session is to be had any more, since the last one was lost in an earlier check: blocked by that one. */
+export class StillLost extends Error {
   readonly blockedBy: CheckId
+  constructor(blockedBy: CheckId | null) {
+    super('no session is to be had any more')
+    if (blockedBy === null) throw new Error('a session was lost, and in no check')
+    this.blockedBy = blockedBy
+  }
 }
 
 export interface Check {
   readonly id: CheckId
-  readonly run: (context: CheckContext) => Promise<Passed | Blocked>
+  readonly run: (context: CheckContext) => Promise<Passed>
 }

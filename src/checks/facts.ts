@@ -4,11 +4,14 @@
  *
  * Each fact is a promise of its own: a question that fails fails the checks that rest on it, and no other.
  */
-import type { Engine } from '../database/engine.ts'
+import type { ProbeConfig } from '../config.ts'
+import { type Engine, literal } from '../database/engine.ts'
 import { type CatalogueColumn, readBareName, readColumns } from '../database/verify.ts'
 import { CODES } from '../failure/codes.ts'
 import { ProbeError } from '../failure/failure.ts'
 import { TABLE_NAME } from '../schema.ts'
+import { ifKnown } from '../session/if-known.ts'
+import { SESSION_TOKEN } from '../session/open.ts'
 import type { Session } from '../session/session.ts'
 
 export type Verb = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
@@ -34,15 +37,15 @@ export interface Role {
 export interface Facts {
   readonly engine: Engine
   readonly database: Promise<{ readonly exists: boolean; readonly database: string }>
-  /** the server's name for this session */
-  readonly identity: Promise<string>
+  /** Resolves once the session has proved to be the one that was opened; else rejects with CONNECTION_REPLACED. */
+  readonly ownSession: Promise<void>
   /** the server's clock, as text with microseconds, UTC */
   readonly clock: Promise<string>
   readonly columns: Promise<readonly CatalogueColumn[]>
   readonly bareName: Promise<string | null>
   readonly held: Promise<Held>
   readonly users: Promise<{ readonly current: string; readonly session: string }>
-  /** the configured user, gateway_admin and root, as far as they exist */
+  /** the configured user, gateway_admin, root, and whom else our certificate names, as far as they exist */
   readonly roles: Promise<readonly Role[]>
 }
 
@@ -54,8 +57,46 @@ export function only<T>(rows: readonly T[], what: string): T {
   return row
 }
 
-/** The node goes away, or the link to it: no answer about what was asked. */
-const sessionIsOver = ({ code }: ProbeError): boolean => CODES[code].waitable
+/** The node goes away, or the link to it: no answer about what was asked. A wait that overran (a lock) is one. */
+const sessionIsOver = ({ code }: ProbeError): boolean => CODES[code].waitable && !code.endsWith('_TIMEOUT')
+
+/** What stands in between where a session is not the one that was opened. */
+const POOLED =
+  'something in between (a pooler, a proxy) drops startup options or shares one session among clients: connect to the .internal name and the port of the database itself'
+
+/**
+ * Asks for the setting that this connection, and no other, made at startup, and for the server's name of the session.
+ * CockroachDB says 42704 where a setting is not there, PostgreSQL gives NULL.
+ */
+async function proveOwnSession(session: Session): Promise<void> {
+  const what = 'the question for the session'
+  const { engine, token } = session
+  const asked = session.ask<{ token: string | null; session: string }>(
+    what,
+    `SELECT current_setting('${SESSION_TOKEN}', true) AS token, ${engine.sessionName} AS session`,
+  )
+  const rows = await ifKnown(asked, null)
+  const found = rows && only(rows, what)
+  if (!found?.token)
+    throw new ProbeError(
+      'CONNECTION_REPLACED',
+      `the session does not have ${SESSION_TOKEN}, which was set at startup`,
+      {
+        evidence: { missing: SESSION_TOKEN },
+        hint: POOLED,
+      },
+    )
+  if (found.token !== token)
+    throw new ProbeError(
+      'CONNECTION_REPLACED',
+      `the session is another connection's: it has that one's ${SESSION_TOKEN}`,
+      {
+        evidence: { setting: SESSION_TOKEN },
+        hint: POOLED,
+      },
+    )
+  session.answeredBy(found.session, what)
+}
 
 async function readDatabase(session: Session, configured: string) {
   // What is answered with 3D000 is the database; the table, its privileges and its locks are other checks' matter.
@@ -97,15 +138,21 @@ async function readHeld(session: Session): Promise<Held> {
   return { verbs: VERBS.filter(verb => row[verb] === true), usage: row.usage === true }
 }
 
-/** Sends every question at once. */
-export function askFacts(session: Session, engine: Engine, user: string, configured: string): Facts {
+/**
+ * Sends every question at once.
+ * @param named whom our certificate names
+ */
+export function askFacts(
+  session: Session,
+  { user, database: configured }: Pick<ProbeConfig, 'user' | 'database'>,
+  named: readonly string[],
+): Facts {
+  const { engine } = session
   const one = async <T>(what: string, sql: string) => only(await session.ask<T>(what, sql), what)
   const facts = {
     engine,
     database: readDatabase(session, configured),
-    identity: one<Record<string, string>>('the question for the session', engine.sessionIdentity).then(
-      row => Object.values(row)[0] ?? '',
-    ),
+    ownSession: proveOwnSession(session),
     clock: one<{ now: string }>("the question for the server's clock", 'SELECT clock_timestamp()::text AS now').then(
       ({ now }) => now,
     ),
@@ -120,13 +167,11 @@ export function askFacts(session: Session, engine: Engine, user: string, configu
       'the question for the roles',
       `SELECT rolname::text AS name, rolsuper AS superuser, rolcreaterole AS createrole, rolcreatedb AS createdb,
               rolbypassrls AS bypassrls, rolreplication AS replication, rolcanlogin AS login
-       FROM pg_catalog.pg_roles WHERE rolname IN (${quote(user)}, 'gateway_admin', 'root') ORDER BY rolname`,
+       FROM pg_catalog.pg_roles WHERE rolname IN (${[user, 'gateway_admin', 'root', ...named].map(literal).join(', ')})
+       ORDER BY rolname`,
     ),
   }
   // Facts that nobody comes to ask for, because an earlier check failed, are no unhandled rejections.
   for (const fact of Object.values(facts)) if (fact instanceof Promise) fact.catch(() => undefined)
   return facts
 }
-
-/** A text as an SQL literal; standard_conforming_strings is on everywhere since 2010, so only quotes are doubled. */
-export const quote = (text: string): string => `'${text.replaceAll("'", "''")}'`

@@ -1,30 +1,30 @@
 /**
- * The checks, and the runner.
- *
- * Runs the checks on an opened path: each as soon as the one it needs has passed, all others at the same time. Then
- * removes the rows, and ends the sessions. Rejects only for a bug, and cleans up even then.
+ * The checks, and the runner: one after the other, in the order of the report; a check whose need did not pass is
+ * blocked. Then the rows are removed and the sessions ended. Rejects only for a bug, and cleans up even then.
  */
-import { roundMs } from '../budget.ts'
+import { remainingMs, roundMs } from '../budget.ts'
+import { parseCertificates, principalsOf } from '../certificates/certificate.ts'
 import type { ProbeConfig } from '../config.ts'
 import { engineOf } from '../database/engine.ts'
-import { ProbeError, redactAll } from '../failure/failure.ts'
-import { CHECKS, type CheckId, type CheckResult, type Warning } from '../report/report.ts'
+import { redactAll } from '../failure/failure.ts'
+import { CHECKS, type CheckId, type CheckResult, checksOf, type Warning } from '../report/report.ts'
 import { asFailure, type Login, type OpenContext, type Opened } from '../session/open.ts'
-import { type Candidate, endpoint, isPathLost, PATH_LOST, type Path, reopen } from '../session/path.ts'
+import { type Candidate, endpoint, type Path, reopen } from '../session/path.ts'
 import { type Session, sessionOf } from '../session/session.ts'
-import type { AddressOutcome } from './addresses.ts'
-import type { Check, CheckContext } from './check.ts'
+import { everyAddress } from './addresses.ts'
+import { type Check, type CheckContext, StillLost } from './check.ts'
+import { explained } from './explained.ts'
 import { askFacts, type Facts } from './facts.ts'
 import { createLedger } from './ledger.ts'
 import { config, database, dns, session, table, tcp, tls } from './path.ts'
 import { ddlRefused, dml } from './privileges.ts'
-import { certificateBound, certificateRequired } from './refusals.ts'
+import { certificateBound, certificateRequired, certificateVerified } from './refusals.ts'
 import { sequentialWrites, statementsUnnamed } from './reuse.ts'
 import { role } from './role.ts'
 import { rowVisible } from './row-visible.ts'
 import { cleanUp, newSession, sweep } from './rows.ts'
 
-/** The checks, in the order of the report. */
+/** The checks, in the order in which they run and stand in the report. */
 export const ALL_CHECKS: readonly Check[] = [
   config,
   dns,
@@ -33,14 +33,16 @@ export const ALL_CHECKS: readonly Check[] = [
   session,
   database,
   certificateRequired,
+  certificateVerified,
+  role,
   certificateBound,
   table,
-  role,
-  rowVisible,
   dml,
+  rowVisible,
   ddlRefused,
   sequentialWrites,
   statementsUnnamed,
+  everyAddress,
 ]
 
 export interface ChecksInput extends OpenContext {
@@ -70,6 +72,7 @@ export async function runChecks(input: ChecksInput): Promise<ChecksOutcome> {
   const opening: OpenContext = { config, budget, slots }
   const sessions: Session[] = []
   const warnings: Warning[] = []
+  let left: Warning | null = null
 
   const own = async (session: Promise<Session>): Promise<Session> => {
     sessions.push(await session)
@@ -79,108 +82,129 @@ export async function runChecks(input: ChecksInput): Promise<ChecksOutcome> {
     if (!path.opened) throw new Error('a session was asked for, and the path has none')
     return own(sessionOf(path.opened, budget))
   })
-  const another = () =>
-    newSession(opening, path, login).catch((error: unknown) => {
-      const failure = asFailure(error)
-      if (!isPathLost(failure)) throw failure
-      throw new ProbeError('CONNECTION_LOST', `the connection was lost, and there is no other: ${failure.message}`, {
-        cause: failure,
-        hint: PATH_LOST,
-      })
-    })
+  let lostIn: CheckId | null = null
+  const another = async () => {
+    try {
+      return await own(newSession(opening, path, login))
+    } catch (error) {
+      asFailure(error)
+      // What took the last one away is still there: that one's matter, not the next check's.
+      throw new StillLost(lostIn)
+    }
+  }
   let reading = once(async () => own(sessionOf(await second(), budget)))
   // A reader that one check lost is replaced for the next: what broke it is that one's matter.
   const reader = async (): Promise<Session> => {
     const current = reading
-    if ((await current()).isLost() && reading === current) reading = once(() => own(another()))
+    if ((await current()).isLost() && reading === current) reading = once(another)
     return reading()
   }
-  const facts = once(async (): Promise<Facts> => {
-    const { startup } = path.opened ?? {}
-    if (!startup) throw new Error('facts were asked for without a session')
-    return askFacts(await writer(), engineOf(startup), config.user, config.database)
-  })
+  const facts = once(async (): Promise<Facts> => askFacts(await writer(), config, principals(config)))
   const reconnect = async () => sessionOf(await reopen(opening, candidatesFrom(path), login), budget)
   const ledger = createLedger(reconnect, inherited)
-  const results = new Map<CheckId, Promise<CheckResult>>()
   const context: CheckContext = {
     ...opening,
+    login,
     runId,
     path,
     writer,
     reader,
     facts,
     ledger,
-    addresses: once(
-      async (): Promise<readonly AddressOutcome[]> =>
-        config.options.allAddresses ? (await import('./addresses.ts')).tryAddresses(context, opening, login) : [],
-    ),
-    settled: async id => void (await results.get(id)),
     warn: (code, message) => warnings.push({ code, message }),
     progress,
   }
-  for (const check of ALL_CHECKS) results.set(check.id, runCheck(check, context, results))
-  const settled = await Promise.allSettled(results.values())
-  // What has been found is final; rows and connections go now, whatever it was.
-  const left = await cleanUp(context, opening, login, sessions)
-  if (!budget.signal.aborted) await sweep(context, sessions, note)
-  await Promise.all(sessions.map(session => session.close()))
-  const checks = settled.map(result => {
-    if (result.status === 'rejected') throw result.reason
-    return result.value
-  })
+  const results: CheckResult[] = []
+  /** the check in which the run came to its end, by an interruption or the deadline */
+  let ended: CheckId | null = null
+  try {
+    for (const { id } of checksOf(config.options.allAddresses)) {
+      const lost = sessions.filter(session => session.isLost()).length
+      const result = await runCheck(id, context, results, ended)
+      results.push(result)
+      if (result.status !== 'failed') continue
+      if (sessions.filter(session => session.isLost()).length > lost) lostIn = id
+      if (budget.signal.aborted || remainingMs(budget) === 0) ended ??= id
+    }
+  } finally {
+    // What has been found is final; rows and connections go now, whatever it was.
+    left = await cleanUp(context, opening, login, sessions)
+    if (!budget.signal.aborted) await sweep(context, sessions, note)
+    await Promise.all(sessions.map(session => session.close()))
+  }
   return {
-    checks,
+    checks: results,
     warnings: [...warnings, ...(left ? [left] : []), ...pathWarnings(path)],
     left: left ? ledger.rows() : [],
   }
 }
 
-/** Runs one check once what it needs is decided. Rejects only for a bug. */
+/** Whom our certificate names. */
+const principals = ({ credentials }: ProbeConfig): readonly string[] => {
+  const [leaf] = parseCertificates(credentials.cert).certificates
+  return leaf ? principalsOf(leaf) : []
+}
+
+function metaOf(id: CheckId): Pick<CheckResult, 'id' | 'layer' | 'criterion' | 'title'> & { needs: CheckId | null } {
+  const meta = CHECKS.find(check => check.id === id)
+  if (!meta) throw new Error(`check ${id} is not in the report's list`)
+  return meta
+}
+
+function blocked(id: CheckId, by: CheckId): CheckResult {
+  const { layer, criterion, title } = metaOf(id)
+  return { id, layer, criterion, title, status: 'blocked', durationMs: 0, evidence: {}, failure: null, blockedBy: by }
+}
+
+/**
+ * Runs one check if what it needs has passed, and the run is not over. Rejects only for a bug.
+ * @param ended the check in which the run ended
+ */
 async function runCheck(
-  check: Check,
+  id: CheckId,
   context: CheckContext,
-  results: ReadonlyMap<CheckId, Promise<CheckResult>>,
+  before: readonly CheckResult[],
+  ended: CheckId | null,
 ): Promise<CheckResult> {
-  const meta = CHECKS.find(({ id }) => id === check.id)
-  if (!meta) throw new Error(`check ${check.id} is not in the report's list`)
-  const { id, layer, criterion, title, needs } = meta
-  // In the contract's order, which a spread keeps.
-  const result: CheckResult = {
-    id,
-    layer,
-    criterion,
-    title,
-    status: 'blocked',
-    durationMs: 0,
-    evidence: {},
-    failure: null,
-    blockedBy: null,
-  }
-  // Every check yields first, so that the map of results is complete when one looks another up.
-  const needed = await (needs === null ? Promise.resolve(null) : results.get(needs))
-  if (needed && needed.status !== 'passed') return { ...result, status: 'blocked', blockedBy: needed.id }
+  const check = ALL_CHECKS.find(one => one.id === id)
+  if (!check) throw new Error(`there is no check ${id}`)
+  const { layer, criterion, title, needs } = metaOf(id)
+  const needed = before.find(result => result.id === needs)
+  if (needed && needed.status !== 'passed') return blocked(id, needed.id)
+  if (ended) return blocked(id, ended)
   const from = performance.now()
-  /** spent on letting other checks go first, ms: not this one's time */
-  let waited = 0
-  const settled = async (other: CheckId) => {
-    const since = performance.now()
-    await context.settled(other)
-    waited += performance.now() - since
-  }
-  const own = () => roundMs(performance.now() - from - waited)
+  const took = (durationMs = performance.now() - from) => roundMs(durationMs)
+  const result = { id, layer, criterion, title, blockedBy: null }
   try {
-    const outcome = await check.run({ ...context, settled })
-    if ('blockedBy' in outcome) return { ...result, status: 'blocked', blockedBy: outcome.blockedBy }
-    const durationMs = outcome.durationMs === undefined ? own() : roundMs(outcome.durationMs)
-    return { ...result, status: 'passed', durationMs, evidence: redactAll(outcome.evidence) }
+    const { evidence, durationMs } = await check.run(context)
+    return inOrder({
+      ...result,
+      status: 'passed',
+      durationMs: took(durationMs),
+      evidence: redactAll(evidence),
+      failure: null,
+    })
   } catch (error) {
-    const failed = asFailure(error)
+    if (error instanceof StillLost) return blocked(id, error.blockedBy)
+    const failed = await explained(asFailure(error), context)
     const evidence = redactAll(failed.evidence)
-    const durationMs = failed.durationMs === undefined ? own() : roundMs(failed.durationMs)
-    return { ...result, status: 'failed', durationMs, evidence, failure: failed.toFailure() }
+    const durationMs = took(failed.durationMs)
+    return inOrder({ ...result, status: 'failed', durationMs, evidence, failure: failed.toFailure() })
   }
 }
+
+/** The same, its keys in the report's order. */
+const inOrder = ({ id, layer, criterion, title, status, durationMs, evidence, failure, blockedBy }: CheckResult) => ({
+  id,
+  layer,
+  criterion,
+  title,
+  status,
+  durationMs,
+  evidence,
+  failure,
+  blockedBy,
+})
 
 /** A function whose work is done once, by whoever asks first. */
 function once<T>(work: () => Promise<T>): () => Promise<T> {

@@ -10,12 +10,12 @@
 
 import { sql } from 'drizzle-orm'
 import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
+import { type Engine, literal } from '../database/engine.ts'
 import { CODES } from '../failure/codes.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { connectionProbe, type NewProbeRow, TABLE_NAME } from '../schema.ts'
 import { retried } from '../session/retried.ts'
 import type { Session } from '../session/session.ts'
-import { quote } from './facts.ts'
 
 /** Rows removed by one statement. */
 const BATCH = 500
@@ -36,8 +36,8 @@ export interface Ledger {
   insert(session: Session, row: NewProbeRow): Promise<Written>
   /**
    * Removes these rows, or all, and looks whether they are gone; rows that are gone are forgotten. Rejects if that
-   * fails, and with WRITE_REFUSED if rows that were written are not found, as behind a row-level policy, or are there
-   * again: they may still be there.
+   * fails, with WRITE_REFUSED if rows are still there or there again, and with ROW_NOT_VISIBLE if rows that were
+   * reported written are not found: they never were, or may still be there.
    */
   remove(session: Session, ids?: readonly string[]): Promise<void>
   /** Inserts again what is still unknown, so that it can be removed. */
@@ -60,6 +60,12 @@ function afterError({ evidence: { sqlstate } }: ProbeError): 'unknown' | 'doubtf
 const MEDDLED =
   'a trigger, a rule or a row-level policy on the table: psql \\d+ connection_probe, as root SHOW CREATE TABLE public.connection_probe'
 
+/** What to think of where a row was reported written and read, and is not found by its id. */
+const NEVER_THERE =
+  'something that answers from memory, or a row-level policy that hides rows: is a proxy or pooler in between? Use the .internal name; psql \\d+ connection_probe, as root SHOW CREATE TABLE public.connection_probe'
+
+const REMOVAL = 'the removal of the rows'
+
 /** A statement that succeeded and did nothing, or not for long, as behind a trigger or a row-level policy. */
 export const nothing = (
   verb: string,
@@ -67,13 +73,16 @@ export const nothing = (
   what = 'is answered with success and changes no row',
 ): ProbeError => new ProbeError('WRITE_REFUSED', `${verb} ${what}`, { hint: MEDDLED, evidence: { verb, ...evidence } })
 
+/** What every statement about a row gives back besides: which session it was that answered. */
+export const answeredBy = ({ sessionName }: Engine) => ({ session: sql<string>`${sql.raw(sessionName)}` })
+
 const p = sql.placeholder
 
 /**
  * The insert, its SQL built once per session since it is the same for every row. On the server it stays unnamed, as
  * the client says (`prepare: false`); `statements-unnamed` confirms it.
  */
-const buildInsert = (db: PostgresJsDatabase) =>
+const buildInsert = ({ db, engine }: Session) =>
   db
     .insert(connectionProbe)
     .values({
@@ -85,26 +94,27 @@ const buildInsert = (db: PostgresJsDatabase) =>
       payload: p('payload'),
       writtenAt: p('writtenAt'),
     })
+    .returning(answeredBy(engine))
     .prepare('connection_probe')
 
 const built = new WeakMap<PostgresJsDatabase, ReturnType<typeof buildInsert>>()
 
-function insertOf(db: PostgresJsDatabase): ReturnType<typeof buildInsert> {
-  const insert = built.get(db) ?? buildInsert(db)
-  built.set(db, insert)
+function insertOf(session: Session): ReturnType<typeof buildInsert> {
+  const insert = built.get(session.db) ?? buildInsert(session)
+  built.set(session.db, insert)
   return insert
 }
 
-const insertAgain = (db: PostgresJsDatabase, row: NewProbeRow) =>
+const insertAgain = ({ db, engine }: Session, row: NewProbeRow) =>
   db
     .insert(connectionProbe)
     .values(row)
     .onConflictDoNothing({ target: connectionProbe.id })
-    .returning({ id: connectionProbe.id })
+    .returning(answeredBy(engine))
 
 /** These rows, by primary key, as every statement about them names them. */
 export const byId = (ids: readonly string[]): string =>
-  `public.${TABLE_NAME} WHERE id IN (${ids.map(quote).join(', ')})`
+  `public.${TABLE_NAME} WHERE id IN (${ids.map(literal).join(', ')})`
 
 /**
  * A ledger.
@@ -122,9 +132,11 @@ export function createLedger(reconnect: () => Promise<Session>, inherited: reado
   const removing = new Set<string>()
 
   const settle = async (session: Session, row: NewProbeRow): Promise<'landed' | 'repeated'> => {
-    const again = () => session.run('write', 'the same insert again', db => insertAgain(db, row))
+    const what = 'the same insert again'
+    const again = () => session.run('write', what, () => insertAgain(session, row))
     const { value: returned } = await retried(session.budget, again, true)
     rows.set(row.id ?? '', { row, state: 'landed' })
+    for (const { session: name } of returned) session.answeredBy(name, what)
     return returned.length > 0 ? 'repeated' : 'landed'
   }
 
@@ -156,8 +168,8 @@ export function createLedger(reconnect: () => Promise<Session>, inherited: reado
     const these = byId(batch)
     const remove = async () => {
       try {
-        const sql = `DELETE FROM ${these} RETURNING id::text AS id`
-        return await session.send<{ id: string }>('write', 'the removal of the rows', sql)
+        const sql = `DELETE FROM ${these} RETURNING id::text AS id, ${session.engine.sessionName} AS session`
+        return await session.send<{ id: string; session: string }>('write', REMOVAL, sql)
       } catch (error) {
         if (error instanceof ProbeError && afterError(error) === 'unknown') for (const id of batch) removing.add(id)
         throw error
@@ -170,7 +182,11 @@ export function createLedger(reconnect: () => Promise<Session>, inherited: reado
     // The server gets them in this order; both again where one was told to restart.
     const { value } = await retried(session.budget, () => Promise.all([remove(), look()]), true)
     const [removed, left] = value
-    return { removed: new Set(removed.map(({ id }) => id)), left: new Set(left.map(({ id }) => id)) }
+    return {
+      removed: new Set(removed.map(({ id }) => id)),
+      left: new Set(left.map(({ id }) => id)),
+      sessions: removed.map(({ session: name }) => name),
+    }
   }
 
   return {
@@ -180,10 +196,12 @@ export function createLedger(reconnect: () => Promise<Session>, inherited: reado
         const { value, retries } = await retried(session.budget, () => {
           // On a connection that is gone nothing is sent: the statement ends with the reason why it is gone.
           if (!session.isLost()) rows.set(id, { row, state: 'unknown' })
-          return session.run('write', 'the insert', db => insertOf(db).execute({ ...row }))
+          return session.run('write', 'the insert', () => insertOf(session).execute({ ...row }))
         })
-        rows.set(id, { row, state: value.count === 0 ? 'doubtful' : 'landed' })
-        if (value.count === 0) throw nothing('INSERT', { id, retries })
+        const [returned] = value
+        rows.set(id, { row, state: returned ? 'landed' : 'doubtful' })
+        if (!returned) throw nothing('INSERT', { id, retries })
+        session.answeredBy(returned.session, `the insert of row ${row.sequence}`)
         return { retries, settled: null }
       } catch (error) {
         if (!(error instanceof ProbeError) || rows.get(id)?.state !== 'unknown') throw error
@@ -208,15 +226,21 @@ export function createLedger(reconnect: () => Promise<Session>, inherited: reado
       const back: string[] = []
       for (let at = 0; at < ids.length; at += BATCH) {
         const batch = ids.slice(at, at + BATCH)
-        const { removed, left } = await removeBatch(session, batch)
+        const { removed, left, sessions } = await removeBatch(session, batch)
         for (const id of batch) {
           if (left.has(id)) back.push(id)
           else if (removed.has(id) || removing.has(id) || rows.get(id)?.state === 'doubtful') rows.delete(id)
           else absent.push(id)
         }
+        for (const name of sessions) session.answeredBy(name, REMOVAL)
       }
       if (back.length > 0) throw nothing('DELETE', { back }, 'is answered with success, and the rows are still there')
-      if (absent.length > 0) throw nothing('DELETE', { absent })
+      if (absent.length > 0)
+        throw new ProbeError(
+          'ROW_NOT_VISIBLE',
+          `${absent.length} of ${ids.length} rows that were reported written were not there to be removed`,
+          { evidence: { absent: absent.slice(0, 10) }, hint: NEVER_THERE },
+        )
     },
     async settleAll(session) {
       for (const { row, state } of [...rows.values()]) if (row && state === 'unknown') await settle(session, row)

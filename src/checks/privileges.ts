@@ -1,12 +1,14 @@
 /** The four verbs really work, and nothing beyond them does. */
 import { eq } from 'drizzle-orm'
+import { isUnknownHere } from '../failure/classify.ts'
 import { ProbeError } from '../failure/failure.ts'
 import { connectionProbe, TABLE_NAME } from '../schema.ts'
+import { ifKnown } from '../session/if-known.ts'
 import { retried } from '../session/retried.ts'
 import type { Check, CheckContext } from './check.ts'
 import { VERBS } from './facts.ts'
 import { nothing } from './ledger.ts'
-import { compare, newRow, readRow } from './row-visible.ts'
+import { compare, newRow, readRow, rowAndSession } from './row-visible.ts'
 
 export const dml: Check = {
   id: 'dml',
@@ -26,9 +28,6 @@ export const dml: Check = {
       })
     if (missing.length > 0)
       throw new ProbeError('DML_DENIED', `${user} lacks ${missing.join(', ')} on ${TABLE_NAME}`, { evidence })
-    // Last on the reader: a write that hangs or breaks the connection must not be the others' failure.
-    await context.settled('role')
-    await context.settled('ddl-refused')
     const session = await context.reader()
     const wrote = newRow(context, -1, await facts.clock)
     await context.ledger.insert(session, wrote)
@@ -43,10 +42,12 @@ export const dml: Check = {
           .update(connectionProbe)
           .set({ payload: changed.payload })
           .where(eq(connectionProbe.id, wrote.id))
-          .returning(),
+          .returning(rowAndSession(session)),
       )
-    const [updated, ...more] = (await retried(session.budget, update, true)).value
-    if (!updated || more.length > 0) throw nothing('UPDATE')
+    const [changedRow, ...more] = (await retried(session.budget, update, true)).value
+    if (!changedRow || more.length > 0) throw nothing('UPDATE')
+    const { session: name, ...updated } = changedRow
+    session.answeredBy(name, 'the update')
     // What the statement says it did, and what is there afterwards: a trigger may come between.
     compare(changed, updated)
     const kept = await read()
@@ -69,19 +70,35 @@ interface Excess {
 const sentence = ({ schema, table, column, grantee, privilege, grantable }: Excess) =>
   `${privilege}${column ? ` (${column})` : ''} on ${schema}.${table} to ${grantee}${grantable ? ' with grant option' : ''}`
 
-/** Where something can be created: this database, and its schemas. */
-async function creatable(context: CheckContext): Promise<string[]> {
+/** Where the user can create something, of this database and its schemas; and who else can, and which schemas there are. */
+async function creatable(context: CheckContext) {
   const session = await context.reader()
-  const { engine } = await context.facts()
-  const rows = await session.ask<{ name: string }>(
-    'the question where the user can create',
-    `SELECT 'database ' || current_database() AS name WHERE has_database_privilege(current_database(), 'CREATE')
-     UNION ALL
-     SELECT 'schema ' || nspname FROM pg_catalog.pg_namespace
-     WHERE ${engine.ownSchema('nspname')} AND has_schema_privilege(nspname, 'CREATE')
-     LIMIT 20`,
-  )
-  return rows.map(({ name }) => name)
+  const own = session.engine.ownSchema('n.nspname')
+  const ask = async (what: string, sql: string) =>
+    (await session.ask<{ name: string }>(what, sql)).map(({ name }) => name)
+  const [here, creators, schemas] = await Promise.all([
+    ask(
+      'the question where the user can create',
+      `SELECT 'database ' || current_database() AS name WHERE has_database_privilege(current_database(), 'CREATE')
+       UNION ALL
+       SELECT 'schema ' || n.nspname FROM pg_catalog.pg_namespace n
+       WHERE ${own} AND has_schema_privilege(n.nspname, 'CREATE')
+       LIMIT 20`,
+    ),
+    ask(
+      'the question who can create',
+      `SELECT r.rolname::text AS name FROM pg_catalog.pg_roles r
+       WHERE has_database_privilege(r.rolname, current_database(), 'CREATE')
+          OR EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n
+                     WHERE ${own} AND has_schema_privilege(r.rolname, n.nspname, 'CREATE'))
+       ORDER BY 1 LIMIT 100`,
+    ),
+    ask(
+      'the question for the schemas',
+      `SELECT n.nspname::text AS name FROM pg_catalog.pg_namespace n WHERE ${own} ORDER BY 1 LIMIT 100`,
+    ),
+  ])
+  return { here, creators, schemas }
 }
 
 /**
@@ -102,33 +119,47 @@ async function tryCreate(context: CheckContext): Promise<string> {
   }
 }
 
+/** Where nothing can be created, the bootstrap changes nothing: what was granted besides is to be revoked. */
+const TAKE_AWAY =
+  'as root take away what the evidence lists: REVOKE … ON DATABASE | SCHEMA | TABLE … FROM the role; REVOKE GRANT OPTION FOR …; ALTER DEFAULT PRIVILEGES FOR ROLE … REVOKE … FROM the role'
+
 export const ddlRefused: Check = {
   id: 'ddl-refused',
   async run(context) {
-    await context.settled('row-visible')
     const { engine } = await context.facts()
     const session = await context.reader()
-    const [create, excess] = await Promise.all([
+    const question = 'the question for excess privileges'
+    const { user, database } = context.config
+    const [{ here: create, ...where }, excess] = await Promise.all([
       creatable(context),
-      session.ask<Excess>('the question for excess privileges', engine.excessPrivileges),
+      session.ask<Excess>(question, engine.excessPrivileges),
     ])
+    const others = engine.otherExcess({ user, database, ...where })
+    const besides = await Promise.all(
+      others.map(sql => ifKnown(session.ask<{ what: string }>(question, sql), [], isUnknownHere)),
+    )
     const here = excess.filter(({ schema, table }) => schema === 'public' && table === TABLE_NAME)
-    const elsewhere = excess.filter(({ schema, table }) => !(schema === 'public' && table === TABLE_NAME))
+    const elsewhere = [
+      ...excess.filter(({ schema, table }) => !(schema === 'public' && table === TABLE_NAME)).map(sentence),
+      ...besides.flat().map(({ what }) => what),
+    ]
     const tried = await tryCreate(context)
     const evidence = {
       createTable: tried,
       creatable: create,
       excess: here.map(sentence),
-      elsewhere: elsewhere.map(sentence),
+      elsewhere,
     }
     const allowed = [
       ...(tried === '42501' ? [] : [`CREATE TABLE in schema public is allowed (${tried})`]),
       ...create.map(where => `CREATE on ${where}`),
-      ...elsewhere.map(sentence),
+      ...elsewhere,
     ]
-    const { user } = context.config
-    if (allowed.length > 0)
-      throw new ProbeError('DDL_ALLOWED', `${user} can do more than DML: ${allowed.join('; ')}`, { evidence })
+    if (allowed.length > 0) {
+      const isCreate = tried !== '42501' || create.length > 0
+      const message = `${user} can do more than DML: ${allowed.join('; ')}`
+      throw new ProbeError('DDL_ALLOWED', message, { evidence, ...(!isCreate && { hint: TAKE_AWAY }) })
+    }
     if (here.length > 0)
       throw new ProbeError('GRANT_EXCESS', `beyond the four verbs: ${here.map(sentence).join('; ')}`, { evidence })
     return { evidence }

@@ -1,14 +1,12 @@
 /** One connection serves many sequential writes, and the server holds no named statement of it afterwards. */
 import { createHistogram } from 'node:perf_hooks'
 import { inArray } from 'drizzle-orm'
-import type { Engine } from '../database/engine.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { connectionProbe, type ProbeRow } from '../schema.ts'
 import { retried } from '../session/retried.ts'
 import type { Session } from '../session/session.ts'
 import type { Check } from './check.ts'
-import { only } from './facts.ts'
-import { compare, newRow } from './row-visible.ts'
+import { compare, newRow, rowAndSession } from './row-visible.ts'
 
 /** Rows verified and removed at a time, so that memory stays flat however many are written. */
 const BATCH = 1000
@@ -18,9 +16,13 @@ async function verify(session: Session, wrote: readonly ProbeRow[]): Promise<voi
   const ids = wrote.map(({ id }) => id)
   const select = () =>
     session.run('read', 'the select of all rows', db =>
-      db.select().from(connectionProbe).where(inArray(connectionProbe.id, ids)),
+      db.select(rowAndSession(session)).from(connectionProbe).where(inArray(connectionProbe.id, ids)),
     )
-  const { value: read } = await retried(session.budget, select)
+  const { value } = await retried(session.budget, select)
+  const read = value.map(({ session: name, ...row }) => {
+    session.answeredBy(name, 'the select of all rows')
+    return row
+  })
   const byId = new Map(read.map(row => [row.id, row]))
   const absent = wrote.filter(({ id }) => !byId.has(id))
   if (absent.length > 0)
@@ -37,31 +39,13 @@ async function verify(session: Session, wrote: readonly ProbeRow[]): Promise<voi
   }
 }
 
-/** How often the server is asked, along with a write, which session this is. */
-const ASKED = 4
-
-/** The server's name for the session that answers now, held against what it was. */
-async function sameSession(session: Session, { sessionIdentity }: Engine, before: string): Promise<void> {
-  const question = 'the question for the session'
-  const rows = await session.ask<Record<string, string>>(question, sessionIdentity)
-  const now = Object.values(only(rows, question))[0] ?? ''
-  if (now !== before) throw replaced(before, now)
-}
-
-const replaced = (before: string, after: string): ProbeError =>
-  new ProbeError('CONNECTION_REPLACED', `the session was ${before}, and then another one answered: ${after}`, {
-    evidence: { before, after },
-  })
-
 export const sequentialWrites: Check = {
   id: 'sequential-writes',
   async run(context) {
     const { writes, keep } = context.config.options
     const facts = await context.facts()
     const writer = await context.writer()
-    const [before, clock] = await Promise.all([facts.identity, facts.clock])
-    const { engine } = facts
-    const every = Math.ceil(writes / ASKED)
+    const clock = await facts.clock
     const latency = createHistogram()
     let batch: ProbeRow[] = []
     let retries = 0
@@ -80,20 +64,13 @@ export const sequentialWrites: Check = {
         p99: round(latency.percentile(99)),
         max: round(latency.max),
       },
-      session: before,
+      session: writer.name(),
     })
     try {
-      // Who let us in and who answers are one process; a pooler has numbers of its own.
-      if (engine.identityIsProcessId && writer.processId !== null && before !== String(writer.processId))
-        throw replaced(`process ${writer.processId} (BackendKeyData)`, before)
       for (let sequence = 1; sequence <= writes; sequence++) {
         const row = newRow(context, sequence, clock)
         const from = performance.now()
-        // Before the insert, so that the two leave together; the insert is let end first, whatever it comes to.
-        const asked = sequence % every === 0 ? sameSession(writer, engine, before) : undefined
-        asked?.catch(() => undefined)
         const written = await context.ledger.insert(writer, row)
-        await asked
         const ms = performance.now() - from
         writingMs += ms
         latency.record(Math.max(1, Math.round(ms * 1000)))
@@ -101,20 +78,14 @@ export const sequentialWrites: Check = {
         if (written.settled) settled++
         batch.push(row)
         context.progress(sequence, writes)
-        if (batch.length === BATCH && sequence < writes) {
+        if (batch.length === BATCH || sequence === writes) {
+          const ids = batch.map(({ id }) => id)
           await verify(writer, batch)
           read += batch.length
-          if (!keep)
-            await context.ledger.remove(
-              writer,
-              batch.map(({ id }) => id),
-            )
+          if (!keep) await context.ledger.remove(writer, ids)
           batch = []
         }
       }
-      // The question and the select leave together.
-      await Promise.all([sameSession(writer, engine, before), verify(writer, batch)])
-      read += batch.length
       return { evidence: { ...figures(), perSecond: Math.round(writes / (writingMs / 1000)) } }
     } catch (error) {
       if (error instanceof ProbeError) Object.assign(error.evidence, figures(), { ...error.evidence })
@@ -131,11 +102,17 @@ export const statementsUnnamed: Check = {
   async run(context) {
     const writer = await context.writer()
     // CockroachDB lists the unnamed statement too, with an empty name.
-    const rows = await writer.ask<{ name: string }>(
-      'the question for prepared statements',
-      `SELECT name::text AS name FROM pg_catalog.pg_prepared_statements WHERE name <> '' ORDER BY name LIMIT 20`,
+    const question = 'the question for prepared statements'
+    const { sessionName } = writer.engine
+    const rows = await writer.ask<{ name: string | null; session: string }>(
+      question,
+      `SELECT NULL AS name, ${sessionName} AS session
+       UNION ALL
+       SELECT name::text, ${sessionName} FROM pg_catalog.pg_prepared_statements WHERE name <> '' LIMIT 21`,
     )
-    const named = rows.map(({ name }) => name)
+    if (rows.length === 0) throw new ProbeError('CATALOGUE_FAILED', `${question} was answered with no row`)
+    for (const { session } of rows) writer.answeredBy(session, question)
+    const named = rows.flatMap(({ name }) => name ?? []).sort()
     if (named.length > 0)
       throw new ProbeError(
         'STATEMENTS_NAMED',

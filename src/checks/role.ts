@@ -1,5 +1,6 @@
 /** The session runs as the configured user, who administers nothing. */
 import type { Engine } from '../database/engine.ts'
+import { isUnknownHere } from '../failure/classify.ts'
 import { ProbeError } from '../failure/failure.ts'
 import { ifKnown } from '../session/if-known.ts'
 import type { Check, CheckContext } from './check.ts'
@@ -45,18 +46,32 @@ const owned = ({ ownSchema }: Engine): string => `
 const list = async (context: CheckContext, what: string, sql: string): Promise<string[]> =>
   (await (await context.reader()).ask<{ name: string }>(what, sql)).map(({ name }) => name)
 
-/** This release does not know it: no such function, setting, or option. Whatever else is answered decides nothing. */
-const UNKNOWN: readonly unknown[] = ['42883', '42704', '22023', '42601']
-
 /** The role options beyond LOGIN that can be read; a release that does not know one has not granted it. */
-async function readOptions(context: CheckContext, { roleOptions, roleOptionSettings }: Engine): Promise<string[]> {
+async function readOptions(context: CheckContext, { roleOptions, roleOptionSettings }: Engine) {
   const session = await context.reader()
-  const ask = <T>(what: string, sql: string) => ifKnown(session.ask<T>(what, sql), [], UNKNOWN)
+  const ask = <T>(what: string, sql: string) => ifKnown(session.ask<T>(what, sql), null, isUnknownHere)
   // In one flight, the settings before the questions.
   const settings = roleOptionSettings.map(setting => ask('a session setting', setting))
   const questions = roleOptions.map(({ option, sql }) => ask<{ held: boolean }>(`the question for ${option}`, sql))
   const [answers] = await Promise.all([Promise.all(questions), Promise.all(settings)])
-  return roleOptions.filter((_, at) => answers[at]?.[0]?.held === true).map(({ option }) => option)
+  const names = (isWanted: (answer: readonly { held: boolean }[] | null | undefined) => boolean) =>
+    roleOptions.filter((_, at) => isWanted(answers[at])).map(({ option }) => option)
+  return { held: names(answer => answer?.[0]?.held === true), unknown: names(answer => answer === null) }
+}
+
+/**
+ * System privileges of the user and of everybody, which hold in the whole cluster; null where this release has none, or
+ * does not show them.
+ */
+async function readSystemGrants(context: CheckContext, { systemGrants }: Engine): Promise<string[] | null> {
+  if (systemGrants === null) return null
+  const session = await context.reader()
+  const asked = session.ask<{ grantee: string; privilege: string }>(
+    'the question for system privileges',
+    systemGrants(context.config.user),
+  )
+  const rows = await ifKnown(asked, null, sqlstate => sqlstate === '42501' || isUnknownHere(sqlstate))
+  return rows?.map(({ grantee, privilege }) => `${privilege} to ${grantee}`) ?? null
 }
 
 export const role: Check = {
@@ -66,18 +81,19 @@ export const role: Check = {
     const facts = await context.facts()
     const [users, roles] = await Promise.all([facts.users, facts.roles])
     const own = roles.find(({ name }) => name === user)
-    // The reader's time belongs to the row first.
-    await context.settled('row-visible')
-    const [memberships, belongings, options] = await Promise.all([
+    const [memberships, belongings, options, system] = await Promise.all([
       list(context, 'the question for memberships', MEMBERSHIPS),
       list(context, 'the question for what the user owns', owned(facts.engine)),
       readOptions(context, facts.engine),
+      readSystemGrants(context, facts.engine),
     ])
-    const attributes = [...ATTRIBUTES.filter(([key]) => own?.[key] === true).map(([, name]) => name), ...options]
+    const attributes = [...ATTRIBUTES.filter(([key]) => own?.[key] === true).map(([, name]) => name), ...options.held]
     const evidence = {
       currentUser: users.current,
       sessionUser: users.session,
       attributes,
+      ...(facts.engine.roleOptions.length > 0 && { unknownOptions: options.unknown }),
+      ...(facts.engine.systemGrants && { systemPrivileges: system ?? 'not visible' }),
       memberships,
       owned: belongings,
     }
@@ -88,6 +104,7 @@ export const role: Check = {
       ...(own ? [] : [`the catalogue does not list ${user}`]),
       ...(ADMINISTRATORS.includes(user) ? [`${user} is an administrator`] : []),
       ...(attributes.length > 0 ? [`${user} has ${attributes.join(', ')}`] : []),
+      ...(system && system.length > 0 ? [`system privileges: ${system.join(', ')}`] : []),
       ...(memberships.length > 0 ? [`${user} is a member of ${memberships.join(', ')}`] : []),
       ...(belongings.length > 0 ? [`${user} owns ${belongings.join(', ')}`] : []),
     ]
@@ -95,7 +112,3 @@ export const role: Check = {
     return { evidence }
   },
 }
-
-/** Whether the user is one that certificate-bound cannot be tried for: it would log in as itself. */
-export const isAdministrator = (user: string, own: Role | undefined): boolean =>
-  ADMINISTRATORS.includes(user) || own?.superuser === true

@@ -5,12 +5,21 @@
  */
 import type { Startup } from '../session/startup.ts'
 
+/** What a database has, as far as its default privileges depend on it. */
+export interface Here {
+  readonly database: string
+  readonly user: string
+  /** who can create something in it */
+  readonly creators: readonly string[]
+  readonly schemas: readonly string[]
+}
+
 export interface Engine {
   readonly id: 'cockroachdb' | 'postgresql'
-  /** what identifies the server's side of a session, one row { identity } */
-  readonly sessionIdentity: string
+  /** an expression, text: the server's own name of the session that evaluates it */
+  readonly sessionName: string
   /** whether that is the process ID of BackendKeyData, too */
-  readonly identityIsProcessId: boolean
+  readonly sessionNameIsProcessId: boolean
   /**
    * SQL, true for a schema in which something can be made or granted to last: not a session's temporary ones
    * (pg_temp_N, pg_toast_temp_N), and not those that exist in name only
@@ -19,6 +28,8 @@ export interface Engine {
   /** role options beyond LOGIN that pg_roles does not show, rows { held }; each is asked alone, since a release may not
    * know it */
   readonly roleOptions: readonly { readonly option: string; readonly sql: string }[]
+  /** the privileges on the whole cluster of a user and of PUBLIC, rows { grantee, privilege }; null: there are none */
+  readonly systemGrants: ((user: string) => string) | null
   /** what must be set before those questions, where the release knows it */
   readonly roleOptionSettings: readonly string[]
   /**
@@ -26,6 +37,12 @@ export interface Engine {
    * with a grant option: rows { schema, table, column, grantee, privilege, grantable }
    */
   readonly excessPrivileges: string
+  /**
+   * What the user or PUBLIC may do besides, beyond CONNECT on this database and USAGE on its schemas, every grant option,
+   * and the default privileges that would give either more than the four verbs on what is made here next: statements,
+   * each with rows { what }; one that the release does not know has nothing to say. CREATE is another question's matter.
+   */
+  readonly otherExcess: (here: Here) => readonly string[]
   /** every grant on public.connection_probe, rows { grantee, privilege, grantable, column }; PUBLIC is 'public' */
   readonly tableGrants: string
   /** what a migration's session sets first; a setting that the release does not know is passed over */
@@ -47,17 +64,22 @@ const TABLE_ACLS = `
       WHERE a.attrelid = c.oid AND NOT a.attisdropped
     ) x`
 
+/** PostgreSQL: an ACL entry x is the user's or PUBLIC's, and for whom it is. */
+const TO_US = 'x.grantee IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user))'
+const TO_WHOM = `' to ' || (CASE WHEN x.grantee = 0 THEN 'public' ELSE current_user::text END)`
+
 /** Not by LIKE: in a pattern the _ of pg_temp_ stands for any character. */
 const isTemporary = (column: string): string =>
   `(left(${column}::text, 8) = 'pg_temp_' OR left(${column}::text, 14) = 'pg_toast_temp_')`
 
 const postgresql: Engine = {
   id: 'postgresql',
-  sessionIdentity: 'SELECT pg_backend_pid()::text AS identity',
-  identityIsProcessId: true,
+  sessionName: 'pg_backend_pid()::text',
+  sessionNameIsProcessId: true,
   ownSchema: column => `NOT ${isTemporary(column)}`,
   roleOptions: [],
   roleOptionSettings: [],
+  systemGrants: null,
   // aclexplode sees what information_schema does not: MAINTAIN, and grants by column.
   excessPrivileges: `
     SELECT n.nspname AS schema, c.relname AS "table", x.col AS "column",
@@ -65,9 +87,40 @@ const postgresql: Engine = {
            x.privilege_type AS privilege, x.is_grantable AS grantable
     ${TABLE_ACLS}
     WHERE c.relkind IN ('r','p','v','m','f') AND c.relpersistence <> 't'
-      AND x.grantee IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user))
-      AND (x.privilege_type NOT IN ${FOUR_VERBS} OR (x.is_grantable AND c.relname = 'connection_probe'))
+      AND ${TO_US}
+      AND (x.privilege_type NOT IN ${FOUR_VERBS} OR x.is_grantable)
     ORDER BY 1, 2, 3, 5 LIMIT 100`,
+  otherExcess: () => [
+    `SELECT x.privilege_type || ' on ' || o.name || ${TO_WHOM} || ' with grant option' AS what
+     FROM (
+       SELECT 'database ' || datname AS name, datacl AS acl FROM pg_catalog.pg_database WHERE datname = current_database()
+       UNION ALL SELECT 'schema ' || nspname, nspacl FROM pg_catalog.pg_namespace
+       UNION ALL SELECT 'sequence ' || c.oid::regclass::text, c.relacl FROM pg_catalog.pg_class c WHERE c.relkind = 'S'
+       UNION ALL SELECT 'function ' || p.oid::regprocedure::text, p.proacl FROM pg_catalog.pg_proc p
+       UNION ALL SELECT 'type ' || t.oid::regtype::text, t.typacl FROM pg_catalog.pg_type t
+     ) o CROSS JOIN LATERAL aclexplode(o.acl) x
+     WHERE x.is_grantable AND ${TO_US}
+     ORDER BY 1 LIMIT 100`,
+    // Types of objects: r tables, S sequences, f functions, T types, n schemas, L large objects.
+    `SELECT x.privilege_type || ' on every ' ||
+            (CASE a.defaclobjtype WHEN 'r' THEN 'table' WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'function'
+                                  WHEN 'T' THEN 'type' WHEN 'n' THEN 'schema' ELSE 'large object' END) ||
+            ' that ' || r.rolname || ' makes' || ${TO_WHOM} ||
+            (CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END) || ' (default privileges)' AS what
+     FROM pg_catalog.pg_default_acl a
+     JOIN pg_catalog.pg_roles r ON r.oid = a.defaclrole
+     CROSS JOIN LATERAL aclexplode(a.defaclacl) x
+     WHERE ${TO_US}
+       AND (x.is_grantable OR NOT (CASE a.defaclobjtype
+             WHEN 'r' THEN x.privilege_type IN ${FOUR_VERBS}
+             WHEN 'S' THEN x.privilege_type IN ('USAGE', 'SELECT', 'UPDATE')
+             WHEN 'f' THEN x.privilege_type = 'EXECUTE'
+             WHEN 'L' THEN x.privilege_type IN ('SELECT', 'UPDATE')
+             ELSE x.privilege_type = 'USAGE' END))
+       AND (r.rolsuper OR has_database_privilege(r.oid, current_database(), 'CREATE')
+            OR EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n WHERE has_schema_privilege(r.oid, n.oid, 'CREATE')))
+     ORDER BY 1 LIMIT 100`,
+  ],
   tableGrants: `
     SELECT CASE WHEN x.grantee = 0 THEN 'public' ELSE coalesce(r.rolname::text, x.grantee::text) END AS grantee,
            x.privilege_type AS privilege, x.is_grantable AS grantable, x.col AS "column"
@@ -80,13 +133,19 @@ const postgresql: Engine = {
   migrationLock: 'SELECT pg_advisory_xact_lock(727365831)',
 }
 
+/** A text as an SQL literal; standard_conforming_strings is on everywhere since 2010, so only quotes are doubled. */
+export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
+
+/** A name as an SQL identifier. */
+const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`
+
 const VIRTUAL_SCHEMAS = `'pg_catalog','information_schema','crdb_internal','pg_extension'`
 
 const cockroachdb: Engine = {
   id: 'cockroachdb',
-  // pg_backend_pid() is -1 up to 22.1.2; SHOW session_id is unique per session on all versions.
-  sessionIdentity: 'SHOW session_id',
-  identityIsProcessId: false,
+  // pg_backend_pid() is -1 up to 22.1.2; the setting is unique per session on all versions.
+  sessionName: "current_setting('session_id')",
+  sessionNameIsProcessId: false,
   // Virtual schemas: nothing can be made in them.
   ownSchema: column => `${column} NOT IN (${VIRTUAL_SCHEMAS}) AND NOT ${isTemporary(column)}`,
   // CREATELOGIN with CREATEROLE makes passwords; the rest is administration (docs: role options).
@@ -102,6 +161,10 @@ const cockroachdb: Engine = {
   ].map(option => ({ option, sql: `SELECT crdb_internal.has_role_option('${option}') AS held` })),
   // From 26.1 crdb_internal is refused (42501) without it; the setting came with 25.4 and needs no privilege (docs).
   roleOptionSettings: ['SET allow_unsafe_internals = true'],
+  // From 22.2 on (docs); before, a syntax error. Who may not see it gets 42501.
+  systemGrants: user =>
+    `SELECT grantee, privilege_type AS privilege FROM [SHOW SYSTEM GRANTS]
+     WHERE grantee IN (${literal(user)}, 'public') ORDER BY 1, 2`,
   // has_table_privilege says true for TRUNCATE and REFERENCES to everybody there; information_schema is right.
   excessPrivileges: `
     SELECT table_schema AS schema, table_name AS "table", NULL AS "column", grantee,
@@ -109,8 +172,47 @@ const cockroachdb: Engine = {
     FROM information_schema.table_privileges
     WHERE grantee IN (current_user, 'public')
       AND table_schema NOT IN (${VIRTUAL_SCHEMAS}) AND NOT ${isTemporary('table_schema')}
-      AND (privilege_type NOT IN ${FOUR_VERBS} OR (is_grantable = 'YES' AND table_name = 'connection_probe'))
+      AND (privilege_type NOT IN ${FOUR_VERBS} OR is_grantable = 'YES')
     ORDER BY 1, 2, 5 LIMIT 100`,
+  otherExcess: ({ database, user, creators, schemas }) => {
+    const us = `grantee IN (${literal(user)}, 'public')`
+    const list = (names: readonly string[]) => names.map(identifier).join(', ')
+    const onDatabase = `' on database ' || database_name || ' to ' || grantee`
+    const makers = [`ROLE ${list([...new Set(['root', 'admin', ...creators])])}`, 'ALL ROLES']
+    const places = ['', ...schemas.map(schema => ` IN SCHEMA ${identifier(schema)}`)]
+    const beyond = `NOT (CASE object_type
+        WHEN 'tables' THEN privilege_type IN ${FOUR_VERBS}
+        WHEN 'sequences' THEN privilege_type IN ('USAGE', 'SELECT', 'UPDATE')
+        WHEN 'functions' THEN privilege_type = 'EXECUTE'
+        WHEN 'routines' THEN privilege_type = 'EXECUTE'
+        ELSE privilege_type = 'USAGE' END)`
+    const defaults = (where: string, how: string) =>
+      makers.flatMap(maker =>
+        places.map(
+          place => `
+    SELECT DISTINCT privilege_type || ' on all ' || object_type || ' that ' || coalesce(role, 'anybody') || ' makes' ||
+           ${literal(place.toLowerCase())} || ' to ' || grantee || ${literal(`${how} (default privileges)`)} AS what
+    FROM [SHOW DEFAULT PRIVILEGES FOR ${maker}${place}] WHERE ${us} AND ${where} ORDER BY 1 LIMIT 100`,
+        ),
+      )
+    return [
+      `SELECT privilege_type || ${onDatabase} AS what FROM [SHOW GRANTS ON DATABASE ${identifier(database)}]
+       WHERE ${us} AND privilege_type NOT IN ('CONNECT', 'CREATE') ORDER BY 1`,
+      `SELECT privilege_type || ${onDatabase} || ' with grant option' AS what
+       FROM [SHOW GRANTS ON DATABASE ${identifier(database)}] WHERE ${us} AND is_grantable ORDER BY 1`,
+      `SELECT privilege_type || ' on schema ' || table_schema || ' to ' || grantee ||
+              (CASE WHEN is_grantable = 'YES' THEN ' with grant option' ELSE '' END) AS what
+       FROM information_schema.schema_privileges
+       WHERE ${us} AND table_schema NOT IN (${VIRTUAL_SCHEMAS})
+         AND (privilege_type NOT IN ('USAGE', 'CREATE') OR is_grantable = 'YES') ORDER BY 1`,
+      `SELECT privilege_type || ' on type ' || type_schema || '.' || type_name || ' to ' || grantee ||
+              ' with grant option' AS what
+       FROM information_schema.type_privileges WHERE ${us} AND is_grantable = 'YES' ORDER BY 1 LIMIT 100`,
+      ...defaults(beyond, ''),
+      // The column came with 22.2.
+      ...defaults('is_grantable', ' with grant option'),
+    ]
+  },
   tableGrants: `
     SELECT grantee, privilege_type AS privilege, is_grantable = 'YES' AS grantable, NULL AS "column"
     FROM information_schema.table_privileges

@@ -40,9 +40,12 @@ const BY_CODE: Readonly<Record<string, string>> = {
  * A statement that the server gave up waiting for is WRITE_TIMEOUT, whichever it was: it is a lock that it waited for.
  */
 export function advised(error: ProbeError): ProbeError {
-  const { sqlstate } = error.evidence
+  const { sqlstate } = error
   const hint =
-    error.hint ?? (typeof sqlstate === 'string' ? BY_SQLSTATE[sqlstate] : BY_CODE[error.code]) ?? CODES[error.code].hint
+    (sqlstate === null ? undefined : BY_SQLSTATE[sqlstate]) ??
+    error.hint ??
+    (sqlstate === null ? BY_CODE[error.code] : undefined) ??
+    CODES[error.code].hint
   const code = hint === LOCKED ? 'WRITE_TIMEOUT' : error.code
   return new ProbeError(code, error.message, { cause: error.cause, evidence: error.evidence, hint })
 }

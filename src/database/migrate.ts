@@ -37,7 +37,7 @@ export async function migrate(
   migrations: readonly Migration[] = readMigrations(),
 ): Promise<Migrated> {
   const budget = startBudget(config.options.deadlineMs, signal)
-  const login: Login = { user: config.user, certificate: true, tls: true }
+  const login: Login = { user: config.user, certificate: 'own', tls: true }
   const nothing = { applied: [], address: null, engine: null, evidence: {} }
   let path: Path | null = null
   let session: Session | null = null

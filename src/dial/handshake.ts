@@ -9,6 +9,7 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { type Budget, within } from '../budget.ts'
 import { parseCertificates } from '../certificates/certificate.ts'
+import { withBrokenSignature } from '../certificates/forge.ts'
 import { findIssuer, validityProblem } from '../certificates/lint.ts'
 import { classifyTls, classifyVerify } from '../failure/classify.ts'
 import type { Code } from '../failure/codes.ts'
@@ -32,12 +33,14 @@ export interface Material {
   readonly key: string
 }
 
+/** Which certificate to present: ours, ours with its signature broken (forge.ts), or none. */
+export type Presented = 'own' | 'forged' | 'none'
+
 export interface HandshakeOptions {
   /** the name that the certificate must carry; sent as SNI when it is no IP literal (RFC 6066, 3) */
   readonly tlsName: string
   readonly material: Material
-  /** whether to present our certificate */
-  readonly present: boolean
+  readonly present: Presented
   readonly maxVersion?: 'TLSv1.2'
 }
 
@@ -52,7 +55,10 @@ function secureContext({ material, present, maxVersion }: HandshakeOptions): tls
     made.get(name) ??
     tls.createSecureContext({
       ca: material.ca,
-      ...(present && { cert: material.cert, key: material.key }),
+      ...(present !== 'none' && {
+        cert: present === 'own' ? material.cert : withBrokenSignature(material.cert),
+        key: material.key,
+      }),
       minVersion: 'TLSv1.2',
       ...(maxVersion && { maxVersion }),
       ecdhCurve: GROUPS,
@@ -249,7 +255,7 @@ export function handshake(socket: net.Socket, options: HandshakeOptions, budget:
             protocol: secured.getProtocol(),
             cipher: secured.getCipher().name,
             serverName: options.tlsName,
-            clientCertificateOffered: options.present,
+            clientCertificateOffered: options.present !== 'none',
             serverCertificate: describe(certificate),
           }
           const wrong = verify(secured, certificate, options)
@@ -274,3 +280,45 @@ export function handshake(socket: net.Socket, options: HandshakeOptions, budget:
       }),
   )
 }
+
+/** How long a server that has our certificate may take to say what it thinks of it, ms; at most half of one wait. */
+const ALERT_MS = 1_500
+
+/**
+ * Waits after a handshake, saying nothing, for what the server says of our certificate (RFC 8446, 4.4.2): one that
+ * takes it says nothing and waits for us.
+ * Rejects with the code of the alert; with TLS_CLIENT_REJECTED if the server closes the connection without one.
+ */
+export function awaitAlert(socket: tls.TLSSocket, budget: Budget): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (failure?: ProbeError) => {
+      clearTimeout(timer)
+      budget.signal.removeEventListener('abort', interrupted)
+      socket.off('error', failed).off('end', ended).off('close', ended)
+      socket.pause()
+      if (failure) reject(failure)
+      else resolve()
+    }
+    const failed = (error: NodeJS.ErrnoException) => {
+      const failure = tlsFailure(error, 'afterwards')
+      settle(failure.code === 'TLS_CLOSED' ? brokenOff(error) : failure)
+    }
+    const ended = () => settle(brokenOff())
+    // The startup that follows says so.
+    const interrupted = () => settle()
+    const timer = setTimeout(settle, Math.min(ALERT_MS, budget.waitMs / 2))
+    budget.signal.addEventListener('abort', interrupted, { once: true })
+    socket.on('error', failed).on('end', ended).on('close', ended)
+    socket.resume()
+  })
+}
+
+/** A server that ends the connection where it verifies our certificate, and sends no alert. */
+export const brokenOff = (cause?: unknown): ProbeError =>
+  new ProbeError(
+    'TLS_CLIENT_REJECTED',
+    'the server breaks off where it verifies the client certificate, without an alert',
+    {
+      cause,
+    },
+  )

@@ -188,6 +188,14 @@ const REFUSALS: readonly { engine: string; routine: string | null; text: RegExp 
 ]
 
 /**
+ * Whether a question about what only some releases have was answered so: a function, a setting, an option or a statement
+ * that this one does not know. 42501 is no such answer, nor is anything that says that the server or the session is the
+ * matter. Of a role option CockroachDB says XXUUU, 42704 or 22023, by the release ("unrecognized role option").
+ */
+export const isUnknownHere = (sqlstate: string | null): boolean =>
+  sqlstate !== null && sqlstate !== '42501' && /^(0A|22|42|XX)/.test(sqlstate)
+
+/**
  * The code of an ErrorResponse at startup, when no challenge came before it (a challenge is AUTH_NO_CERTIFICATE).
  * `namesUser`: whether CN or a DNS SAN of our certificate is the user, which decides what nothing else does.
  */
@@ -202,11 +210,26 @@ export function classifyStartup(error: ServerError, namesUser: boolean): Code {
   return refusal?.code ?? (namesUser ? 'AUTH_LOGIN_DENIED' : 'AUTH_IDENTITY')
 }
 
+/** What to do where a refusal at startup says more than its code. */
+const STARTUP_HINTS: readonly { readonly sqlstate: string; readonly text: RegExp; readonly hint: string }[] = [
+  {
+    // pgbouncer, of every parameter that it neither tracks nor was told to ignore
+    sqlstate: '08P01',
+    text: /unsupported startup parameter/,
+    hint: 'a pooler answers here, not the database (no server refuses startup options): connect to the .internal name and the port of the database itself',
+  },
+]
+
+/** The hint of an ErrorResponse at startup; undefined where its code's own says all. */
+export const startupHint = ({ sqlstate, message }: ServerError): string | undefined =>
+  STARTUP_HINTS.find(one => one.sqlstate === sqlstate && one.text.test(message))?.hint
+
 /** What a statement was for; it decides the layer of what its SQLSTATE says. */
 export type StatementKind = 'catalogue' | 'write' | 'read'
 
 const STATEMENT_SQLSTATES: Readonly<Record<StatementKind, Readonly<Record<string, Code>>>> = {
-  catalogue: { '57014': 'CATALOGUE_FAILED' },
+  // A privilege or a name that is looked up waits for no lock of ours: the node answers, and its data does not.
+  catalogue: { '57014': 'READ_TIMEOUT', '55P03': 'READ_TIMEOUT' },
   write: {
     '57014': 'WRITE_TIMEOUT',
     '55P03': 'WRITE_TIMEOUT',
@@ -237,13 +260,20 @@ const GENERAL: Readonly<Record<StatementKind, Code>> = {
 
 /** What a statement of this kind that overran its budget is called. */
 export const TIMEOUTS: Readonly<Record<StatementKind, Code>> = {
-  catalogue: 'CATALOGUE_FAILED',
+  catalogue: 'READ_TIMEOUT',
   write: 'WRITE_TIMEOUT',
   read: 'READ_TIMEOUT',
 }
 
+/** What to do where the catalogue was asked, and the server itself gave up waiting for it. */
+const DATA_SILENT =
+  'the node answers and its data does not: a node of the cluster is gone and its leases move (run again with --wait 120), or a lock; as root SHOW STATEMENTS, and cockroach node status'
+
 /** What to do where a SQLSTATE says more than the code that it shares with others. */
-export const SQLSTATE_HINTS: Readonly<Record<string, string>> = {
+export const statementHint = (sqlstate: string, kind: StatementKind): string | undefined =>
+  kind === 'catalogue' && sqlstate === '57014' ? DATA_SILENT : SQLSTATE_HINTS[sqlstate]
+
+const SQLSTATE_HINTS: Readonly<Record<string, string>> = {
   '57P05':
     'the server ends sessions that lie idle for a moment: as root look at idle_session_timeout (CockroachDB: idle_in_session_timeout) of the role and the database, ALTER ROLE … RESET it',
 }

@@ -265,6 +265,11 @@ export const CODES = {
     hint: 'anybody on the network gets in. As root: RESET CLUSTER SETTING server.host_based_authentication.configuration',
     waitable: false,
   },
+  FORGED_LOGIN_ALLOWED: {
+    layer: 'session',
+    hint: 'the server verifies no client certificate: anyone who can reach it logs in as anyone. Is it the database that answers? Use the .internal name; start the node with --certs-dir',
+    waitable: false,
+  },
   FOREIGN_LOGIN_ALLOWED: {
     layer: 'session',
     hint: 'does the certificate name the other role too? openssl x509 -in CERT -noout -ext subjectAltName',
@@ -338,7 +343,7 @@ export const CODES = {
   WRITE_AMBIGUOUS: {
     layer: 'write',
     hint: 'a row may or may not be there: once the server answers, run the statement in the warning ROWS_LEFT, then probe again',
-    waitable: false,
+    waitable: true,
   },
   CONNECTION_LOST: {
     layer: 'write',

@@ -586,6 +586,24 @@ export const EXPLANATIONS = {
       'root> RESET CLUSTER SETTING server.host_based_authentication.configuration;',
     ],
   },
+  FORGED_LOGIN_ALLOWED: {
+    meaning:
+      'A certificate that no CA has signed was let in: the same as ours, with one bit of the signature changed. Anyone' +
+      ' who can reach the server can make a certificate with any name, and log in as that user.',
+    causes: [
+      'a proxy or pooler in between asks for a certificate and does not verify it (pgbouncer with client_tls_sslmode=allow or prefer)',
+      'a server of another make that takes the name from the certificate and trusts it',
+    ],
+    confirm: [
+      '$ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=gateway_writer -keyout k.pem -out c.pem',
+      'The next one must be refused:',
+      '$ psql "host=HOST port=26257 user=gateway_writer dbname=uro sslmode=require sslcert=c.pem sslkey=k.pem"',
+    ],
+    mend: [
+      'Connect to the .internal name of the database, with nothing in between that ends TLS.',
+      'CockroachDB verifies client certificates whenever it runs with --certs-dir; PostgreSQL when ssl_ca_file is set and the rule says cert or clientcert=verify-full.',
+    ],
+  },
   FOREIGN_LOGIN_ALLOWED: {
     meaning:
       "The writer's certificate also logs in as another role. A leaked writer credential is then more than that.",

@@ -62,14 +62,22 @@ export class ProbeError extends Error {
     this.problems = options.problems
   }
 
-  /** The same failure for another report of it, with evidence of its own. */
-  again(message = this.message): ProbeError {
-    return new ProbeError(this.code, message, {
+  /** The SQLSTATE that the server answered with; null where it was not the server's answer. */
+  get sqlstate(): string | null {
+    return typeof this.evidence.sqlstate === 'string' ? this.evidence.sqlstate : null
+  }
+
+  /** The same failure for another report of it, with evidence of its own, or with what is known besides. */
+  again(message = this.message, more: Pick<ProbeErrorOptions, 'evidence' | 'hint'> = {}): ProbeError {
+    const hint = more.hint ?? this.hint
+    const again = new ProbeError(this.code, message, {
       cause: this.cause,
-      evidence: { ...this.evidence },
-      ...(this.hint !== undefined && { hint: this.hint }),
+      evidence: { ...this.evidence, ...more.evidence },
+      ...(hint !== undefined && { hint }),
       ...(this.problems && { problems: this.problems }),
     })
+    again.durationMs = this.durationMs
+    return again
   }
 
   /** The failure as the report carries it. */

@@ -17,7 +17,10 @@ export const CRITERIA = [
 
 export type CriterionId = (typeof CRITERIA)[number]['id']
 
-/** What every check is called and asserts, in the report's order (contract: the checks, in order). */
+/**
+ * What every check is called and asserts, in the order in which they run and stand in the report. `every-address` is
+ * there only with --all-addresses.
+ */
 export const CHECKS = [
   {
     id: 'config',
@@ -57,18 +60,11 @@ export const CHECKS = [
     title: 'the same login without a certificate, and without TLS, is refused',
   },
   {
-    id: 'certificate-bound',
+    id: 'certificate-verified',
     layer: 'session',
-    needs: 'database',
+    needs: 'session',
     criterion: 'mtls',
-    title: 'the same certificate is refused as another role',
-  },
-  {
-    id: 'table',
-    layer: 'schema',
-    needs: 'database',
-    criterion: null,
-    title: 'connection_probe exists with the columns that src/ declares',
+    title: 'the same login with a certificate whose signature is broken is refused',
   },
   {
     id: 'role',
@@ -79,11 +75,18 @@ export const CHECKS = [
       'the session runs as the configured user, who is no administrator, is a member of no role and owns nothing here',
   },
   {
-    id: 'row-visible',
-    layer: 'visibility',
-    needs: 'table',
-    criterion: 'visible',
-    title: 'a row written on one connection is read, equal in every column, on another within the limit',
+    id: 'certificate-bound',
+    layer: 'session',
+    needs: 'role',
+    criterion: 'mtls',
+    title: 'the same certificate is refused as every other role that it could name',
+  },
+  {
+    id: 'table',
+    layer: 'schema',
+    needs: 'database',
+    criterion: null,
+    title: 'connection_probe exists with the columns that src/ declares',
   },
   {
     id: 'dml',
@@ -91,6 +94,13 @@ export const CHECKS = [
     needs: 'table',
     criterion: 'privileges',
     title: 'INSERT, SELECT, UPDATE and DELETE each really work',
+  },
+  {
+    id: 'row-visible',
+    layer: 'visibility',
+    needs: 'dml',
+    criterion: 'visible',
+    title: 'a row written on one connection is read, equal in every column, on another within the limit',
   },
   {
     id: 'ddl-refused',
@@ -113,6 +123,13 @@ export const CHECKS = [
     criterion: 'reuse',
     title: 'after them the server holds no named prepared statement of this session',
   },
+  {
+    id: 'every-address',
+    layer: 'visibility',
+    needs: 'row-visible',
+    criterion: null,
+    title: 'every address of the host takes a row that the others see',
+  },
 ] as const satisfies readonly {
   id: string
   layer: Layer
@@ -123,6 +140,10 @@ export const CHECKS = [
 }[]
 
 export type CheckId = (typeof CHECKS)[number]['id']
+
+/** The checks of a run, in order. */
+export const checksOf = (allAddresses: boolean): readonly (typeof CHECKS)[number][] =>
+  CHECKS.filter(({ id }) => id !== 'every-address' || allAddresses)
 
 export interface CheckResult {
   readonly id: CheckId
@@ -205,8 +226,8 @@ export type Run = Pick<
 const NOTHING = { evidence: {}, failure: null }
 
 /** The report of a run whose settings were refused: nothing was tried, every other check is blocked. */
-export function configurationReport(run: Run, failure: Failure, evidence: Evidence): Report {
-  const checks = CHECKS.map(({ id, layer, criterion, title, needs }): CheckResult => {
+export function configurationReport(run: Run, failure: Failure, evidence: Evidence, allAddresses = false): Report {
+  const checks = checksOf(allAddresses).map(({ id, layer, criterion, title, needs }): CheckResult => {
     const [status, own] =
       needs === null ? (['failed', { evidence, failure }] as const) : (['blocked', NOTHING] as const)
     return { id, layer, criterion, title, status, durationMs: 0, ...own, blockedBy: needs }
@@ -222,15 +243,13 @@ function criterionStatus(checks: readonly CheckResult[]): Status {
 }
 
 /**
- * Puts results together into a report. `checks` must hold every check once; they are put in the contract's order.
- * The verdict is pass only if every check passed; the failure is that of the first failed check in that order.
+ * Puts results together into a report. `checks` must hold every check of the run once, in order. The verdict is pass
+ * only if every check passed; the failure is that of the first failed check.
  */
 export function assembleReport(parts: Run & { readonly checks: readonly CheckResult[] }): Report {
-  const checks = CHECKS.map(({ id }) => {
-    const result = parts.checks.find(check => check.id === id)
-    if (!result) throw new Error(`no result for check ${id}`)
-    return result
-  })
+  const { checks } = parts
+  const wanted = checksOf(checks.at(-1)?.id === 'every-address').map(({ id }) => id)
+  if (checks.map(({ id }) => id).join() !== wanted.join()) throw new Error('a report without one of its checks')
   const criteria = CRITERIA.map(({ id, title }) => {
     const own = checks.filter(check => check.criterion === id)
     return { id, title, status: criterionStatus(own), checks: own.map(check => check.id) }

@@ -5,11 +5,15 @@ import { ProbeError } from '../failure/failure.ts'
  * Resolves with `otherwise` where the server does not know what was asked for or set: by default 42704, no such
  * setting. Whatever else it answers is no such thing, and rejects as it did.
  */
-export async function ifKnown<T>(asked: Promise<T>, otherwise: T, unknown: readonly unknown[] = ['42704']): Promise<T> {
+export async function ifKnown<T, Otherwise>(
+  asked: Promise<T>,
+  otherwise: Otherwise,
+  isUnknown: (sqlstate: string | null) => boolean = sqlstate => sqlstate === '42704',
+): Promise<T | Otherwise> {
   try {
     return await asked
   } catch (error) {
-    if (error instanceof ProbeError && unknown.includes(error.evidence.sqlstate)) return otherwise
+    if (error instanceof ProbeError && isUnknown(error.sqlstate)) return otherwise
     throw error
   }
 }

@@ -3,12 +3,13 @@
  * the ones that must succeed and the ones that must be refused. Nothing here throws for what the server does:
  * each stage's outcome is a value.
  */
+import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
 import type tls from 'node:tls'
 import { type Budget, remainingMs, roundMs } from '../budget.ts'
 import type { Host, ProbeConfig } from '../config.ts'
 import { connect } from '../dial/connect.ts'
-import { type Handshake, handshake } from '../dial/handshake.ts'
+import { awaitAlert, brokenOff, type Handshake, handshake, type Presented } from '../dial/handshake.ts'
 import { requestTls } from '../dial/ssl-request.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { type Startup, startup, startupEvidence } from './startup.ts'
@@ -25,10 +26,11 @@ export interface StageOutcome {
 /** Whom to be, and how to come. */
 export interface Login {
   readonly user: string
-  /** present the configured certificate */
-  readonly certificate: boolean
+  readonly certificate: Presented
   /** false: a StartupMessage in plaintext, with no SSLRequest */
   readonly tls: boolean
+  /** ask whether a password is stored for the user, where the server asks for one (startup.ts) */
+  readonly whetherPassword?: boolean
 }
 
 export interface Opened {
@@ -39,6 +41,8 @@ export interface Opened {
   readonly failure: ProbeError | null
   readonly startup: Startup | null
   readonly handshake: Handshake | null
+  /** what the setting connection_probe.session must be on this connection, and on no other */
+  readonly token: string
   /** open and paused after ReadyForQuery; null if there is no session */
   readonly socket: net.Socket | tls.TLSSocket | null
 }
@@ -49,11 +53,14 @@ export interface OpenContext {
   readonly slots: Slots
 }
 
+/** A setting of our own that no server knows and every server keeps: what sets it at startup finds it again. */
+export const SESSION_TOKEN = 'connection_probe.session'
+
 /**
  * What every session sets at startup: the server ends for itself what we no longer wait for (a little before we give
  * up, so that its answer still arrives), and prints times in one way whatever the role's settings are.
  */
-function startupParameters(context: OpenContext, user: string): Record<string, string> {
+function startupParameters(context: OpenContext, user: string, token: string): Record<string, string> {
   const { budget, config } = context
   const ms = Math.max(1, Math.floor(Math.min(budget.waitMs * 0.9, remainingMs(budget))))
   return {
@@ -63,7 +70,7 @@ function startupParameters(context: OpenContext, user: string): Record<string, s
     client_encoding: 'UTF8',
     DateStyle: 'ISO',
     TimeZone: 'UTC',
-    options: `-c statement_timeout=${ms} -c lock_timeout=${ms}`,
+    options: `-c statement_timeout=${ms} -c lock_timeout=${ms} -c ${SESSION_TOKEN}=${token}`,
   }
 }
 
@@ -77,7 +84,7 @@ export async function open(
   login: Login,
   onConnected?: () => void,
 ): Promise<Opened> {
-  const first = await attempt(context, host, address, login, undefined, onConnected)
+  const first = await attempt(context, host, address, login, {}, onConnected)
   const ambiguous =
     first.failure?.code === 'SESSION_CLOSED' &&
     first.handshake?.socket.getProtocol !== undefined &&
@@ -86,29 +93,30 @@ export async function open(
   if (!ambiguous) return first
   // On TLS 1.3 a rejected certificate and a server that goes away look the same if the alert is lost on the way; on
   // TLS 1.2 the rejection falls inside the handshake (contract: layers and failure codes).
-  const second = await attempt(context, host, address, login, 'TLSv1.2')
+  const second = await attempt(context, host, address, login, { maxVersion: 'TLSv1.2' })
   second.socket?.destroy()
-  return decide(first, second)
+  if (second.failure?.code !== 'TLS_VERSION') return decide(first, second)
+  // A server of TLS 1.3 only: what it says of our certificate comes whole if nothing of ours crosses it on the way.
+  const third = await attempt(context, host, address, login, { hold: true })
+  third.socket?.destroy()
+  return decide(first, third)
 }
 
 /** Which of the two it was: see above. */
 function decide(first: Opened, second: Opened): Opened {
-  const again = { redialledWith: 'TLSv1.2', outcome: second.failure?.code ?? 'accepted' }
+  const again = {
+    redialledWith: second.handshake?.evidence.protocol ?? 'TLSv1.2',
+    outcome: second.failure?.code ?? 'accepted',
+  }
   const atTls = second.stages.tls?.failure
   const rejected = atTls?.code.startsWith('TLS_CLIENT') ? atTls : null
   // Before the keys are exchanged the server has not seen our certificate: it is going away.
-  const brokenOff = atTls?.code === 'TLS_CLOSED' && atTls.evidence.keysExchanged === true
-  if (!rejected && !brokenOff) {
+  const isBrokenOff = atTls?.code === 'TLS_CLOSED' && atTls.evidence.keysExchanged === true
+  if (!rejected && !isBrokenOff) {
     Object.assign(first.failure?.evidence ?? {}, again)
     return first
   }
-  const failure =
-    rejected ??
-    new ProbeError(
-      'TLS_CLIENT_REJECTED',
-      'the server breaks off where it verifies the client certificate, without an alert',
-      { cause: first.failure?.cause },
-    )
+  const failure = rejected ?? brokenOff(first.failure?.cause)
   Object.assign(failure.evidence, again, first.handshake?.evidence)
   const tlsStage = first.stages.tls
   return {
@@ -126,12 +134,20 @@ async function attempt(
   host: Host,
   address: string,
   login: Login,
-  maxVersion: 'TLSv1.2' | undefined,
+  {
+    maxVersion,
+    hold = false,
+  }: {
+    readonly maxVersion?: 'TLSv1.2'
+    /** hold the StartupMessage back for a moment, so that an alert about our certificate is not lost */
+    readonly hold?: boolean
+  },
   onConnected?: () => void,
 ): Promise<Opened> {
   const { config, budget } = context
   const stages: Partial<Record<Stage, StageOutcome>> = {}
-  const opened = { host, address, stages, startup: null, handshake: null, socket: null }
+  const token = randomBytes(8).toString('hex')
+  const opened = { host, address, stages, startup: null, handshake: null, token, socket: null }
   let startedAt = performance.now()
   /** Ends a stage; returns its failure. */
   const end = (stage: Stage, evidence: Evidence, failure: ProbeError | null) => {
@@ -173,6 +189,7 @@ async function attempt(
         budget,
       )
       channel = secured.socket
+      if (hold) await awaitAlert(secured.socket, budget)
     } catch (error) {
       socket.destroy()
       const failure = asFailure(error)
@@ -181,14 +198,15 @@ async function attempt(
         delete stages.tcp
         return { ...opened, failure: end('tcp', tcpEvidence, failure) }
       }
-      return { ...opened, failure: end('tls', {}, failure) }
+      return { ...opened, handshake: secured, failure: end('tls', {}, failure) }
     }
     end('tls', { ...secured.evidence, sslRequestMs }, null)
   }
 
   let said: Startup
   try {
-    said = await startup(channel, startupParameters(context, login.user), namesUser(config), budget)
+    const asking = { namesUser: namesUser(config), whetherPassword: login.whetherPassword ?? false }
+    said = await startup(channel, startupParameters(context, login.user, token), asking, budget)
   } catch (error) {
     socket.destroy()
     return { ...opened, handshake: secured, failure: end('session', {}, asFailure(error)) }

@@ -9,8 +9,9 @@ import type net from 'node:net'
 import type tls from 'node:tls'
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
-import { type Budget, limitOf } from '../budget.ts'
-import { classifyStatement, SQLSTATE_HINTS, type StatementKind, TIMEOUTS } from '../failure/classify.ts'
+import { type Budget, limitOf, type Wait } from '../budget.ts'
+import { type Engine, engineOf } from '../database/engine.ts'
+import { classifyStatement, type StatementKind, statementHint, TIMEOUTS } from '../failure/classify.ts'
 import { ProbeError } from '../failure/failure.ts'
 import { TERMINATE } from '../wire.ts'
 import { driverSide } from './driver-side.ts'
@@ -27,8 +28,10 @@ const SILENCE =
 
 export interface Session {
   readonly db: PostgresJsDatabase
-  readonly processId: number | null
   readonly address: string
+  readonly engine: Engine
+  /** what connection_probe.session was set to at startup */
+  readonly token: string
   /** what its statements wait under */
   readonly budget: Budget
   /**
@@ -42,6 +45,13 @@ export interface Session {
   ask<T>(what: string, sql: string): Promise<readonly T[]>
   /** Sends one statement without parameters, once; of several that are sent together the server gets this order. */
   send<T>(kind: StatementKind, what: string, sql: string): Promise<readonly T[]>
+  /**
+   * Takes the server's own name of the session that answered a statement (`engine.sessionName`).
+   * @throws ProbeError CONNECTION_REPLACED if the session before was another one
+   */
+  answeredBy(name: unknown, statement: string): void
+  /** that name, once a statement or BackendKeyData has told it */
+  name(): string | null
   /** another budget for what follows, e.g. cleaning up after the deadline */
   withBudget(budget: Budget): Session
   /** whether the connection is gone */
@@ -52,19 +62,22 @@ export interface Session {
 }
 
 /** The session that an opened connection is. Rejects with its failure if it is none. */
-export async function sessionOf({ failure, socket, startup, address }: Opened, budget: Budget): Promise<Session> {
+export async function sessionOf(opened: Opened, budget: Budget): Promise<Session> {
+  const { failure, socket, startup } = opened
   if (failure) throw failure
   if (!socket || !startup) throw new Error('a connection without a socket, and without a failure')
-  return openSession(socket, startup, address, budget)
+  return openSession(socket, startup, opened, budget)
 }
 
 /** Takes over a socket after ReadyForQuery. Costs no round trip. */
 export async function openSession(
   channel: net.Socket | tls.TLSSocket,
   startup: Startup,
-  address: string,
+  { address, token }: Pick<Opened, 'address' | 'token'>,
   budget: Budget,
 ): Promise<Session> {
+  const engine = engineOf(startup)
+  const known = sessionNames(engine, startup)
   const pending = new Set<Pending>()
   let lost: Error | null = null
   const lose = (reason: Error) => {
@@ -73,7 +86,7 @@ export async function openSession(
     for (const { reject } of pending) reject(lost)
     pending.clear()
   }
-  const watch = watchman(pending, lose)
+  const watch = statementTimer(pending, lose)
   const side = driverSide(channel, lose)
   const options = {
     host: ['::1'],
@@ -97,7 +110,7 @@ export async function openSession(
     if (error instanceof ProbeError) return error.again()
     const server = serverErrorIn(error)
     if (server) {
-      const hint = SQLSTATE_HINTS[server.code]
+      const hint = statementHint(server.code, kind)
       return new ProbeError(classifyStatement(server.code, kind), `${what}: ${server.message.slice(0, 1000)}`, {
         cause: error,
         evidence: { sqlstate: server.code, routine: server.routine ?? null },
@@ -124,9 +137,11 @@ export async function openSession(
   }
   const sessionUnder = (at: Budget): Session => ({
     db,
-    processId: startup.processId,
     address,
+    engine,
+    token,
     budget: at,
+    ...known,
     isLost: () => lost !== null || channel.destroyed,
     async run<T>(kind: StatementKind, what: string, work: (db: PostgresJsDatabase) => PromiseLike<T>) {
       try {
@@ -134,22 +149,26 @@ export async function openSession(
         if (lost) throw lost
         const wait = { code: TIMEOUTS[kind], what: `${what} was not answered`, hint: SILENCE }
         return await new Promise<T>((resolve, reject) => {
-          const one: Pending = { reject, budget: at, ...limitOf(at, wait) }
+          const one: Pending = { reject, budget: at, wait, limit: null }
+          const done = () => {
+            pending.delete(one)
+            watch()
+          }
           pending.add(one)
-          watch(one.endsAt)
+          watch()
           try {
             work(db).then(
               value => {
-                pending.delete(one)
+                done()
                 resolve(value)
               },
               error => {
-                pending.delete(one)
+                done()
                 reject(error)
               },
             )
           } catch (error) {
-            pending.delete(one)
+            done()
             throw error
           }
         })
@@ -184,26 +203,31 @@ export async function openSession(
 interface Pending {
   readonly reject: (reason: Error) => void
   readonly budget: Budget
-  /** when it is given up, on performance.now()'s clock */
-  readonly endsAt: number
-  readonly overrun: () => Error
+  readonly wait: Wait
+  /** null until its turn comes */
+  limit: ReturnType<typeof limitOf> | null
 }
 
 /**
- * Gives the connection up when a statement has overrun. One timer for all of them, which looks when it fires: of many
- * thousand statements hardly one is waited for so long.
- * @returns to be called with the time at which it must look at the latest
+ * Gives the connection up when a statement has overrun. The server answers one statement after another, so it is the
+ * first of them that is waited for: its time runs from its turn on, not from when it was queued. One timer for all of
+ * them, which looks when it fires: of many thousand statements hardly one is waited for so long.
+ * @returns to be called whenever a statement was added or has ended
  */
-function watchman(pending: ReadonlySet<Pending>, giveUp: (reason: Error) => void): (endsAt: number) => void {
+function statementTimer(pending: ReadonlySet<Pending>, giveUp: (reason: Error) => void): () => void {
   let firesAt = Number.POSITIVE_INFINITY
   let timer: NodeJS.Timeout | undefined
   const look = () => {
     firesAt = Number.POSITIVE_INFINITY
-    const now = performance.now()
-    for (const { endsAt, overrun } of pending) if (endsAt <= now) return giveUp(overrun())
-    for (const { endsAt } of pending) watch(endsAt)
+    const [first] = pending
+    if (first?.limit && first.limit.endsAt <= performance.now()) giveUp(first.limit.overrun())
+    else watch()
   }
-  const watch = (endsAt: number) => {
+  const watch = () => {
+    const [first] = pending
+    if (!first) return
+    first.limit ??= limitOf(first.budget, first.wait)
+    const { endsAt } = first.limit
     if (endsAt >= firesAt) return
     clearTimeout(timer)
     firesAt = endsAt
@@ -211,6 +235,32 @@ function watchman(pending: ReadonlySet<Pending>, giveUp: (reason: Error) => void
     timer = setTimeout(look, Math.max(0, Math.ceil(endsAt - performance.now()))).unref()
   }
   return watch
+}
+
+/** Which session answers on a connection, by the server's own word. */
+function sessionNames(
+  { sessionNameIsProcessId }: Engine,
+  { processId }: Startup,
+): Pick<Session, 'answeredBy' | 'name'> {
+  const first = sessionNameIsProcessId && processId !== null ? String(processId) : null
+  let known = first
+  return {
+    name: () => known,
+    answeredBy(name, statement) {
+      const now = String(name)
+      const before = known
+      known ??= now
+      if (before === null || before === now) return
+      const was = before === first ? `process ${before} (BackendKeyData)` : before
+      throw new ProbeError(
+        'CONNECTION_REPLACED',
+        `the session was ${was}, and ${statement} was answered by another one: ${now}`,
+        {
+          evidence: { before: was, after: now, statement },
+        },
+      )
+    },
+  }
 }
 
 /** A server's error inside whatever the driver and Drizzle wrapped around it. */

@@ -2,12 +2,13 @@
  * The startup phase, up to ReadyForQuery: written and read by ourselves, so that what the server said is evidence and
  * a refusal has a cause. postgres.js takes over after it (session.ts).
  */
+import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
 import type tls from 'node:tls'
 import { type Budget, within } from '../budget.ts'
 import { tlsFailure } from '../dial/handshake.ts'
 import { notForked } from '../dial/ssl-request.ts'
-import { classifyStartup, type ServerError } from '../failure/classify.ts'
+import { classifyStartup, type ServerError, startupHint } from '../failure/classify.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import {
   asCause,
@@ -27,6 +28,8 @@ export interface Startup {
   readonly answered: boolean
   /** what it asked for before AuthenticationOk; null if nothing */
   readonly challenge: string | null
+  /** whether a password is stored for the user, where that was asked (`Asking`) and the server's answer tells */
+  readonly passwordStored: boolean | null
   /** AuthenticationOk was seen: whoever we said we are, we were let in */
   readonly authenticated: boolean
   readonly parameters: Readonly<Record<string, string>>
@@ -44,30 +47,62 @@ export const startupEvidence = (startup: Startup): Evidence => ({
   ...(startup.serverError && { sqlstate: startup.serverError.sqlstate, routine: startup.serverError.routine }),
 })
 
+/** SASLInitialResponse (PostgreSQL protocol): the mechanism, int32 length, client-first-message (RFC 5802, 5.1). */
+function scramClientFirst(): Buffer {
+  const first = Buffer.from(`n,,n=,r=${randomBytes(18).toString('base64')}`)
+  const mechanism = Buffer.from('SCRAM-SHA-256\0')
+  const head = Buffer.alloc(5)
+  head.write('p')
+  head.writeInt32BE(8 + mechanism.length + first.length, 1)
+  const length = Buffer.alloc(4)
+  length.writeInt32BE(first.length)
+  return Buffer.concat([head, mechanism, length, first])
+}
+
+const AUTHENTICATION = { ok: 0, cleartext: 3, sasl: 10, saslContinue: 11 } as const
+
+/** How to go about a startup. */
+export interface Asking {
+  /** whether our certificate's CN or a DNS SAN is the user */
+  readonly namesUser: boolean
+  /**
+   * Answer a challenge as far as it takes to learn whether a password is stored: CockroachDB goes on (SASLContinue), or
+   * asks for it in clear text, only where there is one, and refuses at once where there is none. PostgreSQL goes on in
+   * either case.
+   */
+  readonly whetherPassword: boolean
+}
+
 /**
  * Sends the StartupMessage and reads the server's answer up to ReadyForQuery, an error, a challenge or the end.
  * Resolves with what happened, whatever it was; the socket is paused then, and still open only if `failure` is null.
  * Rejects with DEADLINE or INTERRUPTED only.
- *
- * @param namesUser whether our certificate's CN or a DNS SAN is the user
  */
 export async function startup(
   socket: net.Socket | tls.TLSSocket,
   parameters: Readonly<Record<string, string>>,
-  namesUser: boolean,
+  { namesUser, whetherPassword }: Asking,
   budget: Budget,
 ): Promise<Startup> {
   const reader = new MessageReader()
   const said = {
     answered: false,
     challenge: null as string | null,
+    passwordStored: null as boolean | null,
     authenticated: false,
     parameters: {} as Record<string, string>,
     processId: null as number | null,
     serverError: null as ServerError | null,
   }
   let size = 0
+  /** our answer to a challenge has gone out */
+  let asked = false
   const protocol = (message: string) => new ProbeError('SESSION_PROTOCOL', message)
+  const noCertificate = () =>
+    new ProbeError(
+      'AUTH_NO_CERTIFICATE',
+      `the server asks for a password (${said.challenge}): it saw no acceptable client certificate`,
+    )
 
   /** Takes one message; returns the end of the startup, or undefined to read on. */
   const take = ({ type, body }: Message): ProbeError | null | undefined => {
@@ -75,25 +110,37 @@ export async function startup(
       case 'R': {
         if (body.length < 4) return protocol('an Authentication message without a code')
         const request = body.readInt32BE(0)
-        if (request === 0) {
+        if (request === AUTHENTICATION.ok) {
           said.authenticated = true
           return undefined
         }
         if (said.authenticated) return protocol('an authentication request after AuthenticationOk')
-        said.challenge = authenticationName(request)
-        return new ProbeError(
-          'AUTH_NO_CERTIFICATE',
-          `the server asks for a password (${said.challenge}): it saw no acceptable client certificate`,
-        )
+        said.challenge ??= authenticationName(request)
+        if (whetherPassword) {
+          if (request === AUTHENTICATION.sasl && !asked && cStrings(body.subarray(4)).includes('SCRAM-SHA-256')) {
+            asked = true
+            socket.write(scramClientFirst())
+            return undefined
+          }
+          if (request === AUTHENTICATION.cleartext || (asked && request === AUTHENTICATION.saslContinue))
+            said.passwordStored = true
+        }
+        return noCertificate()
       }
       case 'E': {
         const error = serverError(body)
         if (!error) return protocol('an ErrorResponse without a SQLSTATE')
         said.serverError = error
+        if (asked && error.sqlstate.startsWith('28')) {
+          said.passwordStored = false
+          return noCertificate()
+        }
         const code = classifyStartup(error, namesUser)
+        const hint = startupHint(error)
         return new ProbeError(code, `the server refuses the session: ${error.message}`, {
           cause: asCause(error),
           evidence: { sqlstate: error.sqlstate, routine: error.routine },
+          ...(hint !== undefined && { hint }),
         })
       }
       case 'S': {
@@ -107,7 +154,11 @@ export async function startup(
         said.processId = body.readInt32BE(0)
         return undefined
       case 'Z':
-        return said.authenticated ? null : protocol('ReadyForQuery before AuthenticationOk')
+        if (!said.authenticated) return protocol('ReadyForQuery before AuthenticationOk')
+        // Whoever hands out sessions that somebody else has begun a transaction in is no server, and none of ours.
+        return body.toString('latin1') === 'I'
+          ? null
+          : protocol(`the session begins inside a transaction (ReadyForQuery ${body.toString('latin1')})`)
       case 'N':
       case 'v':
         return undefined

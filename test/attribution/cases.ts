@@ -15,8 +15,8 @@ import { renderText } from '../../src/report/text.ts'
 import { type Authority, createAuthority, type Issued, type IssueOptions } from '../../src/throwaway/authority.ts'
 import { check, type Pem, settings, verdictOf } from '../helpers/target.ts'
 
-/** What each check needs, as contract.md has it: written down again, so that the program's own table is held by it. */
-const NEEDS: Readonly<Record<CheckId, CheckId | null>> = {
+/** What each check needs, written down again, so that the program's own table is held by it. */
+const NEEDS: Readonly<Partial<Record<CheckId, CheckId | null>>> = {
   config: null,
   dns: 'config',
   tcp: 'dns',
@@ -24,11 +24,12 @@ const NEEDS: Readonly<Record<CheckId, CheckId | null>> = {
   session: 'tls',
   database: 'session',
   'certificate-required': 'session',
-  'certificate-bound': 'database',
-  table: 'database',
+  'certificate-verified': 'session',
   role: 'database',
-  'row-visible': 'table',
+  'certificate-bound': 'role',
+  table: 'database',
   dml: 'table',
+  'row-visible': 'dml',
   'ddl-refused': 'table',
   'sequential-writes': 'row-visible',
   'statements-unnamed': 'sequential-writes',
@@ -36,7 +37,7 @@ const NEEDS: Readonly<Record<CheckId, CheckId | null>> = {
 
 const needs = (id: CheckId, other: CheckId): boolean => {
   const next = NEEDS[id]
-  return next !== null && (next === other || needs(next, other))
+  return next != null && (next === other || needs(next, other))
 }
 
 /** The checks that a failure of this one blocks, in the report's order. */

@@ -69,11 +69,11 @@ const CASES: readonly Case[] = [
     sql: SWALLOW,
     proxy: () => ({ onStatement: claimed }),
     options: { visibleWithinMs: 40 },
-    top: 'visibility ROW_NOT_VISIBLE',
-    failed: { 'row-visible': 'ROW_NOT_VISIBLE', dml: 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.row,
+    top: 'write WRITE_REFUSED',
+    failed: { dml: 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.dml,
+    hint: 'a trigger, a rule',
     evidence: { dml: { verb: 'INSERT' } },
-    rowsLeft: 'unfounded',
   },
   {
     fault: 'inserted values given back on the same connection, and to nobody else',
@@ -100,6 +100,7 @@ const CASES: readonly Case[] = [
     proxy: forgetful,
     top: 'write WRITE_REFUSED',
     failed: { dml: 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.dml,
     hint: 'a trigger, a rule',
     evidence: { dml: { verb: 'INSERT' } },
   },
@@ -108,6 +109,7 @@ const CASES: readonly Case[] = [
     proxy: () => ({ onStatement: sql => (/^update /.test(sql) ? { row: () => undefined } : undefined) }),
     top: 'write WRITE_REFUSED',
     failed: { dml: 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.dml,
     hint: 'a trigger, a rule',
     evidence: { dml: { verb: 'UPDATE' } },
   },
@@ -118,6 +120,7 @@ const CASES: readonly Case[] = [
       CREATE TRIGGER meddle BEFORE UPDATE ON public.connection_probe FOR EACH ROW EXECUTE FUNCTION public.meddle()`,
     top: 'visibility ROW_MISMATCH',
     failed: { dml: 'ROW_MISMATCH' },
+    blocked: BLOCKED_BY.dml,
     evidence: { dml: { differing: [expect.objectContaining({ column: 'payload' })] } },
   },
   {
@@ -127,6 +130,7 @@ const CASES: readonly Case[] = [
       CREATE TRIGGER meddle BEFORE DELETE ON public.connection_probe FOR EACH ROW EXECUTE FUNCTION public.meddle()`,
     top: 'write WRITE_REFUSED',
     failed: { dml: 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.dml,
     hint: 'a trigger, a rule',
     evidence: { dml: { verb: 'DELETE' } },
     rowsLeft: 'exactly',
@@ -141,6 +145,7 @@ const CASES: readonly Case[] = [
         WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION public.meddle()`,
     top: 'visibility ROW_MISMATCH',
     failed: { dml: 'ROW_MISMATCH' },
+    blocked: BLOCKED_BY.dml,
   },
   {
     fault: 'a DELETE that a trigger takes back',
@@ -150,6 +155,7 @@ const CASES: readonly Case[] = [
       CREATE TRIGGER meddle AFTER DELETE ON public.connection_probe FOR EACH ROW EXECUTE FUNCTION public.meddle()`,
     top: 'write WRITE_REFUSED',
     failed: { dml: 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.dml,
     hint: 'a trigger, a rule',
     evidence: { dml: { verb: 'DELETE', back: [expect.any(String)] } },
     rowsLeft: 'exactly',
@@ -161,10 +167,11 @@ const CASES: readonly Case[] = [
       let left = 1
       return { onStatement: sql => (isDelete(sql) && left-- > 0 ? { row: () => undefined } : undefined) }
     },
-    top: 'write WRITE_REFUSED',
-    failed: { dml: 'WRITE_REFUSED' },
-    hint: 'a trigger, a rule',
-    evidence: { dml: { verb: 'DELETE' } },
+    top: 'visibility ROW_NOT_VISIBLE',
+    failed: { dml: 'ROW_NOT_VISIBLE' },
+    blocked: BLOCKED_BY.dml,
+    hint: 'something that answers from memory',
+    evidence: { dml: { absent: [expect.any(String)] } },
     rowsLeft: 'unfounded',
   },
   {
@@ -184,35 +191,37 @@ const CASES: readonly Case[] = [
   {
     fault: 'no answer about the roles',
     proxy: empty(/pg_catalog\.pg_roles WHERE/),
-    top: 'session NEGATIVE_INCONCLUSIVE',
-    failed: { 'certificate-bound': 'NEGATIVE_INCONCLUSIVE', role: 'ADMIN_AT_RUNTIME' },
+    top: 'privilege ADMIN_AT_RUNTIME',
+    failed: { role: 'ADMIN_AT_RUNTIME' },
+    blocked: BLOCKED_BY.role,
   },
   {
     fault: 'no answer to who the user is',
     proxy: empty(/session_user/),
     top: 'database CATALOGUE_FAILED',
     failed: { role: 'CATALOGUE_FAILED' },
+    blocked: BLOCKED_BY.role,
   },
   {
     fault: 'no answer to which database this is',
     proxy: empty(/current_database\(\) AS name/),
     top: 'database CATALOGUE_FAILED',
     failed: { database: 'CATALOGUE_FAILED' },
-    blocked: ['certificate-bound', 'table', 'role', ...BLOCKED_BY.table],
+    blocked: BLOCKED_BY.database,
   },
   {
     fault: 'every catalogue question answered with no row',
     proxy: empty(/pg_catalog|session_user|clock_timestamp|pg_backend_pid|session_id|privileges/),
     top: 'database CATALOGUE_FAILED',
     failed: { database: 'CATALOGUE_FAILED' },
-    blocked: ['certificate-bound', 'table', 'role', ...BLOCKED_BY.table],
+    blocked: BLOCKED_BY.database,
   },
   {
     fault: 'no answer to which session this is',
-    proxy: empty(/pg_backend_pid\(\)|show session_id/i),
+    proxy: empty(/connection_probe\.session/),
     top: 'database CATALOGUE_FAILED',
-    failed: { 'sequential-writes': 'CATALOGUE_FAILED' },
-    blocked: BLOCKED_BY.writes,
+    failed: { database: 'CATALOGUE_FAILED' },
+    blocked: BLOCKED_BY.database,
   },
   {
     fault: 'a CREATE TABLE that is answered with success',
@@ -254,7 +263,7 @@ describe('a server that answers every statement with success', () => {
     expectVerdict(report, {
       top: 'database CATALOGUE_FAILED',
       failed: { database: 'CATALOGUE_FAILED' },
-      blocked: ['certificate-bound', 'table', 'role', ...BLOCKED_BY.table],
+      blocked: BLOCKED_BY.database,
     })
     expect(server.statements.filter(({ sql }) => /^\s*(insert|update|delete|create)/i.test(sql))).toEqual([])
   })

@@ -18,7 +18,7 @@ const MISSING: readonly Case[] = VERBS.map(verb => ({
   sql: `REVOKE ${verb} ON public.connection_probe FROM gateway_writer`,
   top: 'privilege DML_DENIED',
   failed: { dml: 'DML_DENIED' },
-  blocked: verb === 'UPDATE' ? [] : BLOCKED_BY.dml,
+  blocked: BLOCKED_BY.dml,
   evidence: { dml: { missing: [verb], held: VERBS.filter(held => held !== verb) } },
 }))
 
@@ -27,6 +27,7 @@ const admin = (fault: string, sql: string | undefined, evidence: object, more: P
   fault,
   ...(sql && { sql }),
   top: 'privilege ADMIN_AT_RUNTIME',
+  blocked: BLOCKED_BY.role,
   ...more,
   failed: { role: 'ADMIN_AT_RUNTIME', ...more.failed },
   evidence: { role: evidence },
@@ -51,7 +52,6 @@ const ADMINISTRATORS: readonly Case[] = [
     {
       engines: POSTGRESQL,
       failed: DDL,
-      blocked: ['certificate-bound'],
     },
   ),
   admin(
@@ -61,8 +61,6 @@ const ADMINISTRATORS: readonly Case[] = [
     {
       engines: COCKROACHDB,
       failed: DDL,
-      // pg_roles.rolsuper is true for its members since 21.2 or 22.1
-      mayBlock: ['certificate-bound'],
     },
   ),
   admin(
@@ -115,7 +113,6 @@ const ADMINISTRATORS: readonly Case[] = [
     {
       user: 'gateway_admin',
       failed: DDL,
-      blocked: ['certificate-bound'],
     },
   ),
   admin(
@@ -125,7 +122,6 @@ const ADMINISTRATORS: readonly Case[] = [
     {
       user: 'root',
       failed: DDL,
-      blocked: ['certificate-bound'],
     },
   ),
   admin(
@@ -190,6 +186,7 @@ const elsewhere = (fault: string, privilege: string, who: string, more: Partial<
   sql: `CREATE SCHEMA other; CREATE TABLE other.t (n int); GRANT ${privilege} ON other.t TO ${who}`,
   top: 'privilege DDL_ALLOWED',
   failed: DDL,
+  hint: 'as root take away',
   evidence: {
     'ddl-refused': { createTable: '42501', excess: [], elsewhere: [`${privilege} on other.t to ${who}`] },
   },
@@ -234,18 +231,18 @@ const HIDDEN: readonly Case[] = [
     engines: POSTGRESQL,
     sql: 'ALTER TABLE public.connection_probe ENABLE ROW LEVEL SECURITY',
     top: 'privilege DML_DENIED',
-    failed: { 'row-visible': 'DML_DENIED', dml: 'DML_DENIED' },
-    blocked: BLOCKED_BY.row,
+    failed: { dml: 'DML_DENIED' },
+    blocked: BLOCKED_BY.dml,
   },
   {
     fault: 'row-level security that lets rows in and hides them',
     engines: POSTGRESQL,
     sql: `ALTER TABLE public.connection_probe ENABLE ROW LEVEL SECURITY;
       CREATE POLICY inwards ON public.connection_probe FOR INSERT WITH CHECK (true)`,
-    top: 'visibility ROW_NOT_VISIBLE',
-    failed: { 'row-visible': 'ROW_NOT_VISIBLE', dml: 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.row,
-    options: { visibleWithinMs: 50 },
+    top: 'write WRITE_REFUSED',
+    failed: { dml: 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.dml,
+    hint: 'a trigger, a rule',
     rowsLeft: 'exactly',
   },
 ]

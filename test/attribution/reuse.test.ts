@@ -1,38 +1,52 @@
 /** The sequential writes do not stay on one connection, or leave named statements behind. */
 import { expect } from 'vitest'
+import type { CheckId } from '../../src/report/report.ts'
 import {
   BLOCKED_BY,
   type Case,
   describeFaults,
+  idsIn,
+  isDelete,
   isFinalRead,
   onInsert,
+  onRead,
   type ProxyFault,
   useBase,
 } from '../helpers/faults.ts'
+import type { Fault } from '../helpers/proxy.ts'
 import { changed, cut } from '../helpers/statement-faults.ts'
-import { backendKeyData, query } from '../helpers/wire.ts'
+import { backendKeyData, query, readyForQuery } from '../helpers/wire.ts'
 
-const IDENTITY = /pg_backend_pid\(\)|show session_id/i
+/** The answer comes from another session: its name is the last column of every statement about a row. */
+const ELSEWHERE: Fault = { row: values => [...values.slice(0, -1), 'somebody else'] }
 
-/**
- * The writer's session is asked who it is before, along with the second and the fourth of five writes, and after; from
- * this time on the answer is another one.
- */
-const identityChanges = (from: number) => (): ProxyFault => {
-  let asked = 0
-  return {
-    onStatement: sql =>
-      IDENTITY.test(sql) && ++asked >= from ? { row: values => values.map(() => 'somebody else') } : undefined,
-  }
-}
-
-const replaced = (fault: string, proxy: () => ProxyFault, evidence: object): Case => ({
+const replaced = (fault: string, proxy: () => ProxyFault, id: CheckId, evidence: object = {}): Case => ({
   fault,
   proxy,
   top: 'reuse CONNECTION_REPLACED',
-  failed: { 'sequential-writes': 'CONNECTION_REPLACED' },
-  blocked: BLOCKED_BY.writes,
-  evidence: { 'sequential-writes': evidence },
+  failed: { [id]: 'CONNECTION_REPLACED' },
+  blocked: BLOCKED[id] ?? [],
+  evidence: { [id]: { after: 'somebody else', ...evidence } },
+})
+
+const BLOCKED: Partial<Record<CheckId, readonly CheckId[]>> = {
+  database: BLOCKED_BY.database,
+  dml: BLOCKED_BY.dml,
+  'row-visible': BLOCKED_BY.row,
+  'sequential-writes': BLOCKED_BY.writes,
+}
+
+/** Other startup options than the client's; its own statement_timeout stays. */
+const startingWith = (change: (options: string) => string) => (): ProxyFault => ({
+  startup: ({ startup = {} }) => ({ ...startup, options: change(startup.options ?? '') }),
+})
+const TOKEN = / -c connection_probe\.session=\w+/
+
+/** Every connection is let in under one number, and every statement says that it ran there. */
+const oneSessionForAll = (): ProxyFault => ({
+  onServerMessage: ({ type }) => (type === 'K' ? backendKeyData(4242, 1) : undefined),
+  onStatement: sql =>
+    /pg_backend_pid\(\)/.test(sql) ? { row: values => [...values.slice(0, -1), '4242'] } : undefined,
 })
 
 /** These statements really run first on the writer's session, in one text with its first question. */
@@ -43,19 +57,88 @@ function first(sql: string): () => ProxyFault {
   })
 }
 
+/** The first ReadyForQuery of each connection says this instead of I. */
+function firstReady(status: 'T' | 'E'): ProxyFault['onServerMessage'] & {} {
+  const seen = new Set<number>()
+  return ({ type }, { id }) => {
+    if (type !== 'Z' || seen.has(id)) return undefined
+    seen.add(id)
+    return readyForQuery(status)
+  }
+}
+
 const CASES: readonly Case[] = [
-  replaced('another session at the end than at the beginning', identityChanges(4), {
-    after: 'somebody else',
-    writes: 5,
+  replaced('the insert of dml answered by another session', onInsert(-1, ELSEWHERE), 'dml'),
+  replaced(
+    'the update answered by another session',
+    () => ({ onStatement: sql => (/^update /.test(sql) ? ELSEWHERE : undefined) }),
+    'dml',
+    { statement: 'the update' },
+  ),
+  replaced(
+    'the independent read answered by another session',
+    onRead(0, () => ELSEWHERE),
+    'row-visible',
+  ),
+  replaced('two writes in the middle answered by another session', onInsert(3, ELSEWHERE), 'sequential-writes', {
+    statement: 'the insert of row 3',
+    writes: 2,
   }),
-  replaced('another session in the middle of the writes', identityChanges(2), { after: 'somebody else', writes: 1 }),
+  replaced(
+    'the select at the end answered by another session',
+    () => ({ onStatement: sql => (isFinalRead(sql) ? ELSEWHERE : undefined) }),
+    'sequential-writes',
+    { statement: 'the select of all rows', writes: 5 },
+  ),
+  replaced(
+    'the removal answered by another session',
+    () => ({ onStatement: sql => (isDelete(sql) && idsIn(sql).length > 1 ? ELSEWHERE : undefined) }),
+    'sequential-writes',
+    { statement: 'the removal of the rows' },
+  ),
+  replaced(
+    'the prepared statements of another session',
+    () => ({ onStatement: sql => (sql.includes('pg_prepared_statements') ? ELSEWHERE : undefined) }),
+    'statements-unnamed',
+  ),
   {
     ...replaced(
       'a pooler that lets in under a number of its own',
       () => ({ onServerMessage: ({ type }) => (type === 'K' ? backendKeyData(424242, 1) : undefined) }),
-      { before: 'process 424242 (BackendKeyData)', writes: 0 },
+      'database',
+      { before: 'process 424242 (BackendKeyData)', after: expect.stringMatching(/^\d+$/) },
     ),
     engines: ['postgresql'],
+  },
+  {
+    ...replaced('one session behind both connections', oneSessionForAll, 'row-visible', { session: '4242' }),
+    engines: ['postgresql'],
+    evidence: { 'row-visible': { session: '4242' } },
+  },
+  {
+    ...replaced(
+      'startup options dropped on the way',
+      startingWith(all => all.replace(TOKEN, '')),
+      'database',
+    ),
+    evidence: { database: { missing: 'connection_probe.session' } },
+    hint: 'a pooler, a proxy',
+  },
+  {
+    ...replaced(
+      'the startup options of another client',
+      startingWith(all => all.replace(TOKEN, ' -c connection_probe.session=0123456789abcdef')),
+      'database',
+    ),
+    evidence: { database: { setting: 'connection_probe.session' } },
+    hint: 'a pooler, a proxy',
+  },
+  {
+    fault: 'a session handed over inside a transaction',
+    proxy: () => ({ onServerMessage: firstReady('T') }),
+    top: 'session SESSION_PROTOCOL',
+    failed: { database: 'SESSION_PROTOCOL' },
+    blocked: BLOCKED_BY.database,
   },
   {
     fault: 'the link lost between two writes',

@@ -340,8 +340,8 @@ describe('by bytes', () => {
     await using server = await scriptedServer({ tls: pki.server, ...script })
     const report = await run(target(server, pki.pem))
     expectAttributed(report, expected)
-    // two to the path, two to what must be refused
-    expect(server.connections).toBeLessThanOrEqual(expected.check === 'session' ? 2 : 4)
+    // two to the path, and what must be refused: two without a certificate; one with a broken one, dialled again perhaps
+    expect(server.connections).toBeLessThanOrEqual(expected.check === 'session' ? 2 : 6)
     expect(server.maxOpen).toBeLessThanOrEqual(4)
   })
 

@@ -236,4 +236,4 @@ describe.each(VERSIONS)('a real PostgreSQL turns the certificate down, %s', maxV
   })
 })
 
-const LOGIN = { user: 'gateway_writer', certificate: true, tls: true } as const
+const LOGIN = { user: 'gateway_writer', certificate: 'own', tls: true } as const

@@ -89,7 +89,9 @@ export async function perform(act: Act, ends: Ends): Promise<false | 'answer' | 
     return false
   }
   const bytes = Buffer.isBuffer(act.send) ? act.send : Buffer.concat(act.send)
-  if (act.everyMs === undefined) await write(stream, bytes)
+  // What a reset follows must have left, and must have come: a reset overtakes it.
+  if (act.next === 'reset') await new Promise<void>(sent => stream.write(bytes, () => setTimeout(sent, 5)))
+  else if (act.everyMs === undefined) await write(stream, bytes)
   else {
     for (const byte of bytes) {
       await write(stream, Buffer.of(byte))

@@ -27,9 +27,20 @@ export type ProxyFault = Partial<Omit<ProxyOptions, 'upstream' | 'credentials' |
 
 /** What a check that the case is not about would be blocked by. */
 export const BLOCKED_BY = {
-  table: ['row-visible', 'dml', 'ddl-refused', 'sequential-writes', 'statements-unnamed'],
-  row: ['sequential-writes', 'statements-unnamed'],
+  database: [
+    'role',
+    'certificate-bound',
+    'table',
+    'dml',
+    'row-visible',
+    'ddl-refused',
+    'sequential-writes',
+    'statements-unnamed',
+  ],
+  role: ['certificate-bound'],
+  table: ['dml', 'row-visible', 'ddl-refused', 'sequential-writes', 'statements-unnamed'],
   dml: ['row-visible', 'sequential-writes', 'statements-unnamed'],
+  row: ['sequential-writes', 'statements-unnamed'],
   writes: ['statements-unnamed'],
 } as const satisfies Record<string, readonly CheckId[]>
 

@@ -70,6 +70,7 @@ function sealedAlert(description: number, suite: string, secret: Buffer): Buffer
 function gate(socket: net.Socket) {
   let closed = false
   let closeAtNextRead = false
+  let over = false
   const held: Buffer[] = []
   const duplex = new Duplex({
     read() {
@@ -88,11 +89,34 @@ function gate(socket: net.Socket) {
       done(error)
     },
   })
+  // One record at a time, and a turn of the loop between two: what OpenSSL thinks of a broken signature stays in its
+  // queue of errors until the call ends, and a record that is read in the same call is taken for failed.
+  let rest: Buffer = Buffer.alloc(0)
+  let waiting = false
+  let ended = false
+  const pass = (): void => {
+    waiting = false
+    const length = rest.length < 5 ? Number.POSITIVE_INFINITY : 5 + rest.readUInt16BE(3)
+    if (!over && rest.length >= length) {
+      if (closeAtNextRead) closed = true
+      const record = rest.subarray(0, length)
+      rest = rest.subarray(length)
+      if (!duplex.push(record)) socket.pause()
+      again()
+    } else if (ended) duplex.push(null)
+  }
+  const again = (): void => {
+    if (!waiting) setImmediate(pass)
+    waiting = true
+  }
   socket.on('data', chunk => {
-    if (closeAtNextRead) closed = true
-    if (!duplex.push(chunk)) socket.pause()
+    rest = Buffer.concat([rest, chunk])
+    again()
   })
-  socket.on('end', () => duplex.push(null))
+  socket.on('end', () => {
+    ended = true
+    again()
+  })
   socket.on('close', () => duplex.destroy())
   duplex.on('error', () => {})
   return {
@@ -101,6 +125,10 @@ function gate(socket: net.Socket) {
     hold: (from: 'now' | 'next read') => {
       if (from === 'now') closed = true
       else closeAtNextRead = true
+    },
+    /** OpenSSL hears nothing more: the conversation goes on without it. */
+    leave: () => {
+      over = true
     },
     release: () => {
       closed = false
@@ -127,8 +155,8 @@ export async function handshake(
   options: ServerTls,
   onCertificate?: Moment<X509Certificate | undefined, HandshakeAct>,
 ): Promise<tls.TLSSocket | undefined> {
-  const way = onCertificate === undefined ? undefined : gate(socket)
-  const stream = new tls.TLSSocket((way?.duplex ?? socket) as net.Socket, {
+  const way = gate(socket)
+  const stream = new tls.TLSSocket(way.duplex as unknown as net.Socket, {
     requestCert: true,
     rejectUnauthorized: false,
     ...options,
@@ -136,7 +164,8 @@ export async function handshake(
   })
   stream.on('error', () => {})
   let secret: Buffer | undefined
-  if (way !== undefined) {
+  stream.once('close', way.leave)
+  if (onCertificate !== undefined) {
     stream.on('keylog', (line: Buffer) => {
       const [label, , value = ''] = line.toString().trim().split(' ')
       if (label === 'CLIENT_RANDOM') way.hold('now') // TLS 1.2: before the server's ChangeCipherSpec is written
@@ -146,9 +175,10 @@ export async function handshake(
     })
   }
   if (!(await secured(stream))) return undefined
-  if (way === undefined) return stream
+  if (onCertificate === undefined) return stream
 
   const act = await decide(onCertificate, stream.getPeerX509Certificate())
+  if (act !== 'go on') way.leave()
   if (typeof act === 'object' && 'alert' in act) {
     const suite = stream.getCipher().standardName
     socket.write(secret === undefined ? plainAlert(act.alert) : sealedAlert(act.alert, suite, secret))

@@ -130,6 +130,8 @@ export const negotiateProtocolVersion = (minor: number, unknown: readonly string
 
 export const sslRequest = (): Buffer => i32(8, SSL_REQUEST)
 export const query = (sql: string): Buffer => message('Q', string(sql))
+export const parse = (name: string, sql: string, types: readonly number[]): Buffer =>
+  message('P', string(name), string(sql), i16(types.length), i32(...types))
 export const sync = (): Buffer => message('S')
 export const terminate = (): Buffer => message('X')
 export function startupMessage(parameters: Readonly<Record<string, string>>): Buffer {

@@ -59,7 +59,7 @@ export async function boundedProbe(
   expect(took, JSON.stringify(verdictOf(report))).toBeLessThan(deadlineMs + OVERTIME_MS + stalls())
   expect(server.maxOpen ?? 0).toBeLessThanOrEqual(AT_ONCE)
   expect(server.connections).toBeLessThanOrEqual(IN_ALL)
-  expect(report.checks).toHaveLength(15)
+  expect(report.checks).toHaveLength(16)
   return report
 }
 

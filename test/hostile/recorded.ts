@@ -9,7 +9,7 @@ import { refusal, type Script, scriptedServer } from '../helpers/scripted.ts'
 import type { Session, SessionServer } from '../helpers/sessions.ts'
 import type { Reply, Result } from '../helpers/statements.ts'
 import { migrated, probeWith, verdictOf } from '../helpers/target.ts'
-import { type Column, readColumns, type ServerMessage, type Value } from '../helpers/wire.ts'
+import { backendKeyData, type Column, readColumns, type ServerMessage, type Value } from '../helpers/wire.ts'
 import { type Credentials, targetOf } from './bounds.ts'
 
 export interface Recording {
@@ -30,15 +30,12 @@ export async function record(credentials: Credentials): Promise<Recording> {
   const current = new Map<Session, ServerMessage[]>()
   const answers = new Map<string, ServerMessage[]>()
   let columns: readonly Column[] = []
-  /** the session that is asked who it is: its startup and that answer name one process */
-  let identified: Session | undefined
   await using server = await faultyProxy({
     upstream: target,
     tls: credentials.server,
     credentials: ({ peerName, protocol }) =>
       protocol === undefined ? undefined : peerName === undefined ? { ca: writer.ca } : writer,
     onClientMessage(message, session) {
-      if (message.kind === 'Query' && message.sql.includes('pg_backend_pid')) identified = session
       if (message.kind === 'Query') asked.set(session, [...(asked.get(session) ?? []), message.sql])
       if (message.kind === 'Sync') asked.set(session, [...(asked.get(session) ?? []), undefined])
       return undefined
@@ -46,8 +43,8 @@ export async function record(credentials: Credentials): Promise<Recording> {
     onServerMessage(message, session) {
       const unit = [...(current.get(session) ?? []), message]
       current.set(session, message.type === 'Z' ? [] : unit)
-      if (message.type === 'T' && readColumns(message.bytes).length === 7 && asked.get(session)?.[0] === undefined)
-        columns = readColumns(message.bytes)
+      if (message.type === 'T' && readColumns(message.bytes).length === 8 && asked.get(session)?.[0] === undefined)
+        columns = readColumns(message.bytes).slice(0, -1)
       if (message.type !== 'Z') return undefined
       if (!startups.has(session)) startups.set(session, unit)
       else {
@@ -59,7 +56,7 @@ export async function record(credentials: Credentials): Promise<Recording> {
   })
   const report = await probeWith(targetOf(server, credentials), { options: { writes: 3 } })
   if (report.verdict !== 'pass') throw new Error(JSON.stringify(verdictOf(report)))
-  const startup = identified && startups.get(identified)
+  const startup = [...startups].find(([{ peerName, startup }]) => peerName === startup?.user)?.[1]
   return { startup: startup ?? [], answers, columns }
 }
 
@@ -68,11 +65,31 @@ export interface Replay extends SessionServer {
   readonly rows: ReadonlyMap<string, readonly Value[]>
 }
 
+/** The process that a connection of the replay names, in BackendKeyData and in every answer about rows. */
+const processOf = ({ id }: Session): string => String(4200 + id)
+
+/** What the answer says that depends on the connection: the setting made at startup, and the process. */
+function aboutSession(sql: string, session: Session): Result | undefined {
+  if (sql.includes('connection_probe.session')) {
+    const [, token = ''] = /connection_probe\.session=(\w+)/.exec(session.startup?.options ?? '') ?? []
+    return { columns: ['token', 'session'], rows: [[token, processOf(session)]] }
+  }
+  return sql.includes('pg_prepared_statements')
+    ? { columns: ['name', 'session'], rows: [[null, processOf(session)]] }
+    : undefined
+}
+
 /** What removes rows, and looks whether they are gone: the ids stand in the text. */
-function removal(rows: Map<string, readonly Value[]>, columns: readonly Column[], sql: string): Result {
+function removal(
+  rows: Map<string, readonly Value[]>,
+  columns: readonly Column[],
+  sql: string,
+  session: Session,
+): Result {
   const found = idsIn(sql).filter(id => rows.has(id))
-  if (isDelete(sql)) for (const id of found) rows.delete(id)
-  return { columns: columns.slice(0, 1), rows: found.map(id => [id]) }
+  if (!isDelete(sql)) return { columns: columns.slice(0, 1), rows: found.map(id => [id]) }
+  for (const id of found) rows.delete(id)
+  return { columns: [...columns.slice(0, 1), 'session'], rows: found.map(id => [id, processOf(session)]) }
 }
 
 /** Answers one of the probe's three statements with parameters. */
@@ -81,13 +98,12 @@ function execute(
   columns: readonly Column[],
   sql: string,
   params: readonly Value[],
+  session: Session,
 ) {
   const returning = (sent: readonly (readonly Value[])[]): Result =>
-    / returning "id"$/.test(sql)
-      ? { columns: columns.slice(0, 1), rows: sent.map(row => row.slice(0, 1)) }
-      : / returning |^select/.test(sql)
-        ? { columns, rows: sent }
-        : { tag: `INSERT 0 ${sent.length}` }
+    sql.startsWith('insert')
+      ? { columns: ['session'], rows: sent.map(() => [processOf(session)]) }
+      : { columns: [...columns, 'session'], rows: sent.map(row => [...row, processOf(session)]) }
   const at = (ids: readonly Value[]) => ids.map(id => rows.get(id ?? '')).filter(row => row !== undefined)
   if (sql.startsWith('insert')) {
     const [id] = params
@@ -118,9 +134,11 @@ export async function replay(
   { onStatement, onStartup, ...script }: Script = {},
 ): Promise<Replay> {
   const rows = new Map<string, readonly Value[]>()
-  const answer = (sql: string, params: readonly Value[]): Reply => {
-    if (params.length > 0) return execute(rows, columns, sql, params)
-    if (idsIn(sql).length > 0) return removal(rows, columns, sql)
+  const answer = (sql: string, params: readonly Value[], session: Session): Reply => {
+    if (params.length > 0) return execute(rows, columns, sql, params, session)
+    if (idsIn(sql).length > 0) return removal(rows, columns, sql, session)
+    const own = aboutSession(sql, session)
+    if (own) return own
     const recorded = answers.get(sql)
     if (!recorded) throw new Error(`the probe asks something new: ${sql}`)
     return { send: recorded.map(({ bytes }) => bytes) }
@@ -132,9 +150,11 @@ export async function replay(
       if (session.peerName === undefined) return refusal('28000', 'certificate required', 'ClientAuthentication')
       if (session.startup?.user !== session.peerName) return refusal('28000', 'certificate authentication failed')
       const act = typeof onStartup === 'function' ? await onStartup(session) : onStartup
-      return act ?? { send: startup.map(({ bytes }) => bytes) }
+      const own = backendKeyData(Number(processOf(session)), 1)
+      return act ?? { send: startup.map(({ type, bytes }) => (type === 'K' ? own : bytes)) }
     },
-    onStatement: async (sql, params, session) => (await onStatement?.(sql, params, session)) ?? answer(sql, params),
+    onStatement: async (sql, params, session) =>
+      (await onStatement?.(sql, params, session)) ?? answer(sql, params, session),
   })
   return Object.assign(Object.create(server), { rows }) as Replay
 }

@@ -54,7 +54,7 @@ describe('text', () => {
 
   it('says plainly that a run passed', () => {
     expect(renderText(sample('passing'), { colour: false })).toMatch(
-      /^connection-probe 1\.0\.0: PASS, all 15 checks\nproved: /,
+      /^connection-probe 1\.0\.0: PASS, all 16 checks\nproved: /,
     )
   })
 

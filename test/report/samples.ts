@@ -1,11 +1,13 @@
 /** Reports as the probe makes them, put together by hand: what the reporters' golden files are made from. */
 import type { Evidence } from '../../src/failure/failure.ts'
 import { ProbeError } from '../../src/failure/failure.ts'
-import { assembleReport, CHECKS, type CheckId, type CheckResult, type Report } from '../../src/report/report.ts'
+import { assembleReport, type CheckId, type CheckResult, checksOf, type Report } from '../../src/report/report.ts'
 
 const ADDRESS = 'fdaa:0:18:a7b:7d:f066:c3a3:2'
 
-const EVIDENCE: Record<CheckId, Evidence> = {
+const CHECKS = checksOf(false)
+
+const EVIDENCE: Partial<Record<CheckId, Evidence>> = {
   config: { source: 'CRDB_CLIENT_WRITER_CRT', user: 'gateway_writer', passedOver: [] },
   dns: { addresses: [ADDRESS], discarded: [] },
   tcp: { tried: [{ address: ADDRESS, outcome: 'connected' }] },
@@ -17,6 +19,7 @@ const EVIDENCE: Record<CheckId, Evidence> = {
   session: { sessionUser: 'gateway_writer', authentication: [0] },
   database: { database: 'uro' },
   'certificate-required': { withoutCertificate: '28000', withoutTls: '08P01' },
+  'certificate-verified': { outcome: 'TLS_CLIENT_REJECTED', alert: 'bad_certificate' },
   'certificate-bound': { role: 'gateway_admin', sqlstate: '28000' },
   table: { columns: 7 },
   role: { user: 'gateway_writer', memberOf: [] },
@@ -32,7 +35,8 @@ const EVIDENCE: Record<CheckId, Evidence> = {
 }
 
 const passed = (id: CheckId, at: number): CheckResult => {
-  const { layer, criterion, title } = CHECKS[at] ?? CHECKS[0]
+  const { layer, criterion, title } = CHECKS.find(check => check.id === id) ?? {}
+  if (!layer || criterion === undefined || !title) throw new Error(`no check ${id}`)
   const durationMs = 0.4 + at * 7.25
   return {
     id,
@@ -41,7 +45,7 @@ const passed = (id: CheckId, at: number): CheckResult => {
     title,
     status: 'passed',
     durationMs,
-    evidence: EVIDENCE[id],
+    evidence: EVIDENCE[id] ?? {},
     failure: null,
     blockedBy: null,
   }
