@@ -241,10 +241,11 @@ describe('npm run migrate and npx drizzle-kit migrate', () => {
     ...environment(server.port, NAME),
     NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(lookup)}`,
   })
+  /** With a variable that the driver would read, and fail at. */
   const kit = (): Promise<{ code: unknown; said: string }> =>
     new Promise(resolve => {
       const { PATH, HOME } = process.env
-      const env = { PATH, HOME, ...named() }
+      const env = { PATH, HOME, PGTARGETSESSIONATTRS: 'any', ...named() }
       execFile(join(ROOT, 'node_modules/.bin/drizzle-kit'), ['migrate'], { cwd: ROOT, env }, (error, stdout, stderr) =>
         resolve({ code: error ? error.code : 0, said: stdout + stderr }),
       )
