@@ -75,9 +75,10 @@ export interface Asked {
 
 /**
  * Reads the words after `src/cli.ts`. `--help` and `--version` win over whatever else is right.
+ * @param env where npm leaves the options that it took for its own
  * @throws UsageError
  */
-export function readArguments(argv: readonly string[]): Asked {
+export function readArguments(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Asked {
   const [name, ...rest] = argv
   const nothing = { flags: {}, words: [] }
   if (name === undefined) throw new UsageError('no command; --help lists them')
@@ -89,11 +90,36 @@ export function readArguments(argv: readonly string[]): Asked {
   if (help) return { command: '--help', ...nothing }
   if (version) return { command: '--version', ...nothing }
   const usage: CommandUsage = COMMANDS[name]
+  refuseSwallowed(name, positionals.slice(usage.words), env)
   for (const flag of Object.keys(flags))
     if (!usage.flags.some(known => known === flag)) throw new UsageError(`${name} has no option --${flag}`)
   const surplus = positionals[usage.words]
   if (surplus !== undefined) throw new UsageError(`${quoted(surplus)} is one word too many for ${name}`)
   return { command: name, flags, words: positionals }
+}
+
+/** npm has settings of these names itself, which anyone may have set: they do not tell what was typed. */
+const NPMS_OWN: readonly string[] = ['json', 'dry-run', 'verbose']
+
+/**
+ * Options that npm took for itself: `npm run probe --keep` hands `--keep` on as the variable npm_config_keep only, and
+ * the 5 of `--writes 5` as a word without its option.
+ * @param surplus the words that the command does not take
+ */
+function refuseSwallowed(command: Command, surplus: readonly string[], env: NodeJS.ProcessEnv): void {
+  const taken = (flag: Flag) => env[`npm_config_${flag.replaceAll('-', '_')}`]
+  const { flags }: CommandUsage = COMMANDS[command]
+  const swallowed = flags.filter(flag => !NPMS_OWN.includes(flag) && taken(flag) !== undefined)
+  if (swallowed.length === 0) return
+  const parted = swallowed.filter(flag => FLAGS[flag].type === 'string' && taken(flag) === 'true')
+  const again = swallowed.map(flag => {
+    if (FLAGS[flag].type === 'boolean') return `--${flag}`
+    const value = parted.length === 1 && parted[0] === flag && surplus.length === 1 ? surplus[0] : taken(flag)
+    return `--${flag} ${value !== 'true' && /^[\w./:-]{1,50}$/.test(value ?? '') ? value : 'VALUE'}`
+  })
+  const script = command === 'start' ? command : `run ${command}`
+  const names = swallowed.map(flag => `--${flag}`).join(', ')
+  throw new UsageError(`npm took ${names} for itself: npm ${script} -- ${again.join(' ')}`)
 }
 
 const isCommand = (name: string): name is Command => Object.hasOwn(COMMANDS, name)

@@ -409,7 +409,7 @@ const RUN: Readonly<Record<Command, (input: { flags: Flags; words: readonly stri
 }
 
 async function main(argv: readonly string[]): Promise<number> {
-  const asked = readArguments(argv)
+  const asked = readArguments(argv, process.env)
   if (asked.command === '--help' || asked.command === '--version') {
     await stdout(asked.command === '--help' ? HELP : `${PROGRAM}\n`)
     return EXIT.ok

@@ -61,6 +61,25 @@ describe('bad usage', () => {
   })
 })
 
+describe('options without -- before them', () => {
+  it.concurrent.each([
+    [['--all-addresses'], '--all-addresses', '--all-addresses'],
+    [['--writes', '5'], '--writes', '--writes 5'],
+    [['--writes=5', '--keep'], '--writes, --keep', '--writes 5 --keep'],
+  ])('npm run -s probe %j: exit 2, one line of ours, and nothing sent', async (options, names, again) => {
+    const { PATH, HOME } = process.env
+    const env = { PATH, HOME, npm_config_update_notifier: 'false', npm_config_offline: 'true', ...untouched() }
+    const child = spawn('npm', ['run', '-s', 'probe', ...options], { cwd: new URL('..', import.meta.url), env })
+    const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+    expect({ code, stdout, stderr }).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `connection-probe 1.0.0: npm took ${names} for itself: npm run probe -- ${again}\n`,
+    })
+    expect(silent.connections).toBe(0)
+  })
+})
+
 describe('a file of src/ run as an entry', () => {
   const root = new URL('..', import.meta.url)
   const entry = async (file: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}) => {
