@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url'
 import {
   COMMANDS,
   type Command,
+  didYouMean,
   type Flags,
   type Format,
   probeArguments,
@@ -277,7 +278,10 @@ async function runExplain([code]: readonly string[]): Promise<number> {
   const codes = Object.keys(CODES)
   if (code === undefined) throw new UsageError(`explain wants a failure code: ${codes.join(', ')}`)
   const known = codes.find(name => name === code.toUpperCase())
-  if (!known) throw new UsageError(`there is no failure code ${quoted(code)}; npm run explain lists them`)
+  if (!known) {
+    const near = didYouMean(code.toUpperCase(), codes)
+    throw new UsageError(`there is no failure code ${quoted(code)}${near || ';'} npm run explain lists them`)
+  }
   const { explain } = await import('./failure/explain.ts')
   await stdout(explain(known as Code))
   return EXIT.ok

@@ -61,8 +61,53 @@ describe('bad usage', () => {
   ] as [string[], string][])('%j is one line', (words, line) => expect(read(words)).toBe(line))
 })
 
+describe('what is nearly right', () => {
+  it.each([
+    ['prob', 'probe'],
+    ['porbe', 'probe'],
+    ['Probe', 'probe'],
+    ['exlpian', 'explain'],
+    ['schemacheck', 'schema:check'],
+    ['cert:check', 'certs:check'],
+    ['migrations', null],
+    ['hlep', 'help'],
+    ['--hepl', '--help'],
+    ['-help', 'help'],
+    ['version', '--version'],
+    ['tst', 'test'],
+    ['lb', 'lab'],
+    ['la', 'lab'],
+    ['l', null],
+    ['ls', null],
+  ])('the command %s: did you mean %s?', (typed, meant) => {
+    const near = meant ? `; did you mean ${meant}?` : ';'
+    expect(read([typed])).toBe(`there is no command "${typed}"${near} --help lists them`)
+  })
+
+  it.each([
+    ['probe', '--writse', '--writes'],
+    ['probe', '--write', '--writes'],
+    ['probe', '--writse=5', '--writes'],
+    ['probe', '--all-adresses', '--all-addresses'],
+    ['probe', '--visible_within', '--visible-within'],
+    ['probe', '--cert-dir', '--certs-dir'],
+    ['probe', '--versoin', '--version'],
+    ['migrate', '--certdir', '--certs-dir'],
+    // options of other commands are not suggested
+    ['migrate', '--writse', null],
+    ['generate', '--writse', null],
+    ['generate', '--hepl', '--help'],
+    ['probe', '--constant', null],
+    ['probe', '-v', null],
+  ])('%s %s: did you mean %s?', (command, typed, meant) =>
+    expect(read([command, typed])).toBe(
+      `Unknown option '${typed.replace('=5', '')}'${meant ? `; did you mean ${meant}?` : ''}`,
+    ),
+  )
+})
+
 describe('options that npm took for itself', () => {
-  // As npm 10 and 11 hand them on: `--writes=5` with its value, that of `--writes 5` as a word, --no-keep as ''.
+  // As npm 11 hands them on: `--writes=5` with its value, that of `--writes 5` as a word, --no-keep as ''.
   it.each([
     [['probe'], { all_addresses: 'true' }, '--all-addresses', 'run probe -- --all-addresses'],
     [['probe'], { keep: '' }, '--keep', 'run probe -- --keep'],

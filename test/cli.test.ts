@@ -43,6 +43,10 @@ describe('bad usage', () => {
     [['probe', '--writes', '1'], '--writes wants a whole number from 2 to 1000000000, not "1"'],
     [['migrate', '--deadline', 'soon'], '--deadline wants a number from 0.001 to 2147483, not "soon"'],
     [['explain', 'NOPE'], 'there is no failure code "NOPE"; npm run explain lists them'],
+    [
+      ['explain', 'tcp-refusd'],
+      'there is no failure code "tcp-refusd"; did you mean TCP_REFUSED? npm run explain lists them',
+    ],
     [['bootstrap', '--engine', 'toString'], '--engine wants cockroach or postgres, not "toString"'],
     [['bootstrap', '--database', 'a"b'], '--database: not a plain database name: "a\\"b"'],
     [['certs:check'], 'certs:check wants a directory'],
