@@ -173,6 +173,12 @@ describe('migrate', () => {
     expect(stderr).toBe('on connection_probe besides what src/ declares: SELECT to gateway_reader\n')
   })
 
+  it('warns where another source of certificates is begun', async () => {
+    const { code, stderr } = await cli(['migrate'], { ...environment(), PGSSLKEY: '/nowhere/client.key' })
+    expect(code).toBe(0)
+    expect(stderr).toMatch(/^! CERT_SOURCE_INCOMPLETE: PGSSLKEY without PGSSLROOTCERT and PGSSLCERT: [^\n]*\n$/)
+  })
+
   // CockroachDB has no LOCK TABLE.
   if (inject('engine') === 'postgresql')
     it('is told of a lock by the server, before its own time is over', async () => {
