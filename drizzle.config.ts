@@ -45,10 +45,16 @@ function onlyIPv6() {
   Object.assign(dns, { lookup: lookup6 })
 }
 
+/** The driver takes what it is not given from PG* variables, and fails at some: here they are no settings. */
+function noDriverVariables() {
+  for (const name of Object.keys(process.env)) if (name.startsWith('PG')) delete process.env[name]
+}
+
 function dbCredentials() {
   const loaded = loadConfig({ role: 'admin', env: process.env })
   if (!loaded.ok) throw loaded.error
   onlyIPv6()
+  noDriverVariables()
   return credentialsOf(loaded.config)
 }
 

@@ -42,6 +42,12 @@ export function isWrappedIPv4(address: string): boolean {
   return bytes !== null && WRAPPERS.some(prefix => prefix.every((byte, index) => bytes[index] === byte))
 }
 
+/** Whether an IPv6 literal is a link-local one (fe80::/10) without a zone id: it means another machine on each link. */
+export function needsZone(address: string): boolean {
+  const [first = 0, second = 0] = ipv6Bytes(address) ?? []
+  return first === 0xfe && (second & 0xc0) === 0x80 && !address.includes('%')
+}
+
 /**
  * Whether getaddrinfo takes a text for an IPv4 address without asking DNS: one to four numbers, each decimal, octal
  * or hexadecimal, the last one filling the bytes that are left (inet_aton(3)): `127.0.0.1`, `127.1`, `0x7f000001`,

@@ -46,7 +46,15 @@ interface Source {
   readonly name: string
   readonly kind: 'directory' | 'paths' | 'text'
   /** one setting for a directory, else three */
-  readonly settings: readonly { readonly name: string; readonly value: string | null }[]
+  readonly settings: readonly Setting[]
+}
+
+interface Setting {
+  readonly name: string
+  /** null where it is not set, or empty */
+  readonly value: string | null
+  /** set to the empty text */
+  readonly empty?: boolean
 }
 
 /** Finds, reads and lints the credentials. Never throws on bad settings. */
@@ -55,16 +63,26 @@ export function loadCredentials(input: CredentialsInput): CredentialsResult {
   const [source, ...others] = sources.filter(isComplete)
   if (!source) return nothing(sources)
   const passedOver = others.map(other => other.name)
-  const incomplete = sources.filter(other => !isComplete(other) && other.settings.some(isSet)).map(whatLacks)
+  const incomplete = sources.filter(other => !isComplete(other) && other.settings.some(isSet))
   const [ca, cert, key] = read(source, input.user)
   const parts = [ca, cert, key]
   const lint = lintClient({ ca: pemOf(ca), cert: pemOf(cert), key: pemOf(key), user: input.user, now: input.now })
   return {
     credentials: lint.pem && { ...lint.pem, source: source.name, passedOver },
     problems: [...parts.flatMap(part => (part !== null && 'code' in part ? [part] : [])), ...lint.problems],
-    warnings: [...lint.warnings, ...adminCredentials(input, source)],
-    evidence: { certificateSource: source.name, passedOver, incomplete, ...lint.facts },
+    warnings: [
+      ...incomplete.map(other => incompleteSource(other, source, input.role)),
+      ...lint.warnings,
+      ...adminCredentials(input, source),
+    ],
+    evidence: { certificateSource: source.name, passedOver, incomplete: incomplete.map(whatLacks), ...lint.facts },
   }
+}
+
+/** The paths that the deployed back end's own connections read. */
+const pathVariables = (role: CredentialsInput['role']): [string, string, string] => {
+  const person = role === 'writer' ? 'CLIENT' : 'ADMIN'
+  return ['CRDB_CA_CERT', `CRDB_${person}_CERT`, `CRDB_${person}_KEY`]
 }
 
 const isSet = ({ value }: { value: string | null }): boolean => value !== null
@@ -76,7 +94,7 @@ function sourcesOf({ role, env, url, certsDir }: CredentialsInput): Source[] {
   const variables = (kind: Source['kind'], ...names: string[]): Source => ({
     name: names.join(', '),
     kind,
-    settings: names.map(name => ({ name, value: env[name] || null })),
+    settings: names.map(name => ({ name, value: env[name] || null, empty: env[name] === '' })),
   })
   const directory = (name: string, value: string | null): Source => ({
     name,
@@ -88,12 +106,11 @@ function sourcesOf({ role, env, url, certsDir }: CredentialsInput): Source[] {
     value: url.files[parameter],
   }))
   const person = role === 'writer' ? 'WRITER' : 'ADMIN'
-  const paths = role === 'writer' ? 'CLIENT' : 'ADMIN'
   return [
     directory('--certs-dir', certsDir),
     { name: `sslrootcert, sslcert, sslkey in ${url.name}`, kind: 'paths', settings: ofUrl },
     variables('text', 'CRDB_CA_CRT', `CRDB_CLIENT_${person}_CRT`, `CRDB_CLIENT_${person}_KEY`),
-    variables('paths', 'CRDB_CA_CERT', `CRDB_${paths}_CERT`, `CRDB_${paths}_KEY`),
+    variables('paths', ...pathVariables(role)),
     directory('COCKROACH_CERTS_DIR', env.COCKROACH_CERTS_DIR ?? null),
     variables('paths', 'PGSSLROOTCERT', 'PGSSLCERT', 'PGSSLKEY'),
   ]
@@ -161,10 +178,31 @@ function nothing(sources: readonly Source[]): CredentialsResult {
   }
 }
 
+/** "A without B and C (empty)": an empty variable is set for whoever else reads it. */
 function whatLacks({ settings }: Source): string {
-  const names = (wanted: boolean) => settings.filter(setting => isSet(setting) === wanted).map(({ name }) => name)
-  const [set, missing] = [names(true).join(' and '), names(false).join(' and ')]
-  return `${set} without ${missing}`
+  const names = (wanted: boolean) =>
+    settings.flatMap(setting =>
+      isSet(setting) === wanted ? [`${setting.name}${setting.empty ? ' (empty)' : ''}`] : [],
+    )
+  return `${names(true).join(' and ')} without ${names(false).join(' and ')}`
+}
+
+/** A source that is begun and not used: what is proved with another one does not hold for who reads this one. */
+function incompleteSource(begun: Source, used: Source, role: CredentialsInput['role']): Warning {
+  const message = `${whatLacks(begun)}: ${used.name} is used instead; ${consequence(begun, role)}`
+  return { code: 'CERT_SOURCE_INCOMPLETE', message }
+}
+
+/** The back end reads three paths and no other source; without the CA's it does not use TLS at all. */
+function consequence({ kind, name, settings: [ca] }: Source, role: CredentialsInput['role']): string {
+  const paths = pathVariables(role).join(', ')
+  const plaintext = 'go without TLS, which CockroachDB refuses'
+  if (kind === 'text')
+    return `the back end reads the files that ${paths} name: made from these texts it would fail to connect, or ${plaintext}`
+  if (name !== paths)
+    return `the back end reads none of them, only ${paths}; psql takes what is missing from ~/.postgresql`
+  if (ca && isSet(ca)) return 'the back end, which reads these three, would fail to connect'
+  return `the back end, which reads these three, would ${ca?.empty ? 'fail to connect, or ' : ''}${plaintext}`
 }
 
 /** The administrator's key beside the writer's: a leak of the one is then a leak of both (contract: warnings). */

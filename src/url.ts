@@ -7,7 +7,7 @@
  * part, white space. All problems are returned, none is thrown, and no message quotes anything that could be a
  * password in the wrong place: only hosts, known values and the names of parameters are quoted.
  */
-import { ipv6Bytes, isHostName, isIPv4Notation, isWrappedIPv4 } from './address.ts'
+import { ipv6Bytes, isHostName, isIPv4Notation, isWrappedIPv4, needsZone } from './address.ts'
 import type { Code } from './failure/codes.ts'
 
 export { ipv6Bytes, isWrappedIPv4 } from './address.ts'
@@ -63,6 +63,9 @@ const SHAPE = 'postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full'
 const PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'hostaddr'] as const
 const SECRET_PARAMETERS: readonly string[] = ['password', 'sslpassword']
 const WEAKER_MODES: readonly string[] = ['disable', 'allow', 'prefer', 'require', 'verify-ca']
+
+/** Without it the kernel refuses the address, or libuv (Node 24 and 26) picks an interface. */
+const NEEDS_ZONE = 'which needs a zone, the interface that leads to it: %eth0 (in a URL %25eth0)'
 
 type Parameter = (typeof PARAMETERS)[number]
 
@@ -195,6 +198,8 @@ function checkHost(host: string, bracketed: boolean, what: string, complain: Com
     complain('CONFIG_NOT_IPV6', `has an IPv4 address as ${what}: ${host}`)
   } else if (isWrappedIPv4(host)) {
     complain('CONFIG_NOT_IPV6', `has an address that only wraps an IPv4 one as ${what}: ${host}`)
+  } else if (needsZone(host)) {
+    complain('CONFIG_INVALID', `has a link-local address as ${what}: ${host}, ${NEEDS_ZONE}`)
   } else if (ipv6Bytes(host) !== null || (!bracketed && isHostName(host))) {
     return host
   } else {
@@ -257,6 +262,8 @@ function parseHostaddr(text: string, hosts: number, complain: Complain): (string
     if (address === '') return null
     if (isIPv4Notation(address) || isWrappedIPv4(address)) {
       complain('CONFIG_NOT_IPV6', `has in hostaddr an address that is, or only wraps, an IPv4 one: ${address}`)
+    } else if (needsZone(address)) {
+      complain('CONFIG_INVALID', `has in hostaddr a link-local address: ${address}, ${NEEDS_ZONE}`)
     } else if (ipv6Bytes(address) === null) {
       complain('CONFIG_INVALID', 'has in hostaddr something that is no IPv6 address (without brackets)')
     } else {

@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { COMMANDS, type Flags, probeArguments, readArguments, UsageError } from '../src/arguments.ts'
 
 /** Reads a command line as cli.ts does: what it says is wrong, or what was understood. */
-function read(words: readonly string[]) {
+function read(words: readonly string[], env: NodeJS.ProcessEnv = {}) {
   try {
-    const { command, flags, words: rest } = readArguments(words)
+    const { command, flags, words: rest } = readArguments(words, env)
     return { command, words: rest, ...probeArguments(flags) }
   } catch (error) {
     if (error instanceof UsageError) return error.message
@@ -59,6 +59,92 @@ describe('bad usage', () => {
     [['generate', '--custom'], "Unknown option '--custom'"],
     [['schema:check', 'twice'], '"twice" is one word too many for schema:check'],
   ] as [string[], string][])('%j is one line', (words, line) => expect(read(words)).toBe(line))
+})
+
+describe('what is nearly right', () => {
+  it.each([
+    ['prob', 'probe'],
+    ['porbe', 'probe'],
+    ['Probe', 'probe'],
+    ['exlpian', 'explain'],
+    ['schemacheck', 'schema:check'],
+    ['cert:check', 'certs:check'],
+    ['migrations', null],
+    ['hlep', 'help'],
+    ['--hepl', '--help'],
+    ['-help', 'help'],
+    ['version', '--version'],
+    ['tst', 'test'],
+    ['lb', 'lab'],
+    ['la', 'lab'],
+    ['l', null],
+    ['ls', null],
+  ])('the command %s: did you mean %s?', (typed, meant) => {
+    const near = meant ? `; did you mean ${meant}?` : ';'
+    expect(read([typed])).toBe(`there is no command "${typed}"${near} --help lists them`)
+  })
+
+  it.each([
+    ['probe', '--writse', '--writes'],
+    ['probe', '--write', '--writes'],
+    ['probe', '--writse=5', '--writes'],
+    ['probe', '--all-adresses', '--all-addresses'],
+    ['probe', '--visible_within', '--visible-within'],
+    ['probe', '--cert-dir', '--certs-dir'],
+    ['probe', '--versoin', '--version'],
+    ['migrate', '--certdir', '--certs-dir'],
+    // options of other commands are not suggested
+    ['migrate', '--writse', null],
+    ['generate', '--writse', null],
+    ['generate', '--hepl', '--help'],
+    ['probe', '--constant', null],
+    ['probe', '-v', null],
+  ])('%s %s: did you mean %s?', (command, typed, meant) =>
+    expect(read([command, typed])).toBe(
+      `Unknown option '${typed.replace('=5', '')}'${meant ? `; did you mean ${meant}?` : ''}`,
+    ),
+  )
+})
+
+describe('options that npm took for itself', () => {
+  // As npm 11 hands them on: `--writes=5` with its value, that of `--writes 5` as a word, --no-keep as ''.
+  it.each([
+    [['probe'], { all_addresses: 'true' }, '--all-addresses', 'run probe -- --all-addresses'],
+    [['probe'], { keep: '' }, '--keep', 'run probe -- --keep'],
+    [['probe'], { writes: '5' }, '--writes', 'run probe -- --writes 5'],
+    [['probe', '5'], { writes: 'true' }, '--writes', 'run probe -- --writes 5'],
+    [['probe'], { writes: 'true' }, '--writes', 'run probe -- --writes VALUE'],
+    [['probe'], { writes: '' }, '--writes', 'run probe -- --writes VALUE'],
+    [['probe', 'postgresql://u:secret@h/d'], { wait: 'true' }, '--wait', 'run probe -- --wait VALUE'],
+    [['probe', '5'], { wait: 'true', keep: 'true' }, '--wait, --keep', 'run probe -- --wait 5 --keep'],
+    [['probe', '5', '9'], { wait: 'true' }, '--wait', 'run probe -- --wait VALUE'],
+    [
+      ['probe', '5', '9'],
+      { writes: 'true', wait: 'true' },
+      '--writes, --wait',
+      'run probe -- --writes VALUE --wait VALUE',
+    ],
+    [['probe', '--writes', '9'], { deadline: '9' }, '--deadline', 'run probe -- --deadline 9'],
+    [['start'], { keep: 'true' }, '--keep', 'start -- --keep'],
+    [['migrate'], { certs_dir: '/run/certs' }, '--certs-dir', 'run migrate -- --certs-dir /run/certs'],
+    [['migrate'], { certs_dir: '/run/my certs' }, '--certs-dir', 'run migrate -- --certs-dir VALUE'],
+    [['bootstrap', 'x'], { database: 'true' }, '--database', 'run bootstrap -- --database x'],
+  ] as [string[], Record<string, string>, string, string][])('%j with %j', (words, taken, names, again) => {
+    const env = Object.fromEntries(Object.entries(taken).map(([name, value]) => [`npm_config_${name}`, value]))
+    expect(read(words, env)).toBe(`npm took ${names} for itself: npm ${again}`)
+  })
+
+  it('are those of the command asked for, and help is given all the same', () => {
+    const env = { npm_config_keep: 'true', npm_config_engine: 'x' }
+    expect(read(['migrate'], env)).toMatchObject({ command: 'migrate' })
+    expect(readArguments(['probe', '--help'], env).command).toBe('--help')
+  })
+
+  it("are not looked for among npm's own settings", () => {
+    const names = ['registry', 'cache', 'json', 'dry_run', 'verbose', 'loglevel', 'all', 'user_agent', 'database']
+    const env = Object.fromEntries(names.map(name => [`npm_config_${name}`, 'true']))
+    expect(read(['probe'], env)).toEqual({ command: 'probe', words: [], format: 'text', options: {} })
+  })
 })
 
 describe('good usage', () => {

@@ -43,6 +43,10 @@ describe('bad usage', () => {
     [['probe', '--writes', '1'], '--writes wants a whole number from 2 to 1000000000, not "1"'],
     [['migrate', '--deadline', 'soon'], '--deadline wants a number from 0.001 to 2147483, not "soon"'],
     [['explain', 'NOPE'], 'there is no failure code "NOPE"; npm run explain lists them'],
+    [
+      ['explain', 'tcp-refusd'],
+      'there is no failure code "tcp-refusd"; did you mean TCP_REFUSED? npm run explain lists them',
+    ],
     [['bootstrap', '--engine', 'toString'], '--engine wants cockroach or postgres, not "toString"'],
     [['bootstrap', '--database', 'a"b'], '--database: not a plain database name: "a\\"b"'],
     [['certs:check'], 'certs:check wants a directory'],
@@ -58,6 +62,25 @@ describe('bad usage', () => {
     expect(stderr).toMatch(
       /^connection-probe 1\.0\.0: explain wants a failure code: CONFIG_MISSING, .*, INTERRUPTED\n$/,
     )
+  })
+})
+
+describe('options without -- before them', () => {
+  it.concurrent.each([
+    [['--all-addresses'], '--all-addresses', '--all-addresses'],
+    [['--writes', '5'], '--writes', '--writes 5'],
+    [['--writes=5', '--keep'], '--writes, --keep', '--writes 5 --keep'],
+  ])('npm run -s probe %j: exit 2, one line of ours, and nothing sent', async (options, names, again) => {
+    const { PATH, HOME } = process.env
+    const env = { PATH, HOME, npm_config_update_notifier: 'false', npm_config_offline: 'true', ...untouched() }
+    const child = spawn('npm', ['run', '-s', 'probe', ...options], { cwd: new URL('..', import.meta.url), env })
+    const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+    expect({ code, stdout, stderr }).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `connection-probe 1.0.0: npm took ${names} for itself: npm run probe -- ${again}\n`,
+    })
+    expect(silent.connections).toBe(0)
   })
 })
 

@@ -331,6 +331,76 @@ describe('the source', () => {
   })
 })
 
+describe('a source that is begun and not complete, beside the one used', () => {
+  const NAMES = {
+    writer: { text: 'WRITER', paths: 'CRDB_CA_CERT, CRDB_CLIENT_CERT, CRDB_CLIENT_KEY' },
+    admin: { text: 'ADMIN', paths: 'CRDB_CA_CERT, CRDB_ADMIN_CERT, CRDB_ADMIN_KEY' },
+  } as const
+  const used = () => ({ certsDir: join(dir, 'fine') })
+  const found = (env: NodeJS.ProcessEnv, more: Partial<CredentialsInput> = {}) => {
+    const { warnings, problems, credentials } = loadCredentials(input(env, { ...used(), ...more }))
+    expect([problems, credentials === null]).toEqual([[], false])
+    return warnings.map(({ code, message }) => `${code}: ${message}`)
+  }
+  const INCOMPLETE = 'CERT_SOURCE_INCOMPLETE'
+  const PLAINTEXT = 'go without TLS, which CockroachDB refuses'
+
+  test.each(['writer', 'admin'] as const)("is the back end's three paths: %s", role => {
+    const [ca = '', cert = '', key = ''] = NAMES[role].paths.split(', ')
+    const begun = (what: string, would: string) => [
+      `${INCOMPLETE}: ${what}: --certs-dir is used instead; the back end, which reads these three, would ${would}`,
+    ]
+    expect(found({ [ca]: '/x' }, { role })).toEqual(begun(`${ca} without ${cert} and ${key}`, 'fail to connect'))
+    expect(found({ [ca]: '/x', [cert]: '/x', [key]: '' }, { role })).toEqual(
+      begun(`${ca} and ${cert} without ${key} (empty)`, 'fail to connect'),
+    )
+    expect(found({ [cert]: '/x' }, { role })).toEqual(begun(`${cert} without ${ca} and ${key}`, PLAINTEXT))
+    expect(found({ [ca]: '', [cert]: '/x', [key]: '/x' }, { role })).toEqual(
+      begun(`${cert} and ${key} without ${ca} (empty)`, `fail to connect, or ${PLAINTEXT}`),
+    )
+  })
+
+  test.each(['writer', 'admin'] as const)('is the texts: %s', role => {
+    const { text, paths } = NAMES[role]
+    expect(found({ [`CRDB_CLIENT_${text}_CRT`]: 'x', CRDB_CA_CRT: '' }, { role })).toEqual([
+      `${INCOMPLETE}: CRDB_CLIENT_${text}_CRT without CRDB_CA_CRT (empty) and CRDB_CLIENT_${text}_KEY: ` +
+        `--certs-dir is used instead; the back end reads the files that ${paths} name: ` +
+        `made from these texts it would fail to connect, or ${PLAINTEXT}`,
+    ])
+  })
+
+  test('is one that the back end does not read', () => {
+    const files = { sslrootcert: '/x', sslcert: null, sslkey: null }
+    const rest =
+      '--certs-dir is used instead; the back end reads none of them, only CRDB_CA_CERT, CRDB_CLIENT_CERT, ' +
+      'CRDB_CLIENT_KEY; psql takes what is missing from ~/.postgresql'
+    expect(found({ PGSSLCERT: '/x', PGSSLKEY: '' }, { url: { name: 'DATABASE_URL', files } })).toEqual([
+      `${INCOMPLETE}: sslrootcert in DATABASE_URL without sslcert in DATABASE_URL and sslkey in DATABASE_URL: ${rest}`,
+      `${INCOMPLETE}: PGSSLCERT without PGSSLROOTCERT and PGSSLKEY (empty): ${rest}`,
+    ])
+  })
+
+  test('is one before the one used, too, and one after it', () => {
+    const env = { CRDB_CA_CRT: 'x', CRDB_CA_CERT: '/x', PGSSLKEY: '/x', COCKROACH_CERTS_DIR: join(dir, 'fine') }
+    const warnings = found(env, { certsDir: null })
+    expect(warnings.map(warning => / without .*: (.*) is used instead/.exec(warning)?.[1])).toEqual(
+      new Array(3).fill('COCKROACH_CERTS_DIR'),
+    )
+  })
+
+  test.each<[string, NodeJS.ProcessEnv]>([
+    ['all three empty', { CRDB_CA_CERT: '', CRDB_CLIENT_CERT: '', CRDB_CLIENT_KEY: '' }],
+    ['one empty, the others not set', { CRDB_CA_CRT: '', PGSSLKEY: '', COCKROACH_CERTS_DIR: '' }],
+    ['complete', { PGSSLROOTCERT: '/x', PGSSLCERT: '/x', PGSSLKEY: '/x' }],
+  ])('is none: %s', (_, env) => expect(found(env)).toEqual([]))
+
+  test('is an error and no warning where no other one is used', () =>
+    expect(loadCredentials(input({ CRDB_CA_CERT: '/x' }))).toMatchObject({
+      problems: [{ code: 'CONFIG_MISSING' }],
+      warnings: [],
+    }))
+})
+
 describe('a file', () => {
   const withKey = (path: string) => {
     const base = join(dir, 'fine')
@@ -405,7 +475,9 @@ describe('the administrator in reach', () => {
       'ADMIN_CREDENTIALS_PRESENT',
     ])
     expect(warnings(input({ ...env(), CRDB_ADMIN_KEY: join(dir, 'nope') }))).toEqual([])
-    expect(warnings(input({ ...env(), CRDB_CLIENT_ADMIN_KEY: 'x' }, { role: 'admin' }))).toEqual([])
+    expect(warnings(input({ ...env(), CRDB_CLIENT_ADMIN_KEY: 'x' }, { role: 'admin' }))).toEqual([
+      'CERT_SOURCE_INCOMPLETE',
+    ])
   })
 
   test.each(['client.root.key', 'client.gateway_admin.key'])('as %s in the directory used', name => {

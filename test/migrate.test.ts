@@ -173,6 +173,12 @@ describe('migrate', () => {
     expect(stderr).toBe('on connection_probe besides what src/ declares: SELECT to gateway_reader\n')
   })
 
+  it('warns where another source of certificates is begun', async () => {
+    const { code, stderr } = await cli(['migrate'], { ...environment(), PGSSLKEY: '/nowhere/client.key' })
+    expect(code).toBe(0)
+    expect(stderr).toMatch(/^! CERT_SOURCE_INCOMPLETE: PGSSLKEY without PGSSLROOTCERT and PGSSLCERT: [^\n]*\n$/)
+  })
+
   // CockroachDB has no LOCK TABLE.
   if (inject('engine') === 'postgresql')
     it('is told of a lock by the server, before its own time is over', async () => {
@@ -241,10 +247,11 @@ describe('npm run migrate and npx drizzle-kit migrate', () => {
     ...environment(server.port, NAME),
     NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(lookup)}`,
   })
+  /** With a variable that the driver would read, and fail at. */
   const kit = (): Promise<{ code: unknown; said: string }> =>
     new Promise(resolve => {
       const { PATH, HOME } = process.env
-      const env = { PATH, HOME, ...named() }
+      const env = { PATH, HOME, PGTARGETSESSIONATTRS: 'any', ...named() }
       execFile(join(ROOT, 'node_modules/.bin/drizzle-kit'), ['migrate'], { cwd: ROOT, env }, (error, stdout, stderr) =>
         resolve({ code: error ? error.code : 0, said: stdout + stderr }),
       )

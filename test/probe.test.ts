@@ -36,8 +36,17 @@ describe('the probe on a target that is right', () => {
     },
   )
 
+  it('passes with a warning where another source of certificates is begun', async () => {
+    const env = { DATABASE_URL: server.url('gateway_writer'), CRDB_CA_CERT: '/nowhere/ca.crt' }
+    const { code, stdout } = await cli(['probe', '--json', '--certs-dir', server.certsDir], env)
+    expect(code).toBe(0)
+    const { warnings } = JSON.parse(stdout)
+    expect(warnings.map(({ code }: { code: string }) => code)).toContain('CERT_SOURCE_INCOMPLETE')
+  })
+
   it('is what npm start runs on a server of its own, of the engine that there is', async () => {
-    const { code, stdout, stderr } = await cli(['start', '--json', '--writes', '2'], {}, 'tree')
+    const begun = { CRDB_CA_CERT: '/nowhere/ca.crt', CRDB_CLIENT_CERT: '' }
+    const { code, stdout, stderr } = await cli(['start', '--json', '--writes', '2'], begun, 'tree')
     expect(code, stderr).toBe(0)
     const engine = findCockroach({ ...process.env, ...engineVariables() }) ? 'CockroachDB' : 'PostgreSQL'
     expect(JSON.parse(stdout)).toMatchObject({ verdict: 'pass', warnings: [], target: { address: '::1' } })

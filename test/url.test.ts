@@ -13,6 +13,9 @@ describe('a URL that is right', () => {
     ['postgresql://u:@db.internal:/uro?', 'db.internal', 26257, null],
     ['postgresql://u@[fdaa::3]:1/uro', 'fdaa::3', 1, null],
     ['postgresql://u@[fe80::1%25eth0]/uro', 'fe80::1%eth0', 26257, null],
+    ['postgresql://u@[febf::1%251]/uro', 'febf::1%1', 26257, null],
+    ['postgresql://u@[fec0::1]/uro', 'fec0::1', 26257, null],
+    ['postgresql://u@h/uro?hostaddr=fe80::1%25eth0', 'h', 26257, 'fe80::1%eth0'],
     ['postgresql://u@%5f_x.internal:65535/uro?sslmode=verify-full&', '__x.internal', 65535, null],
     ['postgresql://u@localhost/uro?hostaddr=::1', 'localhost', 26257, '::1'],
     ['postgresql://u@localhost/uro?hostaddr=', 'localhost', 26257, null],
@@ -101,6 +104,13 @@ describe('a URL with one fault', () => {
     ['postgresql://u@h/d?hostaddr=localhost', 'CONFIG_INVALID'],
     ['postgresql://u@h/d?hostaddr=[::1]', 'CONFIG_INVALID'],
     ['postgresql://u@h/d?hostaddr=::1,::2', 'CONFIG_INVALID'],
+    ...['fe80::1', 'FE80:0:0::1', 'febf:ffff::', 'fe80::192.0.2.1', 'fe%380::1', 'fe80::1%25'].flatMap(
+      address =>
+        [
+          [`postgresql://u@[${address}]/d`, 'CONFIG_INVALID'],
+          [`postgresql://u@h/d?hostaddr=${address}`, 'CONFIG_INVALID'],
+        ] as const,
+    ),
     ['postgresql://u@a,b/d?hostaddr=::1', 'CONFIG_INVALID'],
     ...['127.0.0.1', '10.0.0.1.', '127.1', '0x7f000001', '0X7F.1', '2130706433', '017700000001', '0'].map(
       host => [`postgresql://u@${host}/d`, 'CONFIG_NOT_IPV6'] as const,
@@ -114,6 +124,15 @@ describe('a URL with one fault', () => {
   ])('%s → %s', (text, code) => {
     expect(codes(text)).toEqual([code])
     expect(parseUrl(text, 'X').url).toBeNull()
+  })
+
+  test('a link-local address is told that it needs a zone, in every place', () => {
+    const { problems } = parseUrl('postgresql://u@a,[fe80::1]/d?hostaddr=,fe80::2', 'X')
+    const needed = 'which needs a zone, the interface that leads to it: %eth0 (in a URL %25eth0)'
+    expect(problems.map(({ message }) => message)).toEqual([
+      `has a link-local address as host 2: fe80::1, ${needed}`,
+      `has in hostaddr a link-local address: fe80::2, ${needed}`,
+    ])
   })
 
   test('all problems of one URL at once, in reading order', () => {
@@ -234,9 +253,12 @@ const literal = groups.map(words => words.map(word => word.toString(16)).join(':
 test('a well-formed URL comes back as it was put together', () => {
   const label = fc.stringMatching(/^[a-z]([a-z0-9_-]{0,10}[a-z0-9])?$/)
   const name = fc.array(label, { minLength: 1, maxLength: 4 }).map(labels => labels.join('.'))
+  const isLinkLocal = (value: string) => /^fe[89ab][0-9a-f]:/.test(value)
   const host = fc.oneof(
     name.map(value => ({ host: value, written: value })),
-    literal.filter(value => !isWrappedIPv4(value)).map(value => ({ host: value, written: `[${value}]` })),
+    literal
+      .filter(value => !isWrappedIPv4(value) && !isLinkLocal(value))
+      .map(value => ({ host: value, written: `[${value}]` })),
   )
   const server = fc.record({ host, port: fc.option(fc.integer({ min: 1, max: 65535 })) })
   fc.assert(

@@ -165,6 +165,7 @@ export interface CriterionResult {
 }
 
 export type WarningCode =
+  | 'CERT_SOURCE_INCOMPLETE'
   | 'CERT_EXPIRES_SOON'
   | 'NODE_CERT_USAGE'
   | 'CERT_IDENTITY'

@@ -18,6 +18,7 @@ import { driverSide } from './driver-side.ts'
 import type { Opened } from './open.ts'
 import { retried } from './retried.ts'
 import type { Startup } from './startup.ts'
+import { withoutEnvironment } from './without-environment.ts'
 
 /** How long a polite end may take, ms. */
 const GOODBYE_MS = 200
@@ -91,6 +92,9 @@ export async function openSession(
   const options = {
     host: ['::1'],
     port: [1],
+    // In a StartupMessage that is not sent; without them the driver asks the operating system.
+    user: 'none',
+    database: 'none',
     ssl: false as const,
     max: 1,
     prepare: false,
@@ -102,7 +106,7 @@ export async function openSession(
     // Not in postgres.js's types, but in its connection.js: whoever brings a socket is connected.
     socket: () => side.socket,
   }
-  const sql = postgres(options as unknown as postgres.Options<Record<string, never>>)
+  const sql = withoutEnvironment(() => postgres(options as unknown as postgres.Options<Record<string, never>>))
   const db = drizzle({ client: sql as postgres.Sql })
 
   const failureOf = (error: unknown, kind: StatementKind, what: string): ProbeError => {

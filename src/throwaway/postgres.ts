@@ -105,8 +105,8 @@ async function openDirectory(options: ThrowawayOptions): Promise<{ supervisor: S
     parent: await temporaryParent(account),
     account,
     commandPrefix: options.commandPrefix ?? [],
-    // PG* would configure initdb and the server
-    env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(PG|LC_|LANG)/.test(name))),
+    // PG* would configure initdb and the server, OPENSSL_CONF its TLS
+    env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(PG|LC_|LANG|OPENSSL_)/.test(name))),
     signals: ['INT', 'QUIT', 'KILL'], // fast shutdown, immediate shutdown, and the last resort
     patience: 5,
   })

@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
 import type { SqlStep } from '../database/bootstrap/index.ts'
+import { withoutEnvironment } from '../session/without-environment.ts'
 
 /** Where root logs in. */
 export interface RootLogin {
@@ -58,18 +59,20 @@ const CONNECT_WITHIN = 15_000 // ms
 async function connect(login: RootLogin, database: string): Promise<postgres.Sql> {
   const read = (name: string) => readFile(join(login.certsDir, name), 'utf8')
   const [ca, cert, key] = await Promise.all([read('ca.crt'), read('client.root.crt'), read('client.root.key')])
-  const sql = postgres({
+  const options = {
     ...ipv6Target(login),
     database,
     username: 'root',
-    ssl: { ca, cert, key, servername: 'localhost', rejectUnauthorized: login.verifyServer },
+    // both engines take this curve, whatever the machine's OPENSSL_CONF prefers
+    ssl: { ca, cert, key, servername: 'localhost', ecdhCurve: 'prime256v1', rejectUnauthorized: login.verifyServer },
     max: 1,
     prepare: false,
     fetch_types: false,
     connect_timeout: CONNECT_WITHIN / 1000,
     onnotice: () => undefined,
     connection: { application_name: 'throwaway-root' },
-  })
+  }
+  const sql = withoutEnvironment(() => postgres(options))
   // a peer that accepts and closes would be dialled again for ever (facts/drivers.md)
   const giveUp = setTimeout(() => void sql.end({ timeout: 0 }), CONNECT_WITHIN)
   try {

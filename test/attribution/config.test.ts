@@ -80,6 +80,16 @@ const faults: Readonly<Record<string, readonly [() => Promise<Settings>, Code, s
     'CONFIG_NOT_IPV6',
     'DATABASE_URL',
   ],
+  'a link-local host without a zone': [
+    url('postgresql://gateway_writer@[fe80::1]:PORT/uro'),
+    'CONFIG_INVALID',
+    'DATABASE_URL',
+  ],
+  'a link-local hostaddr without a zone': [
+    url('postgresql://gateway_writer@localhost:PORT/uro?hostaddr=fe80::1'),
+    'CONFIG_INVALID',
+    'DATABASE_URL',
+  ],
   'a key that is not there': [async () => files({ missing: true }), 'CERT_UNREADABLE', 'CRDB_CLIENT_KEY'],
   'a garbage CA': [
     async () => ({ ...base(), CRDB_CA_CRT: pki.pem.ca.replace(/^M/m, 'Q') }),

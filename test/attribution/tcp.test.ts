@@ -75,10 +75,10 @@ test('silently dropped', async () => {
 describe('unreachable: an address to which the kernel itself has no way', () => {
   const addresses: readonly (readonly [string, string, string])[] = [
     ['multicast', 'ff02::1', 'ENETUNREACH'],
-    ['link-local without a zone', 'fe80::1', 'EINVAL'],
+    ['link-local, over an interface that has no such network', 'fe80::1%lo', 'ENETUNREACH'],
   ]
   test.each(addresses)('%s', async (_name, address, errno) => {
-    const report = await run(target({ port: 26257 }, pki.pem, { host: `[${address}]` }))
+    const report = await run(target({ port: 26257 }, pki.pem, { host: `[${address.replace('%', '%25')}]` }))
     expectAttributed(report, { code: 'TCP_UNREACHABLE', check: 'tcp', evidence: { address } })
     expect(report.failure?.causes).toMatchObject([{ code: errno }])
   })
