@@ -13,6 +13,6 @@ export function withBrokenSignature(chain: string): string {
   // Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signatureValue } (RFC 5280, 4.1): it ends in it.
   der.writeUInt8(der.readUInt8(der.length - 1) ^ 1, der.length - 1)
   const lines = der.toString('base64').match(/.{1,64}/g) ?? []
-  const forged = ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----'].join('\n')
+  const forged = ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n')
   return chain.replace(leaf.text, () => forged)
 }

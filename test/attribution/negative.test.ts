@@ -1,14 +1,17 @@
+import { X509Certificate } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { ProbeConfig } from '../../src/config.ts'
+import type { CheckId } from '../../src/report/report.ts'
 import type { Throwaway } from '../../src/throwaway/index.ts'
 import type { Act, HandshakeAct } from '../helpers/acts.ts'
 import { clientOf, pemOf } from '../helpers/clients.ts'
 import { faultyProxy } from '../helpers/proxy.ts'
 import { refusal } from '../helpers/scripted.ts'
 import type { Session } from '../helpers/sessions.ts'
-import { check, cli, migrated, verdictOf } from '../helpers/target.ts'
+import { check, cli, migrated, type Pem, verdictOf } from '../helpers/target.ts'
+import type { ServerTls } from '../helpers/tls-side.ts'
 import { authenticationOk, challenge, errorResponse } from '../helpers/wire.ts'
 import { configOf, type Expected, expectAttributed, makePki, type Pki, run, target } from './cases.ts'
 
@@ -162,22 +165,42 @@ describe('who is there to try', () => {
 const LOGINS = {
   'without a certificate': ({ peer, protocol }: Session) => protocol !== undefined && peer === undefined,
   'without TLS': ({ protocol }: Session) => protocol === undefined,
+  'with a broken signature': ({ peer }: Session) => peer !== undefined && !isSigned(peer),
   'as gateway_admin': ({ startup }: Session) => startup?.user === 'gateway_admin',
 } as const
 type Attempt = keyof typeof LOGINS
 
+/** Whether the certificate is signed by the CA that made it. */
+const isSigned = (peer: X509Certificate): boolean =>
+  peer.verify(new X509Certificate(pki.authority.certificate).publicKey)
+
+/** The check that each of them is for. */
+const CHECK_OF: Readonly<Record<Attempt, CheckId>> = {
+  'without a certificate': 'certificate-required',
+  'without TLS': 'certificate-required',
+  'with a broken signature': 'certificate-verified',
+  'as gateway_admin': 'certificate-bound',
+}
+
+/** The certificate twice: OpenSSL then sends no root along, and a server without a CA cannot see what is broken. */
+const unverifiable = (pem: Pem): Pem => ({ ...pem, cert: `${pem.cert}\n${pem.cert}` })
+
 describe('a refusal for another reason, before a real server', () => {
-  const proxy = (attempt: Attempt, act: { startup?: Act; certificate?: HandshakeAct }) =>
+  /** A proxy that takes every certificate, and acts on one of the logins. */
+  const proxy = (attempt: Attempt, act: { startup?: Act; certificate?: HandshakeAct }, more: Partial<ServerTls> = {}) =>
     faultyProxy({
       upstream: server,
-      tls: pki.server,
+      tls: { cert: pki.server.cert, key: pki.server.key, ...more },
       credentials: ({ protocol, peerName }) => {
         if (protocol === undefined) return undefined
         return peerName ? pemOf(server, peerName) : { ca: server.authority.certificate }
       },
       ...(act.startup && { onStartup: session => (LOGINS[attempt](session) ? act.startup : undefined) }),
       ...(act.certificate && {
-        onClientCertificate: ({ peer }) => (peer === undefined ? act.certificate : undefined),
+        onClientCertificate: session => {
+          const isIt = attempt === 'without a certificate' ? session.peer === undefined : LOGINS[attempt](session)
+          return isIt ? act.certificate : undefined
+        },
       }),
     })
 
@@ -196,8 +219,9 @@ describe('a refusal for another reason, before a real server', () => {
 
   test.each(table)('the login %s: %s', async (attempt, _name, startup, code) => {
     await using between = await proxy(attempt, { startup })
-    const report = await run(target(between, pki.pem, { deadlineMs: 4_000 }))
-    const failed = attempt === 'as gateway_admin' ? 'certificate-bound' : 'certificate-required'
+    const pem = attempt === 'with a broken signature' ? unverifiable(pki.pem) : pki.pem
+    const report = await run(target(between, pem, { deadlineMs: 4_000 }))
+    const failed = CHECK_OF[attempt]
     // That nothing comes back where a session was opened a moment ago has a hint of its own.
     const hint = code === 'SESSION_TIMEOUT' && { hint: /the way was there/ }
     expectAttributed(report, { code, check: failed, message: /was not refused but ended otherwise/, ...hint })
@@ -208,10 +232,14 @@ describe('a refusal for another reason, before a real server', () => {
     await using between = await proxy(attempt, {
       startup: { send: [authenticationOk(), fatal('53300', 'too many connections')], next: 'close' },
     })
-    const report = await run(target(between, pki.pem))
-    if (attempt === 'as gateway_admin')
-      expectAttributed(report, { code: 'FOREIGN_LOGIN_ALLOWED', check: 'certificate-bound' })
-    else expectAttributed(report, { code: 'CERTLESS_LOGIN_ALLOWED', check: 'certificate-required' })
+    const pem = attempt === 'with a broken signature' ? unverifiable(pki.pem) : pki.pem
+    const code = {
+      'certificate-required': 'CERTLESS_LOGIN_ALLOWED',
+      'certificate-verified': 'FORGED_LOGIN_ALLOWED',
+      'certificate-bound': 'FOREIGN_LOGIN_ALLOWED',
+    } as const
+    const failed = CHECK_OF[attempt] as keyof typeof code
+    expectAttributed(await run(target(between, pem)), { code: code[failed], check: failed })
   })
 
   const refused: readonly (readonly [Attempt, string, { startup?: Act; certificate?: HandshakeAct }])[] = [
@@ -221,10 +249,34 @@ describe('a refusal for another reason, before a real server', () => {
     ['without a certificate', '28P01', { startup: refusal('28P01', 'password authentication failed') }],
     ['without TLS', '08P01', { startup: refusal('08P01', 'node is running secure mode, SSL connection required') }],
     ['as gateway_admin', '28000', { startup: refusal('28000', 'requested user is gateway_admin', 'func1') }],
+    ['with a broken signature', 'bad_certificate', { certificate: { alert: 42 } }],
+    ['with a broken signature', 'unknown_ca, the connection left open', { certificate: { alert: 48, next: 'silent' } }],
+    ['with a broken signature', 'decrypt_error', { certificate: { alert: 51 } }],
+    ['with a broken signature', 'a close', { certificate: 'close' }],
+    ['with a broken signature', 'a reset', { certificate: 'reset' }],
+    ['with a broken signature', '28000', { startup: refusal('28000', 'certificate authentication failed') }],
   ]
-  test.each(refused)('the login %s is refused by %s: passes', async (attempt, _name, act) => {
-    await using between = await proxy(attempt, act)
-    expect(verdictOf(await run(target(between, pki.pem)))).toEqual(PASSED)
+  const versions: readonly Partial<ServerTls>[] = [{}, { maxVersion: 'TLSv1.2' }, { minVersion: 'TLSv1.3' }]
+  const everyVersion = refused.flatMap(
+    ([attempt, name, act]): (readonly [Attempt, string, typeof act, Partial<ServerTls>])[] =>
+      attempt === 'with a broken signature'
+        ? versions.map(tls => [attempt, `${name}, ${JSON.stringify(tls)}`, act, tls] as const)
+        : [[attempt, name, act, {}] as const],
+  )
+  test.each(everyVersion)('the login %s is refused by %s: passes', async (attempt, _name, act, tls) => {
+    await using between = await proxy(attempt, act, tls)
+    const pem = attempt === 'with a broken signature' ? unverifiable(pki.pem) : pki.pem
+    expect(verdictOf(await run(target(between, pem)))).toEqual(PASSED)
+  })
+
+  test('a server that verifies no client certificate: FORGED_LOGIN_ALLOWED, and why that matters', async () => {
+    await using between = await proxy('with a broken signature', {})
+    expectAttributed(await run(target(between, unverifiable(pki.pem))), {
+      code: 'FORGED_LOGIN_ALLOWED',
+      check: 'certificate-verified',
+      message: /^gateway_writer was let in with a certificate whose signature is broken$/,
+      evidence: { outcome: 'let in' },
+    })
   })
 
   // CockroachDB says so with 28000 where the range with its users cannot be read.
@@ -235,6 +287,9 @@ describe('a refusal for another reason, before a real server', () => {
       ['without a certificate', '08P01', { startup: refusal('08P01', 'protocol violation') }, 'SESSION_REFUSED'],
       ['as gateway_admin', '08P01', { startup: refusal('08P01', 'protocol violation') }, 'SESSION_REFUSED'],
       ['as gateway_admin', 'a challenge', { startup: { send: challenge(10) } }, 'AUTH_NO_CERTIFICATE'],
+      ['with a broken signature', 'another alert', { certificate: { alert: 80 } }, 'TLS_FAILED'],
+      ['with a broken signature', 'a challenge', { startup: { send: challenge(10) } }, 'AUTH_NO_CERTIFICATE'],
+      ['with a broken signature', '08P01', { startup: refusal('08P01', 'protocol violation') }, 'SESSION_REFUSED'],
       ...(['without a certificate', 'as gateway_admin'] as const).map(
         attempt =>
           [attempt, 'a look at the user that failed', { startup: LOOKUP_FAILED }, 'SERVER_UNAVAILABLE'] as const,
@@ -242,8 +297,8 @@ describe('a refusal for another reason, before a real server', () => {
     ]
   test.each(not)('the login %s is not refused by %s', async (attempt, _name, act, code) => {
     await using between = await proxy(attempt, act)
-    const failed = attempt === 'as gateway_admin' ? 'certificate-bound' : 'certificate-required'
-    expectAttributed(await run(target(between, pki.pem)), { code, check: failed })
+    const pem = attempt === 'with a broken signature' ? unverifiable(pki.pem) : pki.pem
+    expectAttributed(await run(target(between, pem)), { code, check: CHECK_OF[attempt] })
   })
 })
 

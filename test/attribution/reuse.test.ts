@@ -68,7 +68,11 @@ function firstReady(status: 'T' | 'E'): ProxyFault['onServerMessage'] & {} {
 }
 
 const CASES: readonly Case[] = [
-  replaced('the insert of dml answered by another session', onInsert(-1, ELSEWHERE), 'dml'),
+  {
+    ...replaced('the insert of dml answered by another session', onInsert(-1, ELSEWHERE), 'dml'),
+    // PostgreSQL has said before who it is, CockroachDB says it here first: then what follows comes from elsewhere.
+    evidence: { dml: { statement: expect.stringMatching(/^the (insert of row -1|select of a row)$/) } },
+  },
   replaced(
     'the update answered by another session',
     () => ({ onStatement: sql => (/^update /.test(sql) ? ELSEWHERE : undefined) }),

@@ -145,10 +145,20 @@ const secured = (stream: tls.TLSSocket): Promise<boolean> =>
     stream.once('close', () => resolve(false))
   })
 
+/** What OpenSSL thinks of the client's certificate. */
+function verification(stream: tls.TLSSocket): string | undefined {
+  const { _handle } = stream as unknown as { _handle?: { verifyError?(): { code?: string } | null } | null }
+  return _handle?.verifyError?.()?.code
+}
+
+/** decrypt_error (RFC 8446, 6.2): what PostgreSQL says of a signature that does not verify. */
+const DECRYPT_ERROR = 51
+
 /**
  * Handshakes as the server on a socket whose next bytes are the ClientHello.
  * `onCertificate` decides once the client's certificate (undefined: none) is known; an alert goes out as described above.
- * Returns the encrypted stream, or undefined when the conversation is over. The certificate is not verified.
+ * Returns the encrypted stream, or undefined when the conversation is over. Of the certificate only the signature is
+ * verified, where the client sends along (or `ca` holds) what it can be verified with.
  */
 export async function handshake(
   socket: net.Socket,
@@ -162,32 +172,34 @@ export async function handshake(
     ...options,
     isServer: true,
   })
-  stream.on('error', () => {})
-  let secret: Buffer | undefined
+  let isSecured = false
+  // An alert that OpenSSL itself has written goes out.
+  stream.on('error', () => isSecured || way.release())
   stream.once('close', way.leave)
-  if (onCertificate !== undefined) {
-    stream.on('keylog', (line: Buffer) => {
-      const [label, , value = ''] = line.toString().trim().split(' ')
-      if (label === 'CLIENT_RANDOM') way.hold('now') // TLS 1.2: before the server's ChangeCipherSpec is written
-      if (label !== 'SERVER_TRAFFIC_SECRET_0') return
-      secret = Buffer.from(value, 'hex')
-      way.hold('next read')
-    })
-  }
-  if (!(await secured(stream))) return undefined
-  if (onCertificate === undefined) return stream
+  let secret: Buffer | undefined
+  stream.on('keylog', (line: Buffer) => {
+    const [label, , value = ''] = line.toString().trim().split(' ')
+    if (label === 'CLIENT_RANDOM') way.hold('now') // TLS 1.2: before the server's ChangeCipherSpec is written
+    if (label !== 'SERVER_TRAFFIC_SECRET_0') return
+    secret = Buffer.from(value, 'hex')
+    way.hold('next read')
+  })
+  isSecured = await secured(stream)
+  if (!isSecured) return undefined
 
-  const act = await decide(onCertificate, stream.getPeerX509Certificate())
-  if (act !== 'go on') way.leave()
+  const isForged = verification(stream) === 'CERT_SIGNATURE_FAILURE'
+  const decided = await decide(onCertificate, stream.getPeerX509Certificate())
+  const act = decided === 'go on' && isForged ? ({ alert: DECRYPT_ERROR } as const) : decided
+  if (act === 'go on') {
+    way.release()
+    return stream
+  }
+  way.leave()
   if (typeof act === 'object' && 'alert' in act) {
     const suite = stream.getCipher().standardName
     socket.write(secret === undefined ? plainAlert(act.alert) : sealedAlert(act.alert, suite, secret))
     conclude(act.next ?? 'close', { stream: socket, socket })
     return undefined
-  }
-  if (act === 'go on') {
-    way.release()
-    return stream
   }
   await perform(act, { stream: socket, socket })
   return undefined

@@ -187,7 +187,7 @@ export const FAULTS: readonly Fault[] = [
     args: ['--all-addresses'],
     given: ({ network }) => network.unplug('db3'),
     failure: 'tcp TCP_TIMEOUT',
-    check: 'tcp',
+    check: 'every-address',
     says: new RegExp(`\\[${addressOf('db3')}\\]:26257 did not answer`),
     hint: /stopped, moved/,
   },

@@ -1,0 +1,24 @@
+/** A certificate whose signature is broken, and nothing else about it. */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { createSecureContext } from 'node:tls'
+import { expect, it } from 'vitest'
+import { parseCertificates } from '../../src/certificates/certificate.ts'
+import { withBrokenSignature } from '../../src/certificates/forge.ts'
+import { createAuthority } from '../../src/throwaway/authority.ts'
+
+it.each(['root', 'intermediate'])('of a certificate issued by the %s: the leaf alone, by one bit', async issuer => {
+  const root = await createAuthority({ name: 'root' })
+  const authority = issuer === 'root' ? root : await root.issueIntermediate({ name: 'middle' })
+  const { chain, key } = await authority.issue({ commonName: 'gateway_writer', usages: ['clientAuth'] })
+  const ca = new X509Certificate(authority.certificate)
+  const [own, ...above] = parseCertificates(chain).certificates
+  const [forged, ...rest] = parseCertificates(withBrokenSignature(chain)).certificates
+  expect([own?.verify(ca.publicKey), forged?.verify(ca.publicKey)]).toEqual([true, false])
+  expect([forged?.checkIssued(ca), forged?.checkPrivateKey(createPrivateKey(key))]).toEqual([true, true])
+  expect(forged?.subject).toBe(own?.subject)
+  const bits = forged?.raw.reduce((sum, byte, at) => sum + (byte === own?.raw[at] ? 0 : 1), 0)
+  expect([bits, forged?.raw.length]).toEqual([1, own?.raw.length])
+  expect(rest.map(one => one.toString())).toEqual(above.map(one => one.toString()))
+  expect(rest).toHaveLength(issuer === 'root' ? 0 : 1)
+  expect(() => createSecureContext({ cert: withBrokenSignature(chain), key })).not.toThrow()
+})
