@@ -42,9 +42,8 @@ export interface Passed {
 /** No session is to be had any more, since the last one was lost in an earlier check: blocked by that one. */
 export class StillLost extends Error {
   readonly blockedBy: CheckId
-  constructor(blockedBy: CheckId | null) {
+  constructor(blockedBy: CheckId) {
     super('no session is to be had any more')
-    if (blockedBy === null) throw new Error('a session was lost, and in no check')
     this.blockedBy = blockedBy
   }
 }

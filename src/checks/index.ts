@@ -83,20 +83,21 @@ export async function runChecks(input: ChecksInput): Promise<ChecksOutcome> {
     return own(sessionOf(path.opened, budget))
   })
   let lostIn: CheckId | null = null
-  const another = async () => {
+  const another = async (met: CheckId) => {
     try {
       return await own(newSession(opening, path, login))
     } catch (error) {
       asFailure(error)
       // What took the last one away is still there: that one's matter, not the next check's.
-      throw new StillLost(lostIn)
+      throw new StillLost(met)
     }
   }
   let reading = once(async () => own(sessionOf(await second(), budget)))
-  // A reader that one check lost is replaced for the next: what broke it is that one's matter.
+  // A reader that a check lost is replaced for the next: what broke it is that one's matter. One that was lost while
+  // nobody used it is the matter of whoever finds it so.
   const reader = async (): Promise<Session> => {
-    const current = reading
-    if ((await current()).isLost() && reading === current) reading = once(another)
+    const [current, met] = [reading, lostIn]
+    if (met !== null && (await current()).isLost() && reading === current) reading = once(() => another(met))
     return reading()
   }
   const facts = once(async (): Promise<Facts> => askFacts(await writer(), config, principals(config)))
@@ -123,7 +124,8 @@ export async function runChecks(input: ChecksInput): Promise<ChecksOutcome> {
       const result = await runCheck(id, context, results, ended)
       results.push(result)
       if (result.status !== 'failed') continue
-      if (sessions.filter(session => session.isLost()).length > lost) lostIn = id
+      if (sessions.filter(session => session.isLost()).length > lost || result.failure?.code === 'CONNECTION_LOST')
+        lostIn = id
       if (budget.signal.aborted || remainingMs(budget) === 0) ended ??= id
     }
   } finally {

@@ -133,13 +133,17 @@ export function redact(text: string, longest = 1000): string {
 }
 
 /** Evidence, every text in it redacted: what a server says of itself may quote anything. */
-export const redactAll = (evidence: Evidence): Evidence => redactValue(evidence) as Evidence
+export const redactAll = (evidence: Evidence): Evidence => redactValue(evidence, 0) as Evidence
 
-function redactValue(value: unknown): unknown {
+/** Nested deeper than this is nothing that a reader wants, and what walks through it by recursion ends in a crash. */
+const DEEPEST = 40
+
+function redactValue(value: unknown, depth: number): unknown {
   if (typeof value === 'string') return value.length < 8 ? value : redact(value, 4000)
-  if (Array.isArray(value)) return value.map(redactValue)
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [redact(key), redactValue(inner)]))
+  if (depth > DEEPEST) return '[nested deeper]'
+  if (Array.isArray(value)) return value.map(inner => redactValue(inner, depth + 1))
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [redact(key), redactValue(inner, depth + 1)]))
 }
 
 /** The same failure as a one-line sentence. */

@@ -251,7 +251,7 @@ function sessionNames(
   return {
     name: () => known,
     answeredBy(name, statement) {
-      const now = String(name)
+      const now = typeof name === 'string' ? name : `(${typeof name})`
       const before = known
       known ??= now
       if (before === null || before === now) return

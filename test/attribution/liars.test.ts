@@ -20,7 +20,7 @@ import {
   useBase,
 } from '../helpers/faults.ts'
 import { probeWith, settings } from '../helpers/target.ts'
-import { query } from '../helpers/wire.ts'
+import { parse, query } from '../helpers/wire.ts'
 
 const POSTGRESQL: readonly Engine[] = ['postgresql']
 
@@ -62,7 +62,80 @@ function forgetful(): ProxyFault {
   }
 }
 
+/** A trigger that swallows the DELETE of these rows. */
+const keepRows = (which: string): string => `
+  CREATE FUNCTION public.keep() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN IF ${which} THEN RETURN NULL; END IF; RETURN OLD; END $$;
+  CREATE TRIGGER meddle BEFORE DELETE ON public.connection_probe FOR EACH ROW EXECUTE FUNCTION public.keep()`
+
+/** A trigger that takes the row away again as soon as it is there; the proxy answers its reads from memory. */
+const vanishing = (sequence: number): Pick<Case, 'sql' | 'proxy'> => ({
+  sql: `
+    CREATE TABLE public.memory (LIKE public.connection_probe);
+    ALTER TABLE public.memory OWNER TO root;
+    CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+      BEGIN INSERT INTO public.memory VALUES (NEW.*); DELETE FROM public.connection_probe WHERE id = NEW.id; RETURN NULL; END $$;
+    CREATE TRIGGER meddle AFTER INSERT ON public.connection_probe FOR EACH ROW WHEN (NEW.sequence = ${sequence})
+      EXECUTE FUNCTION public.meddle();
+    CREATE VIEW public.seen AS SELECT * FROM public.connection_probe UNION ALL SELECT * FROM public.memory;
+    GRANT SELECT ON public.seen TO gateway_writer`,
+  proxy: () => ({
+    onClientMessage: message =>
+      message.kind === 'Parse' && /^select /.test(message.sql)
+        ? parse(
+            message.name,
+            message.sql.replace('from "connection_probe"', 'from "seen" as "connection_probe"'),
+            message.types,
+          )
+        : undefined,
+  }),
+})
+
 const CASES: readonly Case[] = [
+  {
+    fault: 'the row of the independent read is answered from memory: it was never there to be removed',
+    engines: POSTGRESQL,
+    ...vanishing(0),
+    top: 'visibility ROW_NOT_VISIBLE',
+    failed: { 'row-visible': 'ROW_NOT_VISIBLE' },
+    blocked: BLOCKED_BY.row,
+    hint: 'something that answers from memory',
+    evidence: { 'row-visible': { absent: [expect.any(String)] } },
+    rowsLeft: 'unfounded',
+  },
+  {
+    fault: 'one of the sequential writes is answered from memory',
+    engines: POSTGRESQL,
+    ...vanishing(3),
+    top: 'visibility ROW_NOT_VISIBLE',
+    failed: { 'sequential-writes': 'ROW_NOT_VISIBLE' },
+    blocked: BLOCKED_BY.writes,
+    hint: 'something that answers from memory',
+    evidence: { 'sequential-writes': { absent: [expect.any(String)] } },
+    rowsLeft: 'unfounded',
+  },
+  {
+    fault: 'a trigger that swallows the DELETE of the sequential writes',
+    engines: POSTGRESQL,
+    sql: keepRows('OLD.sequence > 0'),
+    top: 'write WRITE_REFUSED',
+    failed: { 'sequential-writes': 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.writes,
+    hint: 'a trigger, a rule',
+    rowsLeft: 'exactly',
+    afterwards: 'DROP TRIGGER meddle ON public.connection_probe',
+  },
+  {
+    fault: 'a trigger that swallows the DELETE of the row that is read independently',
+    engines: POSTGRESQL,
+    sql: keepRows('OLD.sequence = 0'),
+    top: 'write WRITE_REFUSED',
+    failed: { 'row-visible': 'WRITE_REFUSED' },
+    blocked: BLOCKED_BY.row,
+    hint: 'a trigger, a rule',
+    rowsLeft: 'exactly',
+    afterwards: 'DROP TRIGGER meddle ON public.connection_probe',
+  },
   {
     fault: 'every insert answered with success, and nothing stored',
     engines: POSTGRESQL,

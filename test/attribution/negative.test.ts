@@ -13,7 +13,7 @@ import type { Session } from '../helpers/sessions.ts'
 import { check, cli, migrated, type Pem, verdictOf } from '../helpers/target.ts'
 import type { ServerTls } from '../helpers/tls-side.ts'
 import { authenticationOk, challenge, errorResponse } from '../helpers/wire.ts'
-import { configOf, type Expected, expectAttributed, makePki, type Pki, run, target } from './cases.ts'
+import { configOf, type Expected, expectAttributed, makePki, type Pki, presenting, run, target } from './cases.ts'
 
 let server: Throwaway
 let pki: Pki
@@ -80,6 +80,25 @@ describe('a real server that lets in whom it must not', () => {
   test.each(open)('%s', async (_name, lines, identities, expected) => {
     await rules(lines, identities)
     expectAttributed(await run(asWriter()), expected)
+  })
+
+  test('as a role that our certificate names besides', async () => {
+    const named = await server.clientAuthority.issue({
+      commonName: 'gateway_writer',
+      dnsNames: ['gateway_reader', 'nobody.here'],
+      usages: ['clientAuth'],
+    })
+    await server.runAsRoot('ALTER ROLE gateway_reader LOGIN')
+    const lines = ['hostssl all gateway_writer,gateway_reader all cert map=names', CERT]
+    await rules(lines, ['names gateway_writer gateway_writer', 'names gateway_writer gateway_reader'])
+    expectAttributed(await run(presenting(asWriter(), named)), {
+      ...bound,
+      evidence: {
+        triedAs: 'gateway_reader',
+        outcome: 'let in',
+        others: [{ triedAs: 'gateway_admin' }, { triedAs: 'root' }],
+      },
+    })
   })
 
   test('AuthenticationOk is in, whatever follows: no connection left for gateway_admin', async () => {

@@ -224,6 +224,76 @@ const GRANTS: readonly Case[] = [
   ),
 ]
 
+const other = (fault: string, sql: Case['sql'] & {}, what: RegExp, engines?: readonly Engine[]): Case => ({
+  fault,
+  sql,
+  ...(engines && { engines }),
+  top: 'privilege DDL_ALLOWED',
+  failed: DDL,
+  hint: 'as root take away',
+  evidence: { 'ddl-refused': { createTable: '42501', creatable: [], elsewhere: [expect.stringMatching(what)] } },
+})
+
+/** Privileges on what is no table, grant options, and what the next table would bring along. */
+const OTHERS: readonly Case[] = [
+  other(
+    'CONNECT on the database with grant option',
+    database => `GRANT CONNECT ON DATABASE ${database} TO gateway_writer WITH GRANT OPTION`,
+    /^CONNECT on database \w+ to gateway_writer with grant option$/,
+  ),
+  other(
+    'USAGE on schema public with grant option',
+    'GRANT USAGE ON SCHEMA public TO gateway_writer WITH GRANT OPTION',
+    /^USAGE on schema public to gateway_writer with grant option$/,
+  ),
+  other(
+    'a verb on another table with grant option',
+    'CREATE SCHEMA other; CREATE TABLE other.t (n int); GRANT SELECT ON other.t TO gateway_writer WITH GRANT OPTION',
+    /^SELECT on other\.t to gateway_writer with grant option$/,
+  ),
+  other(
+    'a function with grant option',
+    `CREATE FUNCTION public.one() RETURNS int LANGUAGE sql AS 'SELECT 1';
+     GRANT EXECUTE ON FUNCTION public.one() TO gateway_writer WITH GRANT OPTION`,
+    /^EXECUTE on function one\(\) to gateway_writer with grant option$/,
+    POSTGRESQL,
+  ),
+  other(
+    'TRUNCATE on every table that gateway_admin makes next',
+    'ALTER DEFAULT PRIVILEGES FOR ROLE gateway_admin GRANT TRUNCATE ON TABLES TO gateway_writer',
+    /^TRUNCATE on every table that gateway_admin makes to gateway_writer \(default privileges\)$/,
+    POSTGRESQL,
+  ),
+  other(
+    'a verb with grant option on every table that root makes next in schema public',
+    'ALTER DEFAULT PRIVILEGES FOR ROLE root IN SCHEMA public GRANT SELECT ON TABLES TO gateway_writer WITH GRANT OPTION',
+    /^SELECT on every table that root makes to gateway_writer with grant option \(default privileges\)$/,
+    POSTGRESQL,
+  ),
+  ...['DROP', 'ZONECONFIG'].flatMap(privilege =>
+    ['gateway_writer', 'public'].map(who =>
+      other(
+        `${privilege} on the database to ${who}`,
+        database => `GRANT ${privilege} ON DATABASE ${database} TO ${who}`,
+        new RegExp(`^${privilege} on database \\w+ to ${who}$`),
+        COCKROACHDB,
+      ),
+    ),
+  ),
+  other(
+    'everything on every table that anybody makes next',
+    'ALTER DEFAULT PRIVILEGES FOR ALL ROLES GRANT ALL ON TABLES TO gateway_writer',
+    /^ALL on all tables that anybody makes to gateway_writer \(default privileges\)$/,
+    COCKROACHDB,
+  ),
+  other(
+    'DROP on every table that root makes next, to everybody',
+    'ALTER DEFAULT PRIVILEGES FOR ROLE root GRANT DROP ON TABLES TO public',
+    /^DROP on all tables that root makes to public \(default privileges\)$/,
+    COCKROACHDB,
+  ),
+]
+
 /** Faults that the privileges do not show: the policy hides from the user what it may read. */
 const HIDDEN: readonly Case[] = [
   {
@@ -254,6 +324,21 @@ const NO_FAULT: readonly Case[] = [
     sql: 'CREATE SCHEMA other; CREATE TABLE other.t (n int); GRANT SELECT, INSERT, UPDATE, DELETE ON other.t TO gateway_writer',
   },
   {
+    fault: 'the four verbs on every table that gateway_admin makes next are no excess',
+    engines: POSTGRESQL,
+    sql: 'ALTER DEFAULT PRIVILEGES FOR ROLE gateway_admin GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO gateway_writer',
+  },
+  {
+    fault: 'the four verbs on every table that anybody makes next are no excess',
+    engines: COCKROACHDB,
+    sql: 'ALTER DEFAULT PRIVILEGES FOR ALL ROLES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO gateway_writer',
+  },
+  {
+    fault: 'everything on what the user itself makes is no excess: it can make nothing',
+    engines: POSTGRESQL,
+    sql: 'ALTER DEFAULT PRIVILEGES FOR ROLE gateway_reader GRANT ALL ON TABLES TO gateway_writer',
+  },
+  {
     fault: 'a temporary table of the user is no verdict',
     engines: POSTGRESQL,
     async meanwhile({ server }, database) {
@@ -269,6 +354,7 @@ describeFaults('too little', base, MISSING)
 describeFaults('an administrator at run time', base, ADMINISTRATORS)
 describeFaults('more than DML', base, CREATE)
 describeFaults('grants in excess', base, GRANTS)
+describeFaults('grants on what is no table, grant options, default privileges', base, OTHERS)
 describeFaults('rows hidden', base, HIDDEN)
 describeFaults('no fault', base, NO_FAULT)
 

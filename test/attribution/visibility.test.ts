@@ -114,6 +114,16 @@ const OTHER_VALUES: Readonly<Record<string, string>> = {
 
 const camel = (name: string): string => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase())
 
+/** JSON of the server's that no recursion ends well in. */
+const nested = (levels: number): string => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`
+
+const NESTED: readonly Case[] = [33, 4_000, 100_000].map(levels => ({
+  fault: `a payload nested ${levels} deep`,
+  proxy: onRead(0, () => changed('payload', nested(levels))),
+  failed: { 'row-visible': 'ROW_MISMATCH' },
+  ...mismatch('payload'),
+}))
+
 const ALTERED: readonly Case[] = EXPECTED_COLUMNS.map(({ name }) => ({
   fault: `another value read in ${name}`,
   proxy: onRead(0, () => changed(name, OTHER_VALUES[name] ?? '')),
@@ -149,5 +159,5 @@ const MEDDLED: readonly Case[] = [
 
 const base = useBase()
 describeFaults('when the row is seen', base, SEEN)
-describeFaults('the row read is another', base, ALTERED)
+describeFaults('the row read is another', base, [...ALTERED, ...NESTED])
 describeFaults('the row stored is another', base, MEDDLED)

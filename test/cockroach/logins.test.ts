@@ -43,6 +43,33 @@ describe('logins', () => {
     }
   })
 
+  it.each(['root', 'gateway_reader'])('as %s, whom our certificate names as well', async role => {
+    const options = { commonName: 'gateway_writer', dnsNames: [role], usages: ['clientAuth'] } as const
+    const named = await server.clientAuthority.issue(options)
+    const config = configOf({ DATABASE_URL: server.url('gateway_writer') }, { options: { certsDir: server.certsDir } })
+    const report = await run(presenting(config, named))
+    expect(report.failure).toMatchObject({ layer: 'session', code: 'FOREIGN_LOGIN_ALLOWED' })
+    expect(check(report, 'certificate-bound').evidence).toMatchObject({ triedAs: role, outcome: 'let in' })
+  })
+
+  it('by a password that is stored for the role, which replaces the certificate', async () => {
+    await server.runAsRoot(`ALTER ROLE gateway_writer WITH PASSWORD 'correct horse battery staple'`, 'postgres')
+    try {
+      const report = await probeServer(server)
+      expect(verdictOf(report)).toMatchObject({ failed: { 'certificate-required': 'CERTLESS_LOGIN_ALLOWED' } })
+      expect(report.failure?.hint).toContain('ALTER ROLE gateway_writer WITH PASSWORD NULL')
+    } finally {
+      await server.runAsRoot('ALTER ROLE gateway_writer WITH PASSWORD NULL', 'postgres')
+    }
+    const { evidence } = check(await probeServer(server), 'certificate-required')
+    expect(evidence).toMatchObject({ withoutCertificate: { challenge: 'AuthenticationSASL', passwordStored: false } })
+  })
+
+  it('with a broken signature are turned down by an alert', async () => {
+    const { evidence } = check(await probeServer(server), 'certificate-verified')
+    expect(evidence).toMatchObject({ outcome: 'TLS_CLIENT_REJECTED', alert: 'bad_certificate' })
+  })
+
   it('with a certificate of another CA are turned down by an alert', async () => {
     const others = await createAuthority({ name: 'other' })
     const foreign = await others.issue({ commonName: 'gateway_writer', usages: ['clientAuth'] })
