@@ -1,6 +1,6 @@
 /** npm run test:node, with an npm that takes the Node of this run instead of one from the registry. */
 import { execFile } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -61,6 +61,8 @@ test('installs the release once, runs the suite with it first on PATH, and leave
   expect(first).toMatchObject({ code: 0, stdout: expect.stringContaining(`Node ${process.version} from ${bin}\n`) })
   expect(first.stdout).toContain('1 passed')
   expect(left()).toEqual([INSTALLED])
+  // others may run it, and not change it
+  expect(statSync(join(temporary, INSTALLED)).mode & 0o777).toBe(0o755)
   rmSync(join(scratch, 'calls'))
   expect(await nodes(MAJOR, '--bin')).toEqual({ code: 0, stdout: `${bin}\n`, stderr: '' })
   expect(wasCalled()).toBe(false)

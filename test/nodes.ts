@@ -8,7 +8,7 @@
  * os.tmpdir(), and nothing else stays behind.
  */
 import { execFileSync, spawn } from 'node:child_process'
-import { lstatSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -57,6 +57,8 @@ async function install(major: string): Promise<string> {
   // Beside it and renamed: an installation that was cut off, or another one at the same time, is never taken.
   const fresh = mkdtempSync(`${directory}.`)
   try {
+    // Tests run the program as an ordinary user, too.
+    chmodSync(fresh, 0o755)
     // The package's install script fetches the binary of this platform.
     writeFileSync(join(fresh, 'package.json'), JSON.stringify({ private: true, allowScripts: { node: true } }))
     const args = ['install', '--prefix', fresh, '--no-audit', '--no-fund', '--loglevel=error', `node@${major}`]
