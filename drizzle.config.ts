@@ -4,11 +4,13 @@
  *
  * No top-level await: drizzle-kit cannot load it.
  */
+import { X509Certificate } from 'node:crypto'
 import dns from 'node:dns'
 import { isIP, isIPv6, type LookupFunction } from 'node:net'
-import { checkServerIdentity } from 'node:tls'
+import type { PeerCertificate } from 'node:tls'
 import { defineConfig } from 'drizzle-kit'
 import { loadConfig, type ProbeConfig, URL_VARIABLES } from './src/config.ts'
+import { matchServerName } from './src/dial/server-name.ts'
 
 const CONNECTING = ['migrate', 'push', 'pull', 'introspect', 'studio']
 
@@ -32,8 +34,10 @@ function credentialsOf({ hosts: [first, ...others], user, database, credentials:
     minVersion: 'TLSv1.2',
     ...(isIP(tlsName) ? {} : { servername: tlsName }),
     // the driver leaves the name to Node, which without a servername would verify "localhost"
-    checkServerIdentity: (_name: string, certificate: Parameters<typeof checkServerIdentity>[1]) =>
-      checkServerIdentity(tlsName, certificate),
+    checkServerIdentity: (_name: string, { raw, subjectaltname }: PeerCertificate) =>
+      matchServerName(new X509Certificate(raw), tlsName).matched
+        ? undefined
+        : new Error(`the server's certificate is not for ${tlsName} but for ${subjectaltname ?? 'nothing'}`),
   } as const
   return { host, port, user, database, ssl }
 }

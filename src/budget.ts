@@ -77,7 +77,7 @@ export function within<T>(budget: Budget, wait: Wait, work: (signal: AbortSignal
       reject(reason)
       own.abort(reason)
     }
-    const timer = setTimeout(() => giveUp(overrun()), endsAt - performance.now())
+    const timer = setTimeout(() => giveUp(overrun()), Math.max(0, endsAt - performance.now()))
     const interrupted = () => giveUp(budget.signal.reason)
     budget.signal.addEventListener('abort', interrupted, { once: true })
     const done = () => {

@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { type Budget, pause, remainingMs, startBudget, within } from '../src/budget.ts'
 import { ProbeError } from '../src/failure/failure.ts'
 
@@ -114,6 +114,17 @@ describe('a wait', () => {
     const { code } = await outcome(budget, () => new Promise<string>(resolve => (end = resolve)))
     end('too late')
     expect(code).toBe('TLS_TIMEOUT')
+  })
+
+  test('without any time left sets no negative timer, which newer Nodes warn of on stderr', async () => {
+    const timers = vi.spyOn(globalThis, 'setTimeout')
+    try {
+      await outcome(budgetOf(0).budget)
+      expect(timers.mock.calls.map(([, ms = 0]) => ms).filter(ms => ms < 0)).toEqual([])
+      expect(timers).toHaveBeenCalled()
+    } finally {
+      timers.mockRestore()
+    }
   })
 
   test('many at once are no leak and no warning', async () => {

@@ -11,7 +11,7 @@ import { cli } from './helpers/target.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8')
-const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+const { scripts, engines } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
 
 /** The contents of the fenced blocks of one kind. */
 const blocks = (kind: string) =>
@@ -20,6 +20,8 @@ const blocks = (kind: string) =>
 /** Every `npm start`, `npm test` and `npm run …` in it, as the words that cli.ts is given. */
 const commands = [...README.matchAll(/\bnpm (?:run (?:-s )?)?(?!run)([a-z][a-z:]*)((?: --(?: [^\s`;)(|,]+)*)?)/g)]
   .filter(([text, name = '']) => text.startsWith('npm run') || name === 'start' || name === 'test')
+  // what only runs the tests is no command of the program
+  .filter(([, name = '']) => !scripts[name]?.includes(' test/nodes.ts'))
   .map(([, name = '', rest = '']) => [name, ...rest.split(/\s+/).filter(word => word !== '' && word !== '--')])
 
 describe('README', () => {
@@ -29,6 +31,14 @@ describe('README', () => {
     const { flags, words: rest } = readArguments([name, ...words])
     probeArguments(flags)
     if (name === 'explain') expect([...Object.keys(CODES), 'CODE']).toContain(rest[0])
+  })
+
+  it('names the oldest Node that works, and everywhere the one that is supported', () => {
+    const workflow = readFileSync(join(ROOT, '.github/workflows/check.yml'), 'utf8')
+    const [, supported] = /node-version: (\d+)$/m.exec(workflow) ?? []
+    expect(README).toContain(`Node ${engines.node.replace('>=', '')} or newer (${supported} is the supported LTS)`)
+    const images = [...README.matchAll(/FROM node:(\d+)|\bNode (\d+) image/g)].map(([, from, image]) => from ?? image)
+    expect(new Set(images)).toEqual(new Set([supported]))
   })
 
   it('names every command but the help', () => {

@@ -1,6 +1,7 @@
 /** drizzle.config.ts as drizzle-kit loads it: with no settings at all, and with those that migrate needs. */
 import { execFile } from 'node:child_process'
 import { createRequire } from 'node:module'
+import { isIP } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
@@ -38,19 +39,32 @@ const evaluate = (program: string, command: string) => [
   command,
 ]
 
-/** The configuration that a drizzle-kit command would get, with what its name check says of two certificates. */
+/** The names that the tests' server certificates carry, one each. */
+const NAMES = ['db.internal', '*.internal', 'd*.internal', 'crdb.example', 'localhost', 'fdaa::3'] as const
+
+/** The configuration that a drizzle-kit command would get, with the certificates that its name check accepts. */
 const READ_CONFIG = `
+  const { X509Certificate } = await import('node:crypto')
   const { default: config } = await import('./drizzle.config.ts')
   const ssl = config.dbCredentials?.ssl
-  const named = name => ssl?.checkServerIdentity('localhost', { subject: {}, subjectaltname: 'DNS:' + name }) === undefined
-  console.log(JSON.stringify({ ...config, accepts: ['db.internal', 'crdb.example', 'localhost'].filter(named) }))
+  const certificates = JSON.parse(process.env.CERTIFICATES)
+  const accepted = name =>
+    ssl?.checkServerIdentity('localhost', new X509Certificate(certificates[name]).toLegacyObject()) === undefined
+  console.log(JSON.stringify({ ...config, accepts: Object.keys(certificates).filter(accepted) }))
 `
-const readConfig = (command: string, env: NodeJS.ProcessEnv) => runNode(env, ...evaluate(READ_CONFIG, command))
+const readConfig = (command: string, env: NodeJS.ProcessEnv) =>
+  runNode({ ...env, CERTIFICATES: JSON.stringify(servers) }, ...evaluate(READ_CONFIG, command))
 
+let servers: Record<string, string>
 let certificates: { CRDB_CA_CRT: string; CRDB_CLIENT_ADMIN_CRT: string; CRDB_CLIENT_ADMIN_KEY: string }
 beforeAll(async () => {
   const authority = await createAuthority({ name: 'CA' })
   const { certificate, key } = await authority.issue({ commonName: 'gateway_admin', usages: ['clientAuth'] })
+  const server = async (name: string) => {
+    const names = isIP(name) ? { ipAddresses: [name] } : { dnsNames: [name] }
+    return [name, (await authority.issue({ commonName: 'node', ...names })).certificate] as const
+  }
+  servers = Object.fromEntries(await Promise.all(NAMES.map(server)))
   certificates = {
     CRDB_CA_CRT: authority.certificate,
     CRDB_CLIENT_ADMIN_CRT: certificate,
@@ -92,7 +106,7 @@ describe.concurrent('for migrate', () => {
       expect(ssl.ca).toContain('BEGIN CERTIFICATE')
       expect(ssl.cert).toContain('BEGIN CERTIFICATE')
       expect(ssl.key).toContain('PRIVATE KEY')
-      expect(accepts).toEqual(['db.internal'])
+      expect(accepts).toEqual(['db.internal', '*.internal'])
     },
   )
 
@@ -107,7 +121,7 @@ describe.concurrent('for migrate', () => {
     const env = { ...certificates, MIGRATION_DATABASE_URL: URL_BASE, CRDB_SNI: 'fdaa::3' }
     const { dbCredentials, accepts } = JSON.parse((await readConfig('migrate', env)).stdout)
     expect(dbCredentials.ssl).not.toHaveProperty('servername')
-    expect(accepts).toEqual([])
+    expect(accepts).toEqual(['fdaa::3'])
   })
 
   test('generate gets no credentials though all are set', async () => {

@@ -31,24 +31,31 @@ const ABOUT_THE_DATABASE = [
 ]
 /** What only a real CockroachDB can be asked. */
 const COCKROACH_ONLY = 'test/cockroach/**/*.test.ts'
+/** What needs another program (test/outside/vitest.config.ts). */
+const OUTSIDE = 'test/outside/**/*.test.ts'
 
-const project = (engine: Engine, test: object) => ({
+export const project = (engine: Engine, test: object) => ({
   extends: true as const,
   test: { name: engine, provide: { engine }, ...test },
 })
 
+/** What both configurations have. */
+export const settings = {
+  globalSetup: ['test/helpers/global-setup.ts'],
+  pool: 'forks' as const,
+  // A process for each file would load and compile the same modules sixty times over.
+  isolate: false,
+  // Two cores, and much of the time is spent waiting for servers.
+  maxWorkers: 3,
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+}
+
 export default defineConfig({
   test: {
-    globalSetup: ['test/helpers/global-setup.ts'],
-    pool: 'forks',
-    // A process for each file would load and compile the same modules sixty times over.
-    isolate: false,
-    // Two cores, and much of the time is spent waiting for servers.
-    maxWorkers: 3,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    ...settings,
     projects: [
-      project('postgresql', { include: ['test/**/*.test.ts'], exclude: [COCKROACH_ONLY] }),
+      project('postgresql', { include: ['test/**/*.test.ts'], exclude: [COCKROACH_ONLY, OUTSIDE] }),
       // COCKROACH_BINARY set and unusable throws here: the run fails, it does not pass over an engine.
       ...(findCockroach() === null
         ? []

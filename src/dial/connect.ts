@@ -16,10 +16,23 @@ const ELSEWHERE =
   'this host has a route, and a router on the way or the last link has none: the machine moved or is down: fly machine list -a multiplayer-fabric-crdb'
 
 /**
+ * fe80::/10 without a zone names no interface. The kernel refuses it (EINVAL), but from Node 22 on libuv takes the first
+ * interface that has such an address: a timeout, or a server that is another one's neighbour.
+ */
+const isLinkLocalWithoutZone = (address: string): boolean => /^fe[89ab][0-9a-f]:[^%]*$/i.test(address)
+
+/**
  * Connects to `[address]:port`.
  * Rejects with a TCP_ code; the errno is in the cause.
  */
 export function connect(address: string, port: number, budget: Budget): Promise<net.Socket> {
+  if (isLinkLocalWithoutZone(address))
+    return Promise.reject(
+      new ProbeError(
+        'TCP_UNREACHABLE',
+        `[${address}]:${port} is a link-local address without a zone, and cannot be reached`,
+      ),
+    )
   const wait = { code: 'TCP_TIMEOUT', what: `[${address}]:${port} did not answer` } as const
   return within(
     budget,

@@ -14,6 +14,7 @@ import { findIssuer, validityProblem } from '../certificates/lint.ts'
 import { classifyTls, classifyVerify } from '../failure/classify.ts'
 import type { Code } from '../failure/codes.ts'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
+import { matchServerName, type NameMatch } from './server-name.ts'
 
 /** Extended key usages (RFC 5280, 4.2.1.12). */
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
@@ -153,24 +154,24 @@ function chainFailure(socket: tls.TLSSocket, certificate: X509Certificate, ca: s
   )
 }
 
-/** The first thing wrong with the server's certificate, in the order trust, time, use, name. */
+/** What in the server's certificate names it; or the first thing wrong, in the order trust, time, use, name. */
 function verify(
   socket: tls.TLSSocket,
   certificate: X509Certificate,
   { tlsName, material: { ca } }: HandshakeOptions,
-): ProbeError | null {
+): ProbeError | NameMatch {
   if (!socket.authorized) return chainFailure(socket, certificate, ca)
   const usages = usagesOf(certificate)
   if (usages && !usages.includes('serverAuth'))
     return new ProbeError('TLS_SERVER_USAGE', SAYS.TLS_SERVER_USAGE ?? '', { evidence: { usages } })
-  const misnamed = tls.checkServerIdentity(tlsName, certificate.toLegacyObject() as tls.PeerCertificate)
-  if (misnamed)
+  const named = matchServerName(certificate, tlsName)
+  if (!named.matched)
     return new ProbeError(
       'TLS_SERVER_NAME',
       `the server's certificate is not for ${tlsName} but for ${certificate.subjectAltName ?? certificate.subject}`,
       { evidence: { wanted: tlsName, names: certificate.subjectAltName ?? null } },
     )
-  return null
+  return named
 }
 
 /** The failure that a TLS or socket error stands for; `at`: before or after the keys were exchanged, or after it all. */
@@ -258,14 +259,14 @@ export function handshake(socket: net.Socket, options: HandshakeOptions, budget:
             clientCertificateOffered: options.present !== 'none',
             serverCertificate: describe(certificate),
           }
-          const wrong = verify(secured, certificate, options)
-          if (wrong) {
-            Object.assign(wrong.evidence, evidence)
-            return fail(wrong)
+          const verified = verify(secured, certificate, options)
+          if (verified instanceof ProbeError) {
+            Object.assign(verified.evidence, evidence)
+            return fail(verified)
           }
           resolve({
             socket: secured,
-            evidence,
+            evidence: { ...evidence, nameRule: verified.rule },
             server: { expires: new Date(certificate.validTo), usages: usagesOf(certificate) },
           })
         }

@@ -179,7 +179,7 @@ describe('several addresses', () => {
     return run(config)
   }
 
-  // fe80::1 without a zone and ff02::1 are dead by themselves: the kernel refuses them, and no packet is sent.
+  // fe80::1 without a zone and ff02::1 are dead by themselves: no packet is sent.
   test('the first unreachable: both outcomes are evidence, the second is used', async () => {
     const report = await probeAt(['fe80::1', '::1'])
     expect(verdictOf(report)).toEqual({ failure: null, failed: {}, blocked: [] })

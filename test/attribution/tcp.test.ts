@@ -9,7 +9,7 @@ import { classifyConnect } from '../../src/failure/classify.ts'
 import type { Report } from '../../src/report/report.ts'
 import { listen } from '../helpers/listen.ts'
 import { scriptedServer } from '../helpers/scripted.ts'
-import { cli, settings, startCli } from '../helpers/target.ts'
+import { cli, namesOf, settings, startCli } from '../helpers/target.ts'
 import { expectAttributed, expectSaid, makePki, type Pki, run, target } from './cases.ts'
 
 let pki: Pki
@@ -81,6 +81,14 @@ describe('unreachable: an address to which the kernel itself has no way', () => 
     const report = await run(target({ port: 26257 }, pki.pem, { host: `[${address.replace('%', '%25')}]` }))
     expectAttributed(report, { code: 'TCP_UNREACHABLE', check: 'tcp', evidence: { address } })
     expect(report.failure?.causes).toMatchObject([{ code: errno }])
+  })
+
+  // Told before connect(2) is called: some releases of Node would choose an interface by themselves, and time out.
+  test('link-local without a zone', async () => {
+    const names = namesOf({ 'db.internal': ['fe80::1'] })
+    const report = await run(target({ port: 26257 }, pki.pem, { host: 'db.internal', names }))
+    const message = /^\[fe80::1\]:26257 is a link-local address without a zone/
+    expectAttributed(report, { code: 'TCP_UNREACHABLE', check: 'tcp', message, evidence: { address: 'fe80::1' } })
   })
 })
 

@@ -127,7 +127,8 @@ describe('the server certificate', () => {
     expect(server.sessions.every(({ startup }) => startup === undefined)).toBe(true)
   })
 
-  const names: readonly (readonly [string, Partial<IssueOptions>, Record<string, string>, Verdict | null])[] = [
+  // what passes says which name of the certificate it was
+  const names: readonly (readonly [string, Partial<IssueOptions>, Record<string, string>, Verdict | string])[] = [
     [
       'wrong name',
       { dnsNames: ['other.app.internal'] },
@@ -147,22 +148,39 @@ describe('the server certificate', () => {
       { CRDB_SNI: 'a.b' },
       { code: 'TLS_SERVER_NAME' },
     ],
-    ['the right name', { dnsNames: ['db.app.internal'] }, {}, null],
-    ['a wildcard for it', { dnsNames: ['*.app.internal'] }, {}, null],
-    ['CRDB_SNI that it carries', { dnsNames: ['x.flycast'] }, { CRDB_SNI: 'x.flycast' }, null],
+    [
+      'the name in the CN, and no SAN',
+      { commonName: 'db.app.internal', dnsNames: [], ipAddresses: [] },
+      {},
+      { code: 'TLS_SERVER_NAME', evidence: { names: null } },
+    ],
+    [
+      'a wildcard for a part of the label',
+      { dnsNames: ['d*.app.internal'] },
+      {},
+      { code: 'TLS_SERVER_NAME', message: /not for db\.app\.internal but for DNS:d\*\.app\.internal/ },
+    ],
+    ['a wildcard for two labels', { dnsNames: ['*.internal'] }, {}, { code: 'TLS_SERVER_NAME' }],
+    ['a wildcard alone', { dnsNames: ['*'] }, {}, { code: 'TLS_SERVER_NAME' }],
+    ['the right name', { dnsNames: ['db.app.internal'] }, {}, 'DNS name db.app.internal'],
+    ['a wildcard for it', { dnsNames: ['*.app.internal'] }, {}, 'wildcard *.app.internal'],
+    ['a wildcard below the top', { dnsNames: ['*.internal'] }, { CRDB_SNI: 'db.internal' }, 'wildcard *.internal'],
+    ['CRDB_SNI that it carries', { dnsNames: ['x.flycast'] }, { CRDB_SNI: 'x.flycast' }, 'DNS name x.flycast'],
+    ['CRDB_SNI that is an address', { ipAddresses: ['fdaa::3'] }, { CRDB_SNI: 'fdaa::3' }, 'IP address fdaa::3'],
   ]
   test.each(names)('dialled by name: %s', async (_name, options, env, verdict) => {
     await using server = await scriptedServer({ tls: await issued(options)() })
     const names = namesOf({ 'db.app.internal': ['::1'] })
     const config = target(server, pki.pem, { host: 'db.app.internal', names, env })
     const report = await run(config)
-    if (verdict) expectAttributed(report, { check: 'tls', ...verdict })
-    else expect(check(report, 'tls').status).toBe('passed')
+    if (typeof verdict !== 'string') return expectAttributed(report, { check: 'tls', ...verdict })
+    expect(check(report, 'tls')).toMatchObject({ status: 'passed', evidence: { nameRule: verdict } })
   })
 
   test('an IP literal that it names, and no name: passes', async () => {
     await using server = await scriptedServer({ tls: await issued({ dnsNames: [] })() })
-    expect(check(await run(target(server, pki.pem)), 'tls').status).toBe('passed')
+    const tls = check(await run(target(server, pki.pem)), 'tls')
+    expect(tls).toMatchObject({ status: 'passed', evidence: { nameRule: 'IP address ::1' } })
   })
 
   test('with its intermediate: passes', async () => {

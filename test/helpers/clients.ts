@@ -61,7 +61,8 @@ export const clientOf = (server: Throwaway, user: string, database = server.data
 
 /**
  * What a TLS client meets that says its StartupMessage and leaves at the first answer: whether its handshake ended well
- * (`secureConnect`), and the code of the first error.
+ * (`secureConnect`), and the code of the first error. Of OpenSSL's two names of an alert it is the older one: 3.5 says
+ * SSL/TLS_ALERT_… where 3.0 says SSLV3_ALERT_….
  */
 export async function tlsOutcome(port: number, options: tls.ConnectionOptions) {
   const socket = net.connect({ host: '::1', port, family: 6 })
@@ -78,7 +79,7 @@ export async function tlsOutcome(port: number, options: tls.ConnectionOptions) {
     })
     stream.once('data', () => stream.destroy())
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      code ??= error.code
+      code ??= error.code?.replace('SSL/TLS_ALERT', 'SSLV3_ALERT')
       stream.destroy()
       socket.destroy()
     })

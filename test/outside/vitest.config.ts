@@ -1,0 +1,15 @@
+/**
+ * What needs another program than `npm ci` installs: another Node, and whatever a test in this directory asks for.
+ * `npm run test:outside` runs it on the newest Node; `npm test` leaves it out.
+ */
+import { defineConfig } from 'vitest/config'
+import { project, settings } from '../vitest.config.ts'
+
+export default defineConfig({
+  test: {
+    ...settings,
+    projects: [
+      project('postgresql', { include: ['test/outside/**/*.test.ts', 'test/attribution/**/*.test.ts'], exclude: [] }),
+    ],
+  },
+})
