@@ -61,6 +61,27 @@ describe.concurrent('waits for', () => {
     expect(notes[0]).toContain(`attempt 1: ${code}`)
   })
 
+  test('a cluster that lost a node: the node answers, and the data does not', async () => {
+    const error = { S: 'ERROR', V: 'ERROR', C: '57014', M: 'query execution canceled due to statement timeout' }
+    let notes = 0
+    await using server = await replay(recording, credentials, {
+      onStatement: sql => (notes < 2 && sql.includes('has_table_privilege') ? { error } : undefined),
+    })
+    const said: string[] = []
+    const note = (text: string) => {
+      if (text.startsWith('attempt ')) notes = said.push(text)
+    }
+    const report = await probeWith(targetOf(server, credentials), { options: WAIT, note })
+    expect([report.verdict, report.attempts]).toEqual(['pass', 3])
+    expect(said[0]).toContain('READ_TIMEOUT')
+    const once = await probeWith(targetOf(server, credentials), { options: { ...WAIT, waitMs: 0 } })
+    expect(once.verdict).toBe('pass')
+    notes = 0
+    const { failure } = await probeWith(targetOf(server, credentials), { options: { ...WAIT, waitMs: 0 } })
+    expect([failure?.code, failure?.sqlstate]).toEqual(['READ_TIMEOUT', '57014'])
+    expect(failure?.hint).toContain('the node answers and its data does not')
+  })
+
   test('a server that is not listening yet', async () => {
     await using server = await replay(recording, credentials)
     const { port } = await closed()

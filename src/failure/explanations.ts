@@ -572,16 +572,19 @@ export const EXPLANATIONS = {
   },
   CERTLESS_LOGIN_ALLOWED: {
     meaning:
-      'The same login without a certificate, or without TLS, was let in. Whoever reaches the port is gateway_writer:' +
+      'The same login without a certificate, or without TLS, was let in, or would be with a password that is stored. Whoever reaches the port is gateway_writer:' +
       " that this probe's own login with a certificate worked proves nothing.",
     causes: [
       'a rule with the method trust in server.host_based_authentication.configuration',
+      'a password is stored for the role, which replaces the certificate',
       'the node runs with --insecure or --accept-sql-without-tls',
       'on PostgreSQL, a host or hostnossl line with trust',
     ],
     confirm: [HBA, LOGS, 'The line "sql:" of its start banner names the sslmode; disable means no TLS.'],
     mend: [
       "root> SET CLUSTER SETTING server.host_based_authentication.configuration = 'hostssl all all all cert';",
+      'A password that is stored is taken away with:',
+      'root> ALTER ROLE gateway_writer WITH PASSWORD NULL;',
       'Or back to the default, which takes a certificate or a password:',
       'root> RESET CLUSTER SETTING server.host_based_authentication.configuration;',
     ],
@@ -714,7 +717,8 @@ export const EXPLANATIONS = {
   ADMIN_AT_RUNTIME: {
     meaning:
       'The session can do more than the running application should: the user is root, gateway_admin or a superuser, is a' +
-      ' member of a role, has a role option beyond LOGIN, or owns something here. The evidence says which.',
+      ' member of a role, has a role option beyond LOGIN or a system privilege, or owns something here. The evidence says' +
+      ' which.',
     causes: [
       "DATABASE_URL holds the migration's user and certificate",
       'gateway_writer was put into admin or another role to get past a denial, and left there',
@@ -740,11 +744,15 @@ export const EXPLANATIONS = {
       'schema public was never closed: the role public holds CREATE on it in every new CockroachDB database',
       'CREATE on the database or a schema was granted to the user or to public',
       'GRANT ALL on some table to the user or to public',
+      'DROP or ZONECONFIG on the database, a grant option on anything',
+      'default privileges that give the user or public more than the four verbs on what is made next',
     ],
     confirm: [
       'root> SHOW GRANTS ON SCHEMA public;',
       'root> SHOW GRANTS ON DATABASE uro;',
       'root> SHOW GRANTS FOR gateway_writer, public;',
+      'root> SHOW DEFAULT PRIVILEGES FOR ROLE gateway_admin, root;',
+      'root> SHOW DEFAULT PRIVILEGES FOR ALL ROLES;',
     ],
     mend: [
       'root> REVOKE CREATE ON SCHEMA public FROM public;',
@@ -755,6 +763,7 @@ export const EXPLANATIONS = {
       'Anything else that the evidence lists:',
       'root> REVOKE CREATE ON DATABASE uro FROM gateway_writer;',
       'root> REVOKE ALL ON TABLE OTHER FROM gateway_writer;',
+      'root> ALTER DEFAULT PRIVILEGES FOR ALL ROLES REVOKE ALL ON TABLES FROM gateway_writer;',
     ],
   },
   GRANT_EXCESS: {
@@ -894,18 +903,26 @@ export const EXPLANATIONS = {
     mend: ["The SQLSTATE decides (PostgreSQL manual, appendix A); the server's log of that second says more."],
   },
   READ_TIMEOUT: {
-    meaning: 'The SELECT on the second connection did not come back in time.',
+    meaning:
+      'The node answers, and the data did not come in time: the SELECT on the second connection, or a question to the' +
+      ' catalogue.',
     causes: [
       'another transaction holds the row or the table',
+      'a cluster has lost a node and its leases move: some ten seconds, and longer on a busy one',
       'a stalling disk or an overloaded machine',
       'a cluster without a majority',
     ],
     confirm: ['root> SHOW STATEMENTS;', 'root> SHOW SESSIONS;', LOGS],
-    mend: ["root> CANCEL QUERY 'ID';", '$ npm run probe -- --wait 60'],
+    mend: ["root> CANCEL QUERY 'ID';", '$ npm run probe -- --wait 120'],
   },
   CONNECTION_REPLACED: {
-    meaning: 'The sequential writes did not all run in the same session: somewhere the connection was exchanged.',
-    causes: ['a pooler between probe and server that shares sessions', `a proxy: use ${HOST}, not .flycast`],
+    meaning:
+      'A statement was answered by another session than the one that was opened (every statement says which it is), the' +
+      ' setting made at startup is not there, or the two independent connections end in one session.',
+    causes: [
+      'a pooler between probe and server (pgbouncer in any mode) that shares sessions or drops startup options',
+      `a proxy: use ${HOST}, not .flycast`,
+    ],
     confirm: [
       'root> SHOW SESSIONS;',
       "Sessions with application_name connection-probe must come from the probe's own address.",
