@@ -10,7 +10,10 @@
 signals=$2 patience=$3 job=
 umask 077
 dir=$(mktemp -d "$1/connection-probe-XXXXXX") && cd "$dir" || exit 1
-echo "directory $dir"
+# whoever reads may be gone already; that must not end this shell before the directory is removed
+trap '' PIPE
+echo "directory $dir" 2>/dev/null
+trap - PIPE
 
 run() {
   rm -f pid
