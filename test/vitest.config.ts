@@ -27,7 +27,7 @@ const ABOUT_THE_DATABASE = [
   'test/bundle.test.ts',
   'test/bootstrap.test.ts',
   'test/lab/lab.test.ts',
-  'test/attribution/{schema,privileges,writes,visibility,reuse,liars}.test.ts',
+  'test/attribution/{schema,privileges,writes,visibility,reuse,liars,poolers}.test.ts',
 ]
 /** What only a real CockroachDB can be asked. */
 const COCKROACH_ONLY = 'test/cockroach/**/*.test.ts'
@@ -48,7 +48,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     projects: [
-      project('postgresql', { include: ['test/**/*.test.ts'], exclude: [COCKROACH_ONLY] }),
+      project('postgresql', { include: ['test/**/*.test.ts'], exclude: [COCKROACH_ONLY, 'test/outside/**'] }),
       // COCKROACH_BINARY set and unusable throws here: the run fails, it does not pass over an engine.
       ...(findCockroach() === null
         ? []

@@ -905,7 +905,11 @@ export const EXPLANATIONS = {
   },
   CONNECTION_REPLACED: {
     meaning: 'The sequential writes did not all run in the same session: somewhere the connection was exchanged.',
-    causes: ['a pooler between probe and server that shares sessions', `a proxy: use ${HOST}, not .flycast`],
+    causes: [
+      'a pooler between probe and server that shares sessions',
+      `a proxy: use ${HOST}, not .flycast`,
+      'a pooler that resets a session between two statements (DISCARD ALL)',
+    ],
     confirm: [
       'root> SHOW SESSIONS;',
       "Sessions with application_name connection-probe must come from the probe's own address.",
