@@ -115,6 +115,22 @@ describe('--all-addresses', () => {
     expect([await rows(), left?.n]).toEqual([0, 0])
   })
 
+  it.each([
+    ['both connections', 0],
+    ['the second one', 1],
+  ])('fails when one drops the startup options of %s', async (_which, first) => {
+    await using pooled = await proxyTo(server, {
+      startup: ({ id, startup = {} }) => (id > first ? { ...startup, options: '' } : startup),
+    })
+    const report = await probeWith(environment(server.port, pooled.port), { options: { allAddresses: true } })
+    expect(verdictOf(report)).toMatchObject({
+      failure: 'reuse CONNECTION_REPLACED',
+      failed: { 'every-address': 'CONNECTION_REPLACED' },
+    })
+    expect(report.failure?.hint).toContain('drops startup options')
+    expect(await rows()).toBe(0)
+  })
+
   it('fails when a row written through one is not there for a reader', async () => {
     await using forgetful = await proxyTo(server, {
       onStatement: sql =>

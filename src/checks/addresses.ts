@@ -8,6 +8,7 @@ import { asFailure, open } from '../session/open.ts'
 import { type Candidate, endpoint } from '../session/path.ts'
 import { sessionOf } from '../session/session.ts'
 import type { Check, CheckContext } from './check.ts'
+import { proveOwnSession } from './facts.ts'
 import { newRow, notThere, writeAndRead } from './row-visible.ts'
 
 /** Addresses tried at the same time, each with at most two connections. */
@@ -113,6 +114,7 @@ async function tryAddress(context: CheckContext, candidate: Candidate, clock: st
   const [writer, reader] = await Promise.all(dialled.map(opened => sessionOf(opened, context.budget)))
   if (!writer || !reader) throw new Error('two connections were dialled')
   try {
+    await proveOwnSession(writer)
     const row = newRow(context, 0, clock)
     const { writtenMs, visibleMs } = await writeAndRead(context, writer, reader, row)
     return outcome(null, { writtenMs, visibleMs }, row.id)

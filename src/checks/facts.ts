@@ -60,20 +60,26 @@ export function only<T>(rows: readonly T[], what: string): T {
 /** The node goes away, or the link to it: no answer about what was asked. A wait that overran (a lock) is one. */
 const sessionIsOver = ({ code }: ProbeError): boolean => CODES[code].waitable && !code.endsWith('_TIMEOUT')
 
+/** A setting made in the session, which it keeps to its end; unlike SESSION_TOKEN it is gone after DISCARD ALL. */
+export const KEPT_SETTING = 'connection_probe.kept'
+
 /** What stands in between where a session is not the one that was opened. */
 const POOLED =
   'something in between (a pooler, a proxy) drops startup options or shares one session among clients: connect to the .internal name and the port of the database itself'
 
 /**
- * Asks for the setting that this connection, and no other, made at startup, and for the server's name of the session.
- * CockroachDB says 42704 where a setting is not there, PostgreSQL gives NULL.
+ * Asks for the setting that this connection, and no other, made at startup, and for the server's name of the session;
+ * and makes one that `statements-unnamed` asks for. CockroachDB says 42704 where a setting is not there, PostgreSQL
+ * gives NULL.
+ * @throws ProbeError CONNECTION_REPLACED if the session is not the one that was opened
  */
-async function proveOwnSession(session: Session): Promise<void> {
+export async function proveOwnSession(session: Session): Promise<void> {
   const what = 'the question for the session'
   const { engine, token } = session
   const asked = session.ask<{ token: string | null; session: string }>(
     what,
-    `SELECT current_setting('${SESSION_TOKEN}', true) AS token, ${engine.sessionName} AS session`,
+    `SELECT current_setting('${SESSION_TOKEN}', true) AS token,
+            set_config('${KEPT_SETTING}', ${literal(token)}, false) AS kept, ${engine.sessionName} AS session`,
   )
   const rows = await ifKnown(asked, null)
   const found = rows && only(rows, what)

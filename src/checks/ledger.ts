@@ -148,7 +148,8 @@ export function createLedger(reconnect: () => Promise<Session>, inherited: reado
       return await settle(session, row)
     } catch (error) {
       const why = error instanceof ProbeError ? error : null
-      if (!why) throw error
+      // It is settled, only not on the session that was opened for it.
+      if (!why || why.code === 'CONNECTION_REPLACED') throw error
       throw new ProbeError(
         'WRITE_AMBIGUOUS',
         `whether the row was written is not known (${cause.code}), and could not be settled (${why.code}: ${why.message})`,

@@ -3,9 +3,11 @@ import { createHistogram } from 'node:perf_hooks'
 import { inArray } from 'drizzle-orm'
 import { type Evidence, ProbeError } from '../failure/failure.ts'
 import { connectionProbe, type ProbeRow } from '../schema.ts'
+import { ifKnown } from '../session/if-known.ts'
 import { retried } from '../session/retried.ts'
 import type { Session } from '../session/session.ts'
 import type { Check } from './check.ts'
+import { KEPT_SETTING } from './facts.ts'
 import { compare, newRow, rowAndSession } from './row-visible.ts'
 
 /** Rows verified and removed at a time, so that memory stays flat however many are written. */
@@ -97,6 +99,19 @@ export const sequentialWrites: Check = {
 /** Microseconds to ms with three decimals. */
 const round = (micros: number): number => Math.round(micros) / 1000
 
+/** What stands in between where a session does not keep what is set in it. */
+const RESET =
+  'something in between (a pooler, a proxy) resets the session between statements (DISCARD ALL): connect to the .internal name and the port of the database itself'
+
+/** What was set in the session when it was proved to be ours (facts.ts), as far as it is still there. */
+async function keptSetting(session: Session): Promise<string | null> {
+  const asked = session.ask<{ kept: string | null }>(
+    'the question whether the session keeps its settings',
+    `SELECT current_setting('${KEPT_SETTING}', true) AS kept`,
+  )
+  return (await ifKnown(asked, []))[0]?.kept ?? null
+}
+
 export const statementsUnnamed: Check = {
   id: 'statements-unnamed',
   async run(context) {
@@ -104,14 +119,27 @@ export const statementsUnnamed: Check = {
     // CockroachDB lists the unnamed statement too, with an empty name.
     const question = 'the question for prepared statements'
     const { sessionName } = writer.engine
-    const rows = await writer.ask<{ name: string | null; session: string }>(
-      question,
-      `SELECT NULL AS name, ${sessionName} AS session
-       UNION ALL
-       SELECT name::text, ${sessionName} FROM pg_catalog.pg_prepared_statements WHERE name <> '' LIMIT 21`,
-    )
+    const [rows, kept] = await Promise.all([
+      writer.ask<{ name: string | null; session: string }>(
+        question,
+        `SELECT NULL AS name, ${sessionName} AS session
+         UNION ALL
+         SELECT name::text, ${sessionName} FROM pg_catalog.pg_prepared_statements WHERE name <> '' LIMIT 21`,
+      ),
+      keptSetting(writer),
+    ])
     if (rows.length === 0) throw new ProbeError('CATALOGUE_FAILED', `${question} was answered with no row`)
     for (const { session } of rows) writer.answeredBy(session, question)
+    // A reset takes named statements with it, so that none is found: what this is the check of is not told then.
+    if (kept !== writer.token)
+      throw new ProbeError(
+        'CONNECTION_REPLACED',
+        `the session was reset: ${KEPT_SETTING}, which was set in it, is gone`,
+        {
+          evidence: { missing: KEPT_SETTING },
+          hint: RESET,
+        },
+      )
     const named = rows.flatMap(({ name }) => name ?? []).sort()
     if (named.length > 0)
       throw new ProbeError(

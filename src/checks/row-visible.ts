@@ -11,7 +11,7 @@ import { connectionProbe, type NewProbeRow, type ProbeRow } from '../schema.ts'
 import { retried } from '../session/retried.ts'
 import type { Session } from '../session/session.ts'
 import type { Check, CheckContext } from './check.ts'
-import type { Held } from './facts.ts'
+import { type Held, proveOwnSession } from './facts.ts'
 import { answeredBy, byId } from './ledger.ts'
 
 /** Reading goes on for so many times the limit, so that late is told from never. */
@@ -170,6 +170,9 @@ export async function writeAndRead(
 ): Promise<Evidence> {
   const limit = context.config.options.visibleWithinMs
   const startedAt = performance.now()
+  // While the row is written; the writer's own was asked before.
+  const proof = proveOwnSession(reader)
+  proof.catch(() => undefined)
   const { retries, settled } = await context.ledger.insert(writer, row)
   const writtenMs = performance.now() - startedAt
   const { read, reads, retries: readRetries } = await look(context, reader, row.id, startedAt)
@@ -191,6 +194,7 @@ export async function writeAndRead(
       'the independent read was not independent: both connections end in one session',
       { evidence: { ...evidence, session: reader.name() } },
     )
+  await proof
   if (!read && visibleMs < limit)
     throw new ProbeError('DEADLINE', `the deadline came after ${waited} of waiting for the row`, { evidence })
   if (!read)

@@ -250,6 +250,8 @@ const ANY_STATEMENT: Readonly<Record<string, Code>> = {
   '57P03': 'SERVER_UNAVAILABLE',
   '57P05': 'CONNECTION_LOST',
   '53300': 'SERVER_BUSY',
+  // No such prepared statement: ours is parsed and bound at once, so that another session got one of the two.
+  '26000': 'CONNECTION_REPLACED',
 }
 
 const GENERAL: Readonly<Record<StatementKind, Code>> = {

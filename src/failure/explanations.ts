@@ -921,6 +921,7 @@ export const EXPLANATIONS = {
       ' setting made at startup is not there, or the two independent connections end in one session.',
     causes: [
       'a pooler between probe and server (pgbouncer in any mode) that shares sessions or drops startup options',
+      'a pooler that resets a session between two statements (DISCARD ALL)',
       `a proxy: use ${HOST}, not .flycast`,
     ],
     confirm: [

@@ -88,7 +88,7 @@ interface Unit {
 }
 
 /** Connects and, with TLS options, handshakes. Throws what the socket or the handshake says. */
-async function dial(
+export async function dial(
   { host = '::1', port }: ProxyOptions['upstream'],
   options: tls.ConnectionOptions | undefined,
   opened: (socket: net.Socket) => void,

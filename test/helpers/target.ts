@@ -58,15 +58,20 @@ export const adminConfig = (server: Throwaway): ProbeConfig =>
     }),
   )
 
+/** What a throwaway server presents, for whoever stands before it. */
+export function tlsOf({ certsDir }: Throwaway) {
+  const file = (name: string) => readFileSync(join(certsDir, name), 'utf8')
+  return { cert: file('node.crt'), key: file('node.key'), ca: file('ca.crt') }
+}
+
 /**
  * A proxy before a throwaway server that presents the server's own certificate, and passes each client on with the
  * client's; `more` is what is wrong with it.
  */
 export function proxyTo(server: Throwaway, more: Partial<ProxyOptions> = {}): Promise<SessionServer> {
-  const file = (name: string) => readFileSync(join(server.certsDir, name), 'utf8')
   return faultyProxy({
     upstream: { port: server.port },
-    tls: { cert: file('node.crt'), key: file('node.key'), ca: file('ca.crt') },
+    tls: tlsOf(server),
     credentials: ({ peerName }) => (peerName === undefined ? undefined : pemOf(server, peerName)),
     ...more,
   })

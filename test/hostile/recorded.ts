@@ -70,10 +70,10 @@ const processOf = ({ id }: Session): string => String(4200 + id)
 
 /** What the answer says that depends on the connection: the setting made at startup, and the process. */
 function aboutSession(sql: string, session: Session): Result | undefined {
-  if (sql.includes('connection_probe.session')) {
-    const [, token = ''] = /connection_probe\.session=(\w+)/.exec(session.startup?.options ?? '') ?? []
+  const [, token = ''] = /connection_probe\.session=(\w+)/.exec(session.startup?.options ?? '') ?? []
+  if (sql.includes('connection_probe.session'))
     return { columns: ['token', 'session'], rows: [[token, processOf(session)]] }
-  }
+  if (sql.includes('connection_probe.kept')) return { columns: ['kept'], rows: [[token]] }
   return sql.includes('pg_prepared_statements')
     ? { columns: ['name', 'session'], rows: [[null, processOf(session)]] }
     : undefined

@@ -8,6 +8,8 @@ import { project, settings } from '../vitest.config.ts'
 export default defineConfig({
   test: {
     ...settings,
+    // A schema change is a job on CockroachDB, where there is one: seconds each.
+    hookTimeout: 300_000,
     projects: [
       project('postgresql', { include: ['test/outside/**/*.test.ts', 'test/attribution/**/*.test.ts'], exclude: [] }),
     ],
