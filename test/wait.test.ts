@@ -21,7 +21,7 @@ beforeAll(async () => {
 })
 
 /** A quarter of the deadline is what a silent server costs; half of that the whole run needs, on a busy machine. */
-const WAIT = { deadlineMs: 4000, waitMs: 20_000, writes: 3 }
+const WAIT = { deadlineMs: 6000, waitMs: 20_000, writes: 3 }
 const busy = errorResponse({ S: 'FATAL', V: 'FATAL', C: '53300', M: 'sorry, too many clients already', R: 'x' })
 const draining = errorResponse({ S: 'FATAL', V: 'FATAL', C: '57P01', M: 'server is not accepting clients', R: 'x' })
 
