@@ -131,7 +131,7 @@ describe('the probe on what says that it is CockroachDB', () => {
       'ALL on all tables that gateway_admin makes to public',
     ],
   ])('a privilege beyond the four verbs %s', async (_where, pattern, what) => {
-    const report = await probe({ standIns: [[pattern, `SELECT '${what}'::text AS what`]] })
+    const report = await probe({ standIns: [[pattern, `SELECT '${what}'::text AS what, NULL AS maker`]] })
     expect(verdictOf(report)).toMatchObject({ failed: { 'ddl-refused': 'DDL_ALLOWED' } })
     expect(check(report, 'ddl-refused').evidence.elsewhere).toContain(what)
   })

@@ -16,7 +16,7 @@ import {
   sequenceOf,
   useBase,
 } from './helpers/faults.ts'
-import { cut, error } from './helpers/statement-faults.ts'
+import { cut, error, once as onceOnly } from './helpers/statement-faults.ts'
 import { check } from './helpers/target.ts'
 
 /** A fault for the first so many removals: dml's own, row-visible's, those of the sequential writes. */
@@ -41,6 +41,15 @@ const REMOVED: readonly Case[] = [
   {
     fault: 'a removal of unknown outcome',
     proxy: onDelete(one, { instead: { S: 'ERROR', C: '40003', M: 'ambiguous' } }),
+  },
+  {
+    fault: 'the look after a removal contended: what was removed before is no surprise',
+    proxy: () => ({
+      onStatement: onceOnly(
+        sql => /^SELECT id::text AS id FROM .* IN \(/.test(sql),
+        error('40001', 'restart transaction'),
+      ),
+    }),
   },
   {
     fault: 'the connection lost after a removal: not to find the row again is no alarm',

@@ -128,7 +128,7 @@ export function createLedger(reconnect: () => Promise<Session>, inherited: reado
     readonly state: 'landed' | 'unknown' | 'doubtful'
   }
   const rows = new Map<string, Entry>(inherited.map(id => [id, { row: null, state: 'doubtful' }]))
-  /** ids whose DELETE was sent and never answered: not to find them again is no surprise */
+  /** ids whose DELETE was answered, or sent and never answered: not to find them again is no surprise */
   const removing = new Set<string>()
 
   const settle = async (session: Session, row: NewProbeRow): Promise<'landed' | 'repeated'> => {
@@ -148,7 +148,6 @@ export function createLedger(reconnect: () => Promise<Session>, inherited: reado
       return await settle(session, row)
     } catch (error) {
       const why = error instanceof ProbeError ? error : null
-      // It is settled, only not on the session that was opened for it.
       if (!why || why.code === 'CONNECTION_REPLACED') throw error
       throw new ProbeError(
         'WRITE_AMBIGUOUS',
@@ -170,7 +169,10 @@ export function createLedger(reconnect: () => Promise<Session>, inherited: reado
     const remove = async () => {
       try {
         const sql = `DELETE FROM ${these} RETURNING id::text AS id, ${session.engine.sessionName} AS session`
-        return await session.send<{ id: string; session: string }>('write', REMOVAL, sql)
+        const removed = await session.send<{ id: string; session: string }>('write', REMOVAL, sql)
+        // Should the look that follows have to be taken again: these are gone by then.
+        for (const { id } of removed) removing.add(id)
+        return removed
       } catch (error) {
         if (error instanceof ProbeError && afterError(error) === 'unknown') for (const id of batch) removing.add(id)
         throw error

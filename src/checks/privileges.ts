@@ -1,10 +1,11 @@
 /** The four verbs really work, and nothing beyond them does. */
 import { eq } from 'drizzle-orm'
-import { isUnknownHere } from '../failure/classify.ts'
+import { type ExcessQuestion, type Here, literal } from '../database/engine.ts'
 import { ProbeError } from '../failure/failure.ts'
 import { connectionProbe, TABLE_NAME } from '../schema.ts'
 import { ifKnown } from '../session/if-known.ts'
 import { retried } from '../session/retried.ts'
+import type { Session } from '../session/session.ts'
 import type { Check, CheckContext } from './check.ts'
 import { VERBS } from './facts.ts'
 import { nothing } from './ledger.ts'
@@ -70,36 +71,68 @@ interface Excess {
 const sentence = ({ schema, table, column, grantee, privilege, grantable }: Excess) =>
   `${privilege}${column ? ` (${column})` : ''} on ${schema}.${table} to ${grantee}${grantable ? ' with grant option' : ''}`
 
-/** Where the user can create something, of this database and its schemas; and who else can, and which schemas there are. */
-async function creatable(context: CheckContext) {
-  const session = await context.reader()
-  const own = session.engine.ownSchema('n.nspname')
-  const ask = async (what: string, sql: string) =>
-    (await session.ask<{ name: string }>(what, sql)).map(({ name }) => name)
-  const [here, creators, schemas] = await Promise.all([
-    ask(
-      'the question where the user can create',
-      `SELECT 'database ' || current_database() AS name WHERE has_database_privilege(current_database(), 'CREATE')
-       UNION ALL
-       SELECT 'schema ' || n.nspname FROM pg_catalog.pg_namespace n
-       WHERE ${own} AND has_schema_privilege(n.nspname, 'CREATE')
-       LIMIT 20`,
-    ),
-    ask(
-      'the question who can create',
-      `SELECT r.rolname::text AS name FROM pg_catalog.pg_roles r
-       WHERE has_database_privilege(r.rolname, current_database(), 'CREATE')
-          OR EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n
-                     WHERE ${own} AND has_schema_privilege(r.rolname, n.nspname, 'CREATE'))
-       ORDER BY 1 LIMIT 100`,
-    ),
-    ask(
-      'the question for the schemas',
-      `SELECT n.nspname::text AS name FROM pg_catalog.pg_namespace n WHERE ${own} ORDER BY 1 LIMIT 100`,
-    ),
-  ])
-  return { here, creators, schemas }
+/** Names, from rows { name }. */
+const namesOf = async (session: Session, what: string, sql: string): Promise<readonly string[]> =>
+  (await session.ask<{ name: string }>(what, sql)).map(({ name }) => name)
+
+/** Where the user can create something: this database, and its schemas. */
+const creatable = (session: Session): Promise<readonly string[]> =>
+  namesOf(
+    session,
+    'the question where the user can create',
+    `SELECT 'database ' || current_database() AS name WHERE has_database_privilege(current_database(), 'CREATE')
+     UNION ALL
+     SELECT 'schema ' || nspname FROM pg_catalog.pg_namespace
+     WHERE ${session.engine.ownSchema('nspname')} AND has_schema_privilege(nspname, 'CREATE')
+     LIMIT 20`,
+  )
+
+/** Of these roles the ones that can create something here: of the others no default privilege ever comes to bear. */
+async function creators(session: Session, makers: readonly string[]): Promise<readonly string[]> {
+  if (makers.length === 0) return []
+  return namesOf(
+    session,
+    'the question who can create',
+    `SELECT r.rolname::text AS name FROM pg_catalog.pg_roles r
+     WHERE r.rolname IN (${makers.map(literal).join(', ')}) AND (
+       r.rolsuper OR has_database_privilege(r.rolname, current_database(), 'CREATE')
+       OR EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n
+                  WHERE ${session.engine.ownSchema('n.nspname')} AND has_schema_privilege(r.rolname, n.nspname, 'CREATE')))`,
+  )
 }
+
+/** What `engine.otherExcess` asks for, a line each; `inSchemas` is null where the release does not show those. */
+async function otherExcess(session: Session, here: Pick<Here, 'user' | 'database'>) {
+  interface Row {
+    readonly what: string
+    readonly maker: string | null
+  }
+  const { engine } = session
+  const [schemas, roles] = await Promise.all([
+    namesOf(
+      session,
+      'the question for the schemas',
+      `SELECT nspname::text AS name FROM pg_catalog.pg_namespace WHERE ${engine.ownSchema('nspname')} ORDER BY 1`,
+    ),
+    namesOf(session, 'the question for all roles', 'SELECT rolname::text AS name FROM pg_catalog.pg_roles ORDER BY 1'),
+  ])
+  const ask = ({ sql, unknown }: ExcessQuestion) =>
+    ifKnown(session.ask<Row>(EXCESS_QUESTION, sql), null, sqlstate => unknown?.includes(sqlstate ?? '') ?? false)
+  const questions = engine.otherExcess({ ...here, roles, schemas })
+  const [probing, ...inSchema] = questions.filter(question => question.inSchema)
+  const everywhere = questions.filter(question => !question.inSchema)
+  const [found, inFirst] = await Promise.all([Promise.all(everywhere.map(ask)), probing ? ask(probing) : []])
+  const others = inFirst === null ? [] : await Promise.all(inSchema.map(ask))
+  const rows = [...found, inFirst, ...others].flatMap(one => one ?? [])
+  const makers = [...new Set(rows.flatMap(({ maker }) => maker ?? []))]
+  const able = await creators(session, makers)
+  return {
+    lines: rows.filter(({ maker }) => maker === null || able.includes(maker)).map(({ what }) => what),
+    inSchemas: inFirst !== null,
+  }
+}
+
+const EXCESS_QUESTION = 'the question for excess privileges'
 
 /**
  * The one statement that is tried: it names a table that exists, so nothing can come of it on any version. Allowed is
@@ -128,20 +161,16 @@ export const ddlRefused: Check = {
   async run(context) {
     const { engine } = await context.facts()
     const session = await context.reader()
-    const question = 'the question for excess privileges'
     const { user, database } = context.config
-    const [{ here: create, ...where }, excess] = await Promise.all([
-      creatable(context),
-      session.ask<Excess>(question, engine.excessPrivileges),
+    const [create, excess, besides] = await Promise.all([
+      creatable(session),
+      session.ask<Excess>(EXCESS_QUESTION, engine.excessPrivileges),
+      otherExcess(session, { user, database }),
     ])
-    const others = engine.otherExcess({ user, database, ...where })
-    const besides = await Promise.all(
-      others.map(sql => ifKnown(session.ask<{ what: string }>(question, sql), [], isUnknownHere)),
-    )
     const here = excess.filter(({ schema, table }) => schema === 'public' && table === TABLE_NAME)
     const elsewhere = [
       ...excess.filter(({ schema, table }) => !(schema === 'public' && table === TABLE_NAME)).map(sentence),
-      ...besides.flat().map(({ what }) => what),
+      ...besides.lines,
     ]
     const tried = await tryCreate(context)
     const evidence = {
@@ -149,6 +178,7 @@ export const ddlRefused: Check = {
       creatable: create,
       excess: here.map(sentence),
       elsewhere,
+      ...(!besides.inSchemas && { defaultPrivilegesInSchemas: 'not visible' }),
     }
     const allowed = [
       ...(tried === '42501' ? [] : [`CREATE TABLE in schema public is allowed (${tried})`]),

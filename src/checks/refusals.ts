@@ -73,10 +73,16 @@ export const certificateRequired: Check = {
       if (tried.startup?.authenticated)
         throw new ProbeError('CERTLESS_LOGIN_ALLOWED', `${user} was let in ${how}`, { evidence })
       if (tried.startup?.passwordStored)
-        throw new ProbeError('CERTLESS_LOGIN_ALLOWED', `${user} has a password, which lets in ${how}`, {
-          evidence,
-          hint: `whoever knows the password needs no certificate. As root: ALTER ROLE ${user} WITH PASSWORD NULL`,
-        })
+        throw new ProbeError(
+          'CERTLESS_LOGIN_ALLOWED',
+          tried.startup.passwordStored === true
+            ? `${user} has a password, which lets in ${how}`
+            : `${user} is asked for a password in clear text, so one may be stored, which lets in ${how}`,
+          {
+            evidence,
+            hint: `whoever knows the password needs no certificate. As root: ALTER ROLE ${user} WITH PASSWORD NULL; if it is asked for in clear text all the same: RESET CLUSTER SETTING server.user_login.cert_password_method.auto_scram_promotion.enabled, and look at server.host_based_authentication.configuration`,
+          },
+        )
     }
     const isChallenged = ({ startup }: Opened) => startup?.challenge != null && (!whetherPassword || isDecided(startup))
     if (!(isChallenged(certless) || isRefused(certless) || isAlerted(certless)))

@@ -9,9 +9,19 @@ import type { Startup } from '../session/startup.ts'
 export interface Here {
   readonly database: string
   readonly user: string
-  /** who can create something in it */
-  readonly creators: readonly string[]
+  /** every role */
+  readonly roles: readonly string[]
   readonly schemas: readonly string[]
+}
+
+/** One question of those that `otherExcess` is made of. */
+export interface ExcessQuestion {
+  /** rows { what, maker }; `maker` is the role whose default privileges they are, null where it needs no look */
+  readonly sql: string
+  /** the SQLSTATEs by which a release says that it does not have what is asked for: there is none of it then */
+  readonly unknown?: readonly string[]
+  /** asked only where the first of these is known: releases differ in whether they have them at all */
+  readonly inSchema?: true
 }
 
 export interface Engine {
@@ -39,10 +49,10 @@ export interface Engine {
   readonly excessPrivileges: string
   /**
    * What the user or PUBLIC may do besides, beyond CONNECT on this database and USAGE on its schemas, every grant option,
-   * and the default privileges that would give either more than the four verbs on what is made here next: statements,
-   * each with rows { what }; one that the release does not know has nothing to say. CREATE is another question's matter.
+   * and the default privileges that would give either more than the four verbs on what is made here next. CREATE is
+   * another question's matter.
    */
-  readonly otherExcess: (here: Here) => readonly string[]
+  readonly otherExcess: (here: Here) => readonly ExcessQuestion[]
   /** every grant on public.connection_probe, rows { grantee, privilege, grantable, column }; PUBLIC is 'public' */
   readonly tableGrants: string
   /** what a migration's session sets first; a setting that the release does not know is passed over */
@@ -91,22 +101,40 @@ const postgresql: Engine = {
       AND (x.privilege_type NOT IN ${FOUR_VERBS} OR x.is_grantable)
     ORDER BY 1, 2, 3, 5 LIMIT 100`,
   otherExcess: () => [
-    `SELECT x.privilege_type || ' on ' || o.name || ${TO_WHOM} || ' with grant option' AS what
+    {
+      sql: `
+     SELECT x.privilege_type || ' on ' || o.name || ${TO_WHOM} || ' with grant option' AS what, NULL AS maker
      FROM (
        SELECT 'database ' || datname AS name, datacl AS acl FROM pg_catalog.pg_database WHERE datname = current_database()
        UNION ALL SELECT 'schema ' || nspname, nspacl FROM pg_catalog.pg_namespace
        UNION ALL SELECT 'sequence ' || c.oid::regclass::text, c.relacl FROM pg_catalog.pg_class c WHERE c.relkind = 'S'
        UNION ALL SELECT 'function ' || p.oid::regprocedure::text, p.proacl FROM pg_catalog.pg_proc p
        UNION ALL SELECT 'type ' || t.oid::regtype::text, t.typacl FROM pg_catalog.pg_type t
+       UNION ALL SELECT 'language ' || lanname, lanacl FROM pg_catalog.pg_language
+       UNION ALL SELECT 'foreign data wrapper ' || fdwname, fdwacl FROM pg_catalog.pg_foreign_data_wrapper
+       UNION ALL SELECT 'foreign server ' || srvname, srvacl FROM pg_catalog.pg_foreign_server
+       UNION ALL SELECT 'tablespace ' || spcname, spcacl FROM pg_catalog.pg_tablespace
      ) o CROSS JOIN LATERAL aclexplode(o.acl) x
      WHERE x.is_grantable AND ${TO_US}
      ORDER BY 1 LIMIT 100`,
+    },
+    {
+      sql: `
+     SELECT x.privilege_type || ' on parameter ' || p.parname || ${TO_WHOM} AS what, NULL AS maker
+     FROM pg_catalog.pg_parameter_acl p CROSS JOIN LATERAL aclexplode(p.paracl) x
+     WHERE ${TO_US} ORDER BY 1 LIMIT 100`,
+      // The table came with PostgreSQL 15.
+      unknown: ['42P01'],
+    },
     // Types of objects: r tables, S sequences, f functions, T types, n schemas, L large objects.
-    `SELECT x.privilege_type || ' on every ' ||
+    {
+      sql: `
+     SELECT x.privilege_type || ' on every ' ||
             (CASE a.defaclobjtype WHEN 'r' THEN 'table' WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'function'
                                   WHEN 'T' THEN 'type' WHEN 'n' THEN 'schema' ELSE 'large object' END) ||
             ' that ' || r.rolname || ' makes' || ${TO_WHOM} ||
-            (CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END) || ' (default privileges)' AS what
+            (CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END) || ' (default privileges)' AS what,
+            r.rolname::text AS maker
      FROM pg_catalog.pg_default_acl a
      JOIN pg_catalog.pg_roles r ON r.oid = a.defaclrole
      CROSS JOIN LATERAL aclexplode(a.defaclacl) x
@@ -117,9 +145,8 @@ const postgresql: Engine = {
              WHEN 'f' THEN x.privilege_type = 'EXECUTE'
              WHEN 'L' THEN x.privilege_type IN ('SELECT', 'UPDATE')
              ELSE x.privilege_type = 'USAGE' END))
-       AND (r.rolsuper OR has_database_privilege(r.oid, current_database(), 'CREATE')
-            OR EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n WHERE has_schema_privilege(r.oid, n.oid, 'CREATE')))
      ORDER BY 1 LIMIT 100`,
+    },
   ],
   tableGrants: `
     SELECT CASE WHEN x.grantee = 0 THEN 'public' ELSE coalesce(r.rolname::text, x.grantee::text) END AS grantee,
@@ -140,6 +167,9 @@ export const literal = (text: string): string => `'${text.replaceAll("'", "''")}
 const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
 const VIRTUAL_SCHEMAS = `'pg_catalog','information_schema','crdb_internal','pg_extension'`
+
+/** No such statement, column, table or function: what CockroachDB shows of privileges grew from release to release. */
+const NOT_IN_THIS_RELEASE = ['42601', '42703', '42P01', '42883'] as const
 
 const cockroachdb: Engine = {
   id: 'cockroachdb',
@@ -174,43 +204,59 @@ const cockroachdb: Engine = {
       AND table_schema NOT IN (${VIRTUAL_SCHEMAS}) AND NOT ${isTemporary('table_schema')}
       AND (privilege_type NOT IN ${FOUR_VERBS} OR is_grantable = 'YES')
     ORDER BY 1, 2, 5 LIMIT 100`,
-  otherExcess: ({ database, user, creators, schemas }) => {
+  otherExcess: ({ database, user, roles, schemas }) => {
     const us = `grantee IN (${literal(user)}, 'public')`
-    const list = (names: readonly string[]) => names.map(identifier).join(', ')
     const onDatabase = `' on database ' || database_name || ' to ' || grantee`
-    const makers = [`ROLE ${list([...new Set(['root', 'admin', ...creators])])}`, 'ALL ROLES']
-    const places = ['', ...schemas.map(schema => ` IN SCHEMA ${identifier(schema)}`)]
+    const makers = [`ROLE ${roles.map(identifier).join(', ')}`, 'ALL ROLES']
     const beyond = `NOT (CASE object_type
         WHEN 'tables' THEN privilege_type IN ${FOUR_VERBS}
         WHEN 'sequences' THEN privilege_type IN ('USAGE', 'SELECT', 'UPDATE')
         WHEN 'functions' THEN privilege_type = 'EXECUTE'
         WHEN 'routines' THEN privilege_type = 'EXECUTE'
         ELSE privilege_type = 'USAGE' END)`
-    const defaults = (where: string, how: string) =>
-      makers.flatMap(maker =>
-        places.map(
-          place => `
+    const defaults = (place: string, where: string, how: string): string[] =>
+      makers.map(
+        maker => `
     SELECT DISTINCT privilege_type || ' on all ' || object_type || ' that ' || coalesce(role, 'anybody') || ' makes' ||
-           ${literal(place.toLowerCase())} || ' to ' || grantee || ${literal(`${how} (default privileges)`)} AS what
+           ${literal(place.toLowerCase())} || ' to ' || grantee || ${literal(`${how} (default privileges)`)} AS what,
+           role AS maker
     FROM [SHOW DEFAULT PRIVILEGES FOR ${maker}${place}] WHERE ${us} AND ${where} ORDER BY 1 LIMIT 100`,
-        ),
       )
+    // The column came with 22.2.
+    const grantable = (place: string) => defaults(place, 'is_grantable', ' with grant option')
     return [
-      `SELECT privilege_type || ${onDatabase} AS what FROM [SHOW GRANTS ON DATABASE ${identifier(database)}]
-       WHERE ${us} AND privilege_type NOT IN ('CONNECT', 'CREATE') ORDER BY 1`,
-      `SELECT privilege_type || ${onDatabase} || ' with grant option' AS what
-       FROM [SHOW GRANTS ON DATABASE ${identifier(database)}] WHERE ${us} AND is_grantable ORDER BY 1`,
-      `SELECT privilege_type || ' on schema ' || table_schema || ' to ' || grantee ||
-              (CASE WHEN is_grantable = 'YES' THEN ' with grant option' ELSE '' END) AS what
-       FROM information_schema.schema_privileges
-       WHERE ${us} AND table_schema NOT IN (${VIRTUAL_SCHEMAS})
-         AND (privilege_type NOT IN ('USAGE', 'CREATE') OR is_grantable = 'YES') ORDER BY 1`,
-      `SELECT privilege_type || ' on type ' || type_schema || '.' || type_name || ' to ' || grantee ||
-              ' with grant option' AS what
-       FROM information_schema.type_privileges WHERE ${us} AND is_grantable = 'YES' ORDER BY 1 LIMIT 100`,
-      ...defaults(beyond, ''),
-      // The column came with 22.2.
-      ...defaults('is_grantable', ' with grant option'),
+      {
+        sql: `SELECT privilege_type || ${onDatabase} AS what, NULL AS maker
+              FROM [SHOW GRANTS ON DATABASE ${identifier(database)}]
+              WHERE ${us} AND privilege_type NOT IN ('CONNECT', 'CREATE') ORDER BY 1`,
+        unknown: NOT_IN_THIS_RELEASE,
+      },
+      {
+        sql: `SELECT privilege_type || ${onDatabase} || ' with grant option' AS what, NULL AS maker
+              FROM [SHOW GRANTS ON DATABASE ${identifier(database)}] WHERE ${us} AND is_grantable ORDER BY 1`,
+        unknown: NOT_IN_THIS_RELEASE,
+      },
+      {
+        sql: `SELECT privilege_type || ' on schema ' || table_schema || ' to ' || grantee ||
+                     (CASE WHEN is_grantable = 'YES' THEN ' with grant option' ELSE '' END) AS what, NULL AS maker
+              FROM information_schema.schema_privileges
+              WHERE ${us} AND table_schema NOT IN (${VIRTUAL_SCHEMAS})
+                AND (privilege_type NOT IN ('USAGE', 'CREATE') OR is_grantable = 'YES') ORDER BY 1`,
+        unknown: NOT_IN_THIS_RELEASE,
+      },
+      {
+        sql: `SELECT privilege_type || ' on type ' || type_schema || '.' || type_name || ' to ' || grantee ||
+                     ' with grant option' AS what, NULL AS maker
+              FROM information_schema.type_privileges WHERE ${us} AND is_grantable = 'YES' ORDER BY 1 LIMIT 100`,
+        unknown: NOT_IN_THIS_RELEASE,
+      },
+      ...defaults('', beyond, '').map(sql => ({ sql, unknown: NOT_IN_THIS_RELEASE })),
+      ...grantable('').map(sql => ({ sql, unknown: NOT_IN_THIS_RELEASE })),
+      // Not on 22.1, where nothing shows them to the user.
+      ...schemas
+        .map(schema => ` IN SCHEMA ${identifier(schema)}`)
+        .flatMap(place => [...defaults(place, beyond, ''), ...grantable(place)])
+        .map(sql => ({ sql, unknown: NOT_IN_THIS_RELEASE, inSchema: true as const })),
     ]
   },
   tableGrants: `

@@ -59,7 +59,9 @@ export function columnDifferences(found: readonly CatalogueColumn[]): string[] {
       differences.push(`column ${column.name} is missing`)
       continue
     }
-    if (actual.type !== column.type) differences.push(`column ${column.name} is ${actual.type}, not ${column.type}`)
+    // With quote_all_identifiers PostgreSQL quotes them.
+    if (actual.type.replaceAll('"', '') !== column.type)
+      differences.push(`column ${column.name} is ${actual.type}, not ${column.type}`)
     if (actual.not_null !== column.notNull)
       differences.push(`column ${column.name} is ${actual.not_null ? 'NOT NULL' : 'nullable'}`)
     if (actual.primary_key !== column.primaryKey)

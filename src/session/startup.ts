@@ -29,7 +29,7 @@ export interface Startup {
   /** what it asked for before AuthenticationOk; null if nothing */
   readonly challenge: string | null
   /** whether a password is stored for the user, where that was asked (`Asking`) and the server's answer tells */
-  readonly passwordStored: boolean | null
+  readonly passwordStored: boolean | 'perhaps' | null
   /** AuthenticationOk was seen: whoever we said we are, we were let in */
   readonly authenticated: boolean
   readonly parameters: Readonly<Record<string, string>>
@@ -88,7 +88,7 @@ export async function startup(
   const said = {
     answered: false,
     challenge: null as string | null,
-    passwordStored: null as boolean | null,
+    passwordStored: null as Startup['passwordStored'],
     authenticated: false,
     parameters: {} as Record<string, string>,
     processId: null as number | null,
@@ -122,8 +122,9 @@ export async function startup(
             socket.write(scramClientFirst())
             return undefined
           }
-          if (request === AUTHENTICATION.cleartext || (asked && request === AUTHENTICATION.saslContinue))
-            said.passwordStored = true
+          // In clear text it is asked for where one is stored the old way, or where the server does not do SCRAM at all.
+          if (request === AUTHENTICATION.cleartext) said.passwordStored = 'perhaps'
+          if (asked && request === AUTHENTICATION.saslContinue) said.passwordStored = true
         }
         return noCertificate()
       }

@@ -19,6 +19,7 @@ import {
   sequenceOf,
   useBase,
 } from '../helpers/faults.ts'
+import { error } from '../helpers/statement-faults.ts'
 import { probeWith, settings } from '../helpers/target.ts'
 import { parse, query } from '../helpers/wire.ts'
 
@@ -289,6 +290,15 @@ const CASES: readonly Case[] = [
     failed: { database: 'CATALOGUE_FAILED' },
     blocked: BLOCKED_BY.database,
   },
+  ...(['XX000', '42P01', '0A000', '22012'] as const).map(code => ({
+    fault: `default privileges that are asked for, and answered with ${code}`,
+    engines: POSTGRESQL,
+    proxy: () => ({
+      onStatement: (sql: string) => (sql.includes('pg_default_acl') ? error(code, 'no') : undefined),
+    }),
+    top: 'database CATALOGUE_FAILED' as const,
+    failed: { 'ddl-refused': 'CATALOGUE_FAILED' as const },
+  })),
   {
     fault: 'no answer to which session this is',
     proxy: empty(/connection_probe\.session/),

@@ -259,6 +259,18 @@ const OTHERS: readonly Case[] = [
     POSTGRESQL,
   ),
   other(
+    'a language with grant option',
+    'GRANT USAGE ON LANGUAGE sql TO gateway_writer WITH GRANT OPTION',
+    /^USAGE on language sql to gateway_writer with grant option$/,
+    POSTGRESQL,
+  ),
+  other(
+    'a parameter of the server',
+    'GRANT ALTER SYSTEM ON PARAMETER work_mem TO gateway_writer',
+    /^ALTER SYSTEM on parameter work_mem to gateway_writer$/,
+    POSTGRESQL,
+  ),
+  other(
     'TRUNCATE on every table that gateway_admin makes next',
     'ALTER DEFAULT PRIVILEGES FOR ROLE gateway_admin GRANT TRUNCATE ON TABLES TO gateway_writer',
     /^TRUNCATE on every table that gateway_admin makes to gateway_writer \(default privileges\)$/,
@@ -332,6 +344,11 @@ const NO_FAULT: readonly Case[] = [
     fault: 'the four verbs on every table that anybody makes next are no excess',
     engines: COCKROACHDB,
     sql: 'ALTER DEFAULT PRIVILEGES FOR ALL ROLES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO gateway_writer',
+  },
+  {
+    fault: 'a CockroachDB of many roles and schemas',
+    engines: COCKROACHDB,
+    sql: [...Array(40).keys()].map(n => `CREATE ROLE IF NOT EXISTS many_${n}; CREATE SCHEMA many_${n}`).join('; '),
   },
   {
     fault: 'everything on what the user itself makes is no excess: it can make nothing',
