@@ -27,7 +27,7 @@ const ABOUT_THE_DATABASE = [
   'test/bundle.test.ts',
   'test/bootstrap.test.ts',
   'test/lab/lab.test.ts',
-  'test/attribution/{schema,privileges,writes,visibility,reuse,liars,poolers}.test.ts',
+  'test/attribution/{schema,privileges,writes,lost-link,visibility,reuse,liars,poolers}.test.ts',
 ]
 /** What only a real CockroachDB can be asked. */
 const COCKROACH_ONLY = 'test/cockroach/**/*.test.ts'
