@@ -45,8 +45,8 @@ export const settings = {
   pool: 'forks' as const,
   // A process for each file would load and compile the same modules sixty times over.
   isolate: false,
-  // Two cores, and much of the time is spent waiting for servers.
-  maxWorkers: 3,
+  // Two cores, and more than half of the time is spent waiting for servers.
+  maxWorkers: 4,
   testTimeout: 30_000,
   hookTimeout: 60_000,
 }
