@@ -110,8 +110,8 @@ async function readDatabase(session: Session, configured: string) {
     .ask('the first use of the database', `SELECT 1 FROM ${TABLE_NAME} LIMIT 0`)
     .then(() => true)
     .catch(error => {
-      const sqlstate = error instanceof ProbeError ? error.evidence.sqlstate : undefined
-      if (sqlstate === undefined || sessionIsOver(error)) throw error
+      const sqlstate = error instanceof ProbeError ? error.sqlstate : null
+      if (sqlstate === null || sessionIsOver(error)) throw error
       return sqlstate !== '3D000'
     })
   const listed = session.ask<{ name: string; found: string }>(
@@ -122,7 +122,7 @@ async function readDatabase(session: Session, configured: string) {
   const [isUsed, rows] = await Promise.all([used, listed.catch(error => error as ProbeError)])
   if (!isUsed) return { exists: false, database: configured }
   if (rows instanceof ProbeError) {
-    if (rows.evidence.sqlstate === '3D000') return { exists: false, database: configured }
+    if (rows.sqlstate === '3D000') return { exists: false, database: configured }
     throw rows
   }
   const { name, found } = only(rows, 'the question for the database')

@@ -219,7 +219,7 @@ export function createLedger(reconnect: () => Promise<Session>, inherited: reado
         // Interrupted or out of time: the clean-up settles it.
         if (error.layer === 'run') throw error
         const settled = await settleElsewhere(row, error)
-        if (error.evidence.sqlstate === '40003' && !session.isLost()) return { retries, settled }
+        if (error.sqlstate === '40003' && !session.isLost()) return { retries, settled }
         const outcome = settled === 'landed' ? 'the row had been written' : 'the row had not been written'
         throw Object.assign(error, { evidence: { ...error.evidence, ...evidence, outcome } })
       }

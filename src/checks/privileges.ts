@@ -146,7 +146,7 @@ async function tryCreate(context: CheckContext): Promise<string> {
     await retried(session.budget, create, true)
     return '00000'
   } catch (error) {
-    const sqlstate = error instanceof ProbeError ? error.evidence.sqlstate : undefined
+    const sqlstate = error instanceof ProbeError ? error.sqlstate : null
     if (sqlstate === '42501' || sqlstate === '42P07') return sqlstate
     throw error
   }

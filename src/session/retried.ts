@@ -25,7 +25,7 @@ export async function retried<T>(budget: Budget, statement: () => Promise<T>, re
       return { value: await statement(), retries }
     } catch (error) {
       if (!(error instanceof ProbeError)) throw error
-      const { sqlstate } = error.evidence
+      const { sqlstate } = error
       if (!(sqlstate === '40001' || (repeatable && sqlstate === '40003'))) throw error
       Object.assign(error.evidence, { retries })
       if (retries >= RETRIES || budget.signal.aborted) throw error
