@@ -31,8 +31,8 @@ const ABOUT_THE_DATABASE = [
 ]
 /** What only a real CockroachDB can be asked. */
 const COCKROACH_ONLY = 'test/cockroach/**/*.test.ts'
-/** What needs another program (test/outside/vitest.config.ts). */
-const OUTSIDE = 'test/outside/**/*.test.ts'
+/** What needs another program than npm installs (test/outside/vitest.config.ts). */
+export const OUTSIDE = ['test/outside/**/*.test.ts', 'test/lab/**/*.test.ts']
 
 export const project = (engine: Engine, test: object) => ({
   extends: true as const,
@@ -55,7 +55,7 @@ export default defineConfig({
   test: {
     ...settings,
     projects: [
-      project('postgresql', { include: ['test/**/*.test.ts'], exclude: [COCKROACH_ONLY, OUTSIDE] }),
+      project('postgresql', { include: ['test/**/*.test.ts'], exclude: [COCKROACH_ONLY, ...OUTSIDE] }),
       // COCKROACH_BINARY set and unusable throws here: the run fails, it does not pass over an engine.
       ...(findCockroach() === null
         ? []

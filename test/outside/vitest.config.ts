@@ -1,17 +1,15 @@
 /**
- * What needs another program than `npm ci` installs: another Node, and whatever a test in this directory asks for.
- * `npm run test:outside` runs it on the newest Node; `npm test` leaves it out.
+ * What needs another program than `npm ci` installs: another Node, iproute2 for the lab, and whatever a test in this
+ * directory asks for. `npm run test:outside` runs it on the newest Node; `npm test` leaves it out.
  */
 import { defineConfig } from 'vitest/config'
-import { project, settings } from '../vitest.config.ts'
+import { OUTSIDE, project, settings } from '../vitest.config.ts'
 
 export default defineConfig({
   test: {
     ...settings,
     // A schema change is a job on CockroachDB, where there is one: seconds each.
     hookTimeout: 300_000,
-    projects: [
-      project('postgresql', { include: ['test/outside/**/*.test.ts', 'test/attribution/**/*.test.ts'], exclude: [] }),
-    ],
+    projects: [project('postgresql', { include: [...OUTSIDE, 'test/attribution/**/*.test.ts'], exclude: [] })],
   },
 })
