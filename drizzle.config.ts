@@ -9,8 +9,8 @@ import dns from 'node:dns'
 import { isIP, isIPv6, type LookupFunction } from 'node:net'
 import type { PeerCertificate } from 'node:tls'
 import { defineConfig } from 'drizzle-kit'
-import { loadConfig, type ProbeConfig, URL_VARIABLES } from './src/config.ts'
 import { matchServerName } from './src/dial/server-name.ts'
+import { loadConfig, type ProbeConfig, URL_VARIABLES } from './src/settings/config.ts'
 
 const CONNECTING = ['migrate', 'push', 'pull', 'introspect', 'studio']
 

@@ -8,7 +8,7 @@
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Code } from './failure/codes.ts'
-import { ProbeError } from './failure/failure.ts'
+import { ProbeError } from './failure/error.ts'
 
 /** A single wait's limit, ms, where the deadline allows it (contract: Probe options). */
 const WAIT_MS = 5_000

@@ -10,6 +10,7 @@ import { randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { waitMsOf } from './budget.ts'
 import {
   COMMANDS,
   type Command,
@@ -20,14 +21,13 @@ import {
   quoted,
   readArguments,
   UsageError,
-} from './arguments.ts'
-import { waitMsOf } from './budget.ts'
-import { loadConfig, type ProbeConfig } from './config.ts'
-import { embedded } from './embedded.ts'
+} from './commands/arguments.ts'
+import { embedded } from './database/embedded.ts'
 import { CODES, type Code } from './failure/codes.ts'
-import { failureLine, ProbeError, redact } from './failure/failure.ts'
+import { failureLine, ProbeError, redact } from './failure/error.ts'
 import { plain, printableJson } from './report/plain.ts'
 import { configurationReport, type Report } from './report/report.ts'
+import { loadConfig, type ProbeConfig } from './settings/config.ts'
 
 const VERSION = '1.0.0'
 const PROGRAM = `connection-probe ${VERSION}`
@@ -189,7 +189,7 @@ async function probeAndPrint(
 async function runStart(flags: Flags): Promise<number> {
   const { format, options } = probeArguments(flags)
   const ending = interruption()
-  const { startThrowaway } = await import('./throwaway/index.ts')
+  const { startThrowaway } = await import('./development/throwaway/index.ts')
   // Interrupted while it starts, it is left to its supervisor, which removes it as soon as this process is gone.
   const started = await Promise.race([startThrowaway(), ending.aborted])
   if (!started) return EXIT.interrupted
@@ -312,14 +312,14 @@ async function runBootstrap(flags: Flags): Promise<number> {
 
 async function runCertsCheck([dir]: readonly string[]): Promise<number> {
   if (dir === undefined) throw new UsageError('certs:check wants a directory')
-  const { checkCertsDir } = await import('./certificates/check.ts')
+  const { checkCertsDir } = await import('./settings/certs-dir.ts')
   const { text, ok } = checkCertsDir(dir)
   await stdout(text)
   return ok ? EXIT.ok : EXIT.failed
 }
 
 async function runSchemaCheck(): Promise<number> {
-  const { checkSchema } = await import('./schema-check/index.ts')
+  const { checkSchema } = await import('./development/schema-check/index.ts')
   const { ok, problems } = await checkSchema()
   await stdout(ok ? 'drizzle/ is what src/schema.ts declares, grants included\n' : `${problems.join('\n')}\n`)
   return ok ? EXIT.ok : EXIT.failed
@@ -349,7 +349,7 @@ async function runTools(tools: readonly (readonly string[])[]): Promise<number> 
 async function runGenerate(words: readonly string[]): Promise<number> {
   const code = await runTools([['drizzle-kit', 'generate', ...words]])
   if (code !== EXIT.ok) return code
-  const { checkSchema } = await import('./schema-check/index.ts')
+  const { checkSchema } = await import('./development/schema-check/index.ts')
   const undone = (await checkSchema()).problems.filter(problem => problem.startsWith('src/schema.ts '))
   await stdout(undone.map(problem => `${problem}\n`).join(''))
   return undone.length === 0 ? EXIT.ok : EXIT.failed
@@ -428,7 +428,7 @@ async function main(argv: readonly string[]): Promise<number> {
 
 /** A bug says so, without a word of what a library may have quoted. */
 async function bug(error: unknown): Promise<number> {
-  const { framesOf } = await import('./stack.ts')
+  const { framesOf } = await import('./commands/stack.ts')
   const text =
     error instanceof Error ? `${error.name}: ${error.message}\n${framesOf(error.stack ?? '')}` : String(error)
   note(redact(`${PROGRAM}: a bug in the program, not in your deployment: ${text}`))

@@ -1,6 +1,6 @@
 /**
  * What the database must hold: the table `connection_probe`, and the grants on it. drizzle-kit generates the
- * migrations from this file, schema-check.ts holds them against it, verify.ts a live catalogue.
+ * migrations from this file, development/schema-check holds them against it, verify.ts a live catalogue.
  */
 import { getTableColumns, getTableName, sql } from 'drizzle-orm'
 import { bigint, jsonb, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'

@@ -4,7 +4,7 @@
  */
 import net from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Throwaway } from '../src/throwaway/index.ts'
+import type { Throwaway } from '../src/development/throwaway/index.ts'
 import { relay } from './helpers/relay.ts'
 import { check, cli, migrated, probeWith, proxyTo, verdictOf } from './helpers/target.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { COMMANDS, type Flags, probeArguments, readArguments, UsageError } from '../src/arguments.ts'
+import { COMMANDS, type Flags, probeArguments, readArguments, UsageError } from '../src/commands/arguments.ts'
 
 /** Reads a command line as cli.ts does: what it says is wrong, or what was understood. */
 function read(words: readonly string[], env: NodeJS.ProcessEnv = {}) {

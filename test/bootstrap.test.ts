@@ -1,7 +1,7 @@
 /** A database whose schema public was never closed fails the gate, and what root runs once mends it. */
 import { expect, it } from 'vitest'
 import { bootstrapSteps } from '../src/database/bootstrap/index.ts'
-import type { Throwaway } from '../src/throwaway/index.ts'
+import type { Throwaway } from '../src/development/throwaway/index.ts'
 import { check, migrated, probeServer, verdictOf } from './helpers/target.ts'
 
 /** What `npm run bootstrap` prints, run by root statement by statement. */

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
 import { type Budget, pause, remainingMs, startBudget, within } from '../src/budget.ts'
-import { ProbeError } from '../src/failure/failure.ts'
+import { ProbeError } from '../src/failure/error.ts'
 
 const wait = { code: 'TLS_TIMEOUT', what: 'the server did not answer' } as const
 const forever = () => new Promise<never>(() => undefined)

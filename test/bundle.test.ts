@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { build } from '../src/development/build.ts'
-import type { Throwaway } from '../src/throwaway/index.ts'
+import type { Throwaway } from '../src/development/throwaway/index.ts'
 import { check, startServer } from './helpers/target.ts'
 
 let dir: string

@@ -4,9 +4,9 @@
  * conversations (attribution/startup.test.ts); this shows that its own questions are asked, and their answers decide.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadConfig } from '../src/config.ts'
 import { migrate } from '../src/database/migrate.ts'
-import type { Throwaway } from '../src/throwaway/index.ts'
+import type { Throwaway } from '../src/development/throwaway/index.ts'
+import { loadConfig } from '../src/settings/config.ts'
 import { asCockroach, type Overrides } from './helpers/as-cockroach.ts'
 import { check, migrated, probeWith, startServer, verdictOf } from './helpers/target.ts'
 

@@ -9,9 +9,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createAuthority } from '../src/development/throwaway/authority.ts'
+import type { Throwaway } from '../src/development/throwaway/index.ts'
 import { withoutEnvironment } from '../src/session/without-environment.ts'
-import { createAuthority } from '../src/throwaway/authority.ts'
-import type { Throwaway } from '../src/throwaway/index.ts'
 import { pemOf } from './helpers/clients.ts'
 import { type CliResult, cli, migrated, startServer } from './helpers/target.ts'
 
@@ -114,10 +114,17 @@ const hostile = (ca: string): NodeJS.ProcessEnv => ({
   NODE_PRESERVE_SYMLINKS: '1',
 })
 
+/** Node 22 says of NODE_USE_ENV_PROXY, before any code runs, that it is experimental. */
+const NODES_OWN = /^\(node:\d+\) \[UNDICI-EHPA\].*\n\(Use `node --trace-warnings .*\n/
+
+async function run(...how: Parameters<typeof cli>): Promise<CliResult> {
+  const result = await cli(...how)
+  return { ...result, stderr: result.stderr.replace(NODES_OWN, '') }
+}
 const probe = (env: NodeJS.ProcessEnv) =>
-  cli(['probe', '--json', '--certs-dir', server.certsDir], { DATABASE_URL: server.url('gateway_writer'), ...env })
+  run(['probe', '--json', '--certs-dir', server.certsDir], { DATABASE_URL: server.url('gateway_writer'), ...env })
 const migrate = ({ url, certsDir }: Throwaway, env: NodeJS.ProcessEnv) =>
-  cli(['migrate', '--certs-dir', certsDir], { MIGRATION_DATABASE_URL: url('gateway_admin'), ...env })
+  run(['migrate', '--certs-dir', certsDir], { MIGRATION_DATABASE_URL: url('gateway_admin'), ...env })
 
 /** What of a run may not depend on the environment. */
 function verdict({ code, stdout, stderr }: CliResult) {
@@ -145,9 +152,9 @@ describe('all of them at once', () => {
     const env = { DATABASE_URL: server.url('gateway_writer'), ...foreign, CRDB_CLIENT_WRITER_KEY: key }
     const trusting = join(dir, 'trusted.crt')
     writeFileSync(trusting, ca)
-    const found = await cli(['probe', '--json'], { ...env, ...hostile(trusting) })
+    const found = await run(['probe', '--json'], { ...env, ...hostile(trusting) })
     expect(verdict(found)).toMatchObject({ code: 1, stderr: '', failure: { code: 'TLS_SERVER_UNTRUSTED' } })
-    expect(verdict(found)).toEqual(verdict(await cli(['probe', '--json'], env)))
+    expect(verdict(found)).toEqual(verdict(await run(['probe', '--json'], env)))
   })
 
   test('migrate applies, and then has nothing to do, as it does without', async () => {

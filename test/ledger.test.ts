@@ -179,7 +179,7 @@ describe('the end of a run', () => {
 
   it('is INTERRUPTED where it is interrupted under its writes, and the rows are gone', async () => {
     const interruption = new AbortController()
-    const { ProbeError } = await import('../src/failure/failure.ts')
+    const { ProbeError } = await import('../src/failure/error.ts')
     const proxy = () => ({
       onStatement(sql: string, params: readonly (string | null)[]) {
         if (isInsert(sql) && sequenceOf(params) === 30)

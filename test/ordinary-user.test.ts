@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
+import { canUse, unprivilegedAccount } from '../src/development/throwaway/account.ts'
 import { checksOf } from '../src/report/report.ts'
-import { canUse, unprivilegedAccount } from '../src/throwaway/account.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 const execute = promisify(execFile)

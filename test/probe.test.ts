@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { findCockroach, type Throwaway } from '../src/development/throwaway/index.ts'
 import { checksOf } from '../src/report/report.ts'
-import { findCockroach, type Throwaway } from '../src/throwaway/index.ts'
 import { cli, engineVariables, migrated, probeServer, verdictOf } from './helpers/target.ts'
 
 describe('the probe on a target that is right', () => {

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { COMMANDS } from '../src/arguments.ts'
-import type { Throwaway } from '../src/throwaway/index.ts'
+import { COMMANDS } from '../src/commands/arguments.ts'
+import type { Throwaway } from '../src/development/throwaway/index.ts'
 import { startServer } from './helpers/target.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')

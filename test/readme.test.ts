@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { COMMANDS, probeArguments, readArguments } from '../src/arguments.ts'
+import { COMMANDS, probeArguments, readArguments } from '../src/commands/arguments.ts'
 import { bootstrapSql } from '../src/database/bootstrap/index.ts'
 import { CODES } from '../src/failure/codes.ts'
 import { troubleshootingTable } from '../src/failure/explain.ts'

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, test, vi } from 'vitest'
-import { checkSchema } from '../src/schema-check/index.ts'
+import { checkSchema } from '../src/development/schema-check/index.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 

@@ -5,7 +5,7 @@ import { isIP } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
-import { createAuthority } from '../src/throwaway/authority.ts'
+import { createAuthority } from '../src/development/throwaway/authority.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
 

@@ -1,10 +1,10 @@
 /** A session that is gone: what was under way on it, and what comes after, ends with the reason why it is gone. */
 import { beforeAll, expect, test } from 'vitest'
 import { startBudget } from '../src/budget.ts'
-import { loadConfig } from '../src/config.ts'
 import { createSlots } from '../src/session/open.ts'
 import { openPath } from '../src/session/path.ts'
-import { openSession, type Session } from '../src/session/session.ts'
+import { openSession, type Session } from '../src/session/postgres.ts'
+import { loadConfig } from '../src/settings/config.ts'
 import { makeCredentials } from './helpers/clients.ts'
 import { scriptedServer } from './helpers/scripted.ts'
 import type { SessionServer } from './helpers/sessions.ts'

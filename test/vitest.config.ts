@@ -1,6 +1,6 @@
 import { accessSync, constants, statfsSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
-import { type Engine, findCockroach } from '../src/throwaway/index.ts'
+import { type Engine, findCockroach } from '../src/development/throwaway/index.ts'
 
 /** Servers' directories go into memory where there is room: a copied data directory is a thousand small files. */
 function temporaryDirectory(): string | undefined {

@@ -1,7 +1,7 @@
 /** `--wait`: what waiting can cure is tried again until it is cured; what it cannot cure is said at once. */
 import net from 'node:net'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { ProbeError } from '../src/failure/failure.ts'
+import { ProbeError } from '../src/failure/error.ts'
 import type { Act } from './helpers/acts.ts'
 import { makeCredentials } from './helpers/clients.ts'
 import { idsIn, isDelete } from './helpers/faults.ts'

@@ -3,10 +3,10 @@
  * other checks go through; a few at a time. Each row must be there for the reader through the address in use as well,
  * since two databases may answer to one name.
  */
-import { type Evidence, ProbeError } from '../failure/failure.ts'
+import { type Evidence, ProbeError } from '../failure/error.ts'
 import { asFailure, open } from '../session/open.ts'
 import { type Candidate, endpoint } from '../session/path.ts'
-import { sessionOf } from '../session/session.ts'
+import { sessionOf } from '../session/postgres.ts'
 import type { Check, CheckContext } from './check.ts'
 import { proveOwnSession } from './facts.ts'
 import { newRow, notThere, writeAndRead } from './row-visible.ts'

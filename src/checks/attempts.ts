@@ -8,13 +8,13 @@ import { randomUUID } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { roundMs, startBudget } from '../budget.ts'
-import type { ProbeConfig } from '../config.ts'
 import { engineName } from '../database/engine.ts'
 import { CODES } from '../failure/codes.ts'
-import { ProbeError } from '../failure/failure.ts'
+import { ProbeError } from '../failure/error.ts'
 import { assembleReport, type Report } from '../report/report.ts'
 import { createSlots, type Login, type OpenContext, type Opened, open } from '../session/open.ts'
 import { type Candidate, endpoint, openPath } from '../session/path.ts'
+import type { ProbeConfig } from '../settings/config.ts'
 
 // Begun here and awaited when the path is open.
 import('./index.ts').catch(() => undefined)

@@ -3,12 +3,12 @@
  * ProbeError when it does not; anything else that it throws is a bug in the program.
  */
 import type { Budget } from '../budget.ts'
-import type { ProbeConfig } from '../config.ts'
-import type { Evidence } from '../failure/failure.ts'
+import type { Evidence } from '../failure/error.ts'
 import type { CheckId, WarningCode } from '../report/report.ts'
 import type { Login, Slots } from '../session/open.ts'
 import type { Path } from '../session/path.ts'
-import type { Session } from '../session/session.ts'
+import type { Session } from '../session/postgres.ts'
+import type { ProbeConfig } from '../settings/config.ts'
 import type { Facts } from './facts.ts'
 import type { Ledger } from './ledger.ts'
 

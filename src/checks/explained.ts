@@ -1,5 +1,5 @@
 /** Where a setting of the role is the cause of a failure, the server is asked, and the next step names the setting. */
-import { ProbeError } from '../failure/failure.ts'
+import { ProbeError } from '../failure/error.ts'
 import { type CheckContext, StillLost } from './check.ts'
 
 /** The settings that make a session refuse writes, or read the past. */

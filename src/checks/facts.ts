@@ -4,15 +4,16 @@
  *
  * Each fact is a promise of its own: a question that fails fails the checks that rest on it, and no other.
  */
-import type { ProbeConfig } from '../config.ts'
+
 import { type Engine, literal } from '../database/engine.ts'
 import { type CatalogueColumn, readBareName, readColumns } from '../database/verify.ts'
 import { CODES } from '../failure/codes.ts'
-import { ProbeError } from '../failure/failure.ts'
+import { ProbeError } from '../failure/error.ts'
 import { TABLE_NAME } from '../schema.ts'
 import { ifKnown } from '../session/if-known.ts'
 import { SESSION_TOKEN } from '../session/open.ts'
-import type { Session } from '../session/session.ts'
+import type { Session } from '../session/postgres.ts'
+import type { ProbeConfig } from '../settings/config.ts'
 
 export type Verb = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
 export const VERBS: readonly Verb[] = ['SELECT', 'INSERT', 'UPDATE', 'DELETE']

@@ -3,14 +3,14 @@
  * blocked. Then the rows are removed and the sessions ended. Rejects only for a bug, and cleans up even then.
  */
 import { remainingMs, roundMs } from '../budget.ts'
-import { parseCertificates, principalsOf } from '../certificates/certificate.ts'
-import type { ProbeConfig } from '../config.ts'
 import { engineOf } from '../database/engine.ts'
-import { redactAll } from '../failure/failure.ts'
+import { redactAll } from '../failure/error.ts'
 import { CHECKS, type CheckId, type CheckResult, checksOf, type Warning } from '../report/report.ts'
 import { asFailure, type Login, type OpenContext, type Opened } from '../session/open.ts'
 import { type Candidate, endpoint, type Path, reopen } from '../session/path.ts'
-import { type Session, sessionOf } from '../session/session.ts'
+import { type Session, sessionOf } from '../session/postgres.ts'
+import { parseCertificates, principalsOf } from '../settings/certificate.ts'
+import type { ProbeConfig } from '../settings/config.ts'
 import { everyAddress } from './addresses.ts'
 import { type Check, type CheckContext, StillLost } from './check.ts'
 import { explained } from './explained.ts'

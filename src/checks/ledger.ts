@@ -12,10 +12,10 @@ import { sql } from 'drizzle-orm'
 import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import { type Engine, literal } from '../database/engine.ts'
 import { CODES } from '../failure/codes.ts'
-import { type Evidence, ProbeError } from '../failure/failure.ts'
+import { type Evidence, ProbeError } from '../failure/error.ts'
 import { connectionProbe, type NewProbeRow, TABLE_NAME } from '../schema.ts'
-import { retried } from '../session/retried.ts'
-import type { Session } from '../session/session.ts'
+import type { Session } from '../session/postgres.ts'
+import { retried } from '../session/retry.ts'
 
 /** Rows removed by one statement. */
 const BATCH = 500

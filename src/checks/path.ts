@@ -1,7 +1,7 @@
 /** The checks that the way there answers: config, dns, tcp, tls, session, the database, and the table in it. */
 
 import { verifyTable } from '../database/verify.ts'
-import { ProbeError } from '../failure/failure.ts'
+import { ProbeError } from '../failure/error.ts'
 import { EXPECTED_COLUMNS, TABLE_NAME } from '../schema.ts'
 import type { Stage } from '../session/open.ts'
 import type { Check, CheckContext, Passed } from './check.ts'

@@ -4,7 +4,7 @@
  * whatever follows.
  */
 import { engineOf } from '../database/engine.ts'
-import { type Evidence, ProbeError } from '../failure/failure.ts'
+import { type Evidence, ProbeError } from '../failure/error.ts'
 import { type Login, type Opened, open } from '../session/open.ts'
 import { isPathLost, PATH_LOST } from '../session/path.ts'
 import type { Check, CheckContext } from './check.ts'

@@ -1,7 +1,7 @@
 /** The session runs as the configured user, who administers nothing. */
 import type { Engine } from '../database/engine.ts'
 import { isUnknownHere } from '../failure/classify.ts'
-import { ProbeError } from '../failure/failure.ts'
+import { ProbeError } from '../failure/error.ts'
 import { ifKnown } from '../session/if-known.ts'
 import type { Check, CheckContext } from './check.ts'
 import type { Role } from './facts.ts'

@@ -3,7 +3,7 @@
  * migrate", which is what has just been done; most failures before the first statement need no other words here.
  */
 import { CODES } from '../failure/codes.ts'
-import { ProbeError } from '../failure/failure.ts'
+import { ProbeError } from '../failure/error.ts'
 
 const BOOTSTRAP =
   'let root run once, in this database, what `npm run -s bootstrap -- --engine cockroach` prints; then migrate again'

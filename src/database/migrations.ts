@@ -1,14 +1,10 @@
 /** The migrations: drizzle/ as drizzle-orm's migrator takes it, from the tree or as `npm run build` embedded it. */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator'
-import { embedded } from '../embedded.ts'
+import { readMigrationFiles } from 'drizzle-orm/migrator'
+import { embedded, type Migration } from './embedded.ts'
 
-export interface Migration {
-  /** its name, e.g. 0001_grants */
-  readonly tag: string
-  readonly meta: MigrationMeta
-}
+export type { Migration } from './embedded.ts'
 
 const FOLDER = fileURLToPath(new URL('../../drizzle', import.meta.url))
 

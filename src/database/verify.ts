@@ -2,9 +2,9 @@
  * A database's table held against schema.ts. pg_catalog throughout: information_schema hides what one may not touch.
  */
 
-import { ProbeError } from '../failure/failure.ts'
+import { ProbeError } from '../failure/error.ts'
 import { EXPECTED_COLUMNS, GRANTS, type Grant, TABLE_NAME } from '../schema.ts'
-import type { Session } from '../session/session.ts'
+import type { Session } from '../session/postgres.ts'
 import type { Engine } from './engine.ts'
 
 /** One column of public.connection_probe as pg_catalog has it. */

@@ -7,15 +7,15 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build as esbuild } from 'esbuild'
+import type { Embedded } from '../database/embedded.ts'
 import { readMigrations } from '../database/migrations.ts'
-import type { Embedded } from '../embedded.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Dynamic imports of cli.ts that need the development install. */
 const DEVELOPMENT = [
-  './throwaway/index.ts',
-  './schema-check/index.ts',
+  './development/throwaway/index.ts',
+  './development/schema-check/index.ts',
   './development/build.ts',
   '../test/lab/main.ts',
   '../test/bench/main.ts',

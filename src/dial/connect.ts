@@ -2,7 +2,7 @@
 import net from 'node:net'
 import { type Budget, within } from '../budget.ts'
 import { classifyConnect } from '../failure/classify.ts'
-import { ProbeError } from '../failure/failure.ts'
+import { ProbeError } from '../failure/error.ts'
 
 const SAYS: Readonly<Record<string, string>> = {
   TCP_REFUSED: 'refuses the connection',

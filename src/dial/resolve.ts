@@ -5,10 +5,10 @@
 import { Resolver } from 'node:dns/promises'
 import { isIPv6 } from 'node:net'
 import { type Budget, within } from '../budget.ts'
-import type { Host, NameService } from '../config.ts'
 import type { Code } from '../failure/codes.ts'
-import { type Evidence, ProbeError } from '../failure/failure.ts'
-import { isWrappedIPv4 } from '../url.ts'
+import { type Evidence, ProbeError } from '../failure/error.ts'
+import type { Host, NameService } from '../settings/config.ts'
+import { isWrappedIPv4 } from '../settings/url.ts'
 
 /** What a resolver said to one question: the answers, or the error's name (c-ares: ENOTFOUND, ENODATA, …). */
 interface DirectAnswer {

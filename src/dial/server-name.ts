@@ -11,7 +11,7 @@
  */
 import type { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
-import { namesOf } from '../certificates/certificate.ts'
+import { namesOf } from '../settings/certificate.ts'
 
 /** `rule` is what decided: the name in the certificate that matched, or the kind of which none did. */
 export interface NameMatch {

@@ -9,8 +9,8 @@
 import type net from 'node:net'
 import { type Budget, within } from '../budget.ts'
 import { classifyStartup } from '../failure/classify.ts'
-import { ProbeError } from '../failure/failure.ts'
-import { asCause, MessageReader, serverError, unversionedError } from '../wire.ts'
+import { ProbeError } from '../failure/error.ts'
+import { asCause, MessageReader, serverError, unversionedError } from './wire.ts'
 
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])
 

@@ -2,7 +2,7 @@
  * The report as Markdown (GitHub's), to be pasted into a decision record or a pull request: the verdict, the four
  * criteria as a checklist with figures, the checks as a table, warnings, and all evidence folded away.
  */
-import type { Failure } from '../failure/failure.ts'
+import type { Failure } from '../failure/error.ts'
 import {
   duration,
   headline,

@@ -3,7 +3,7 @@
  * the reporters beside this file are pure functions from it to a string.
  */
 import type { Layer } from '../failure/codes.ts'
-import type { Evidence, Failure } from '../failure/failure.ts'
+import type { Evidence, Failure } from '../failure/error.ts'
 
 export type Status = 'passed' | 'failed' | 'blocked'
 

@@ -8,7 +8,7 @@
  * √ passed   × failed   - blocked, it could not be tried   ! warning
  */
 import { CODES, type Code } from '../failure/codes.ts'
-import type { Cause, Evidence, Failure } from '../failure/failure.ts'
+import type { Cause, Evidence, Failure } from '../failure/error.ts'
 import {
   duration,
   headline,

@@ -1,5 +1,5 @@
 /** Questions and settings that a release of the server may not know. */
-import { ProbeError } from '../failure/failure.ts'
+import { ProbeError } from '../failure/error.ts'
 
 /**
  * Resolves with `otherwise` where the server does not know what was asked for or set: by default 42704, no such

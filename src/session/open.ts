@@ -7,11 +7,11 @@ import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
 import type tls from 'node:tls'
 import { type Budget, remainingMs, roundMs } from '../budget.ts'
-import type { Host, ProbeConfig } from '../config.ts'
 import { connect } from '../dial/connect.ts'
 import { awaitAlert, brokenOff, type Handshake, handshake, type Presented } from '../dial/handshake.ts'
 import { requestTls } from '../dial/ssl-request.ts'
-import { type Evidence, ProbeError } from '../failure/failure.ts'
+import { type Evidence, ProbeError } from '../failure/error.ts'
+import type { Host, ProbeConfig } from '../settings/config.ts'
 import { type Startup, startup, startupEvidence } from './startup.ts'
 
 /** The stages after the lookup, in order. `database` is what follows AuthenticationOk. */

@@ -4,10 +4,10 @@
  * refused or draining); what cannot be cured so (a certificate, an identity) is the deployment's and ends the path.
  */
 import { pause, remainingMs } from '../budget.ts'
-import type { Host } from '../config.ts'
 import { resolve } from '../dial/resolve.ts'
 import { CODES } from '../failure/codes.ts'
-import type { Evidence, ProbeError } from '../failure/failure.ts'
+import type { Evidence, ProbeError } from '../failure/error.ts'
+import type { Host } from '../settings/config.ts'
 import { asFailure, type Login, type OpenContext, type Opened, open, type Stage, type StageOutcome } from './open.ts'
 
 export interface Candidate {

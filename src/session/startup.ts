@@ -1,6 +1,6 @@
 /**
  * The startup phase, up to ReadyForQuery: written and read by ourselves, so that what the server said is evidence and
- * a refusal has a cause. postgres.js takes over after it (session.ts).
+ * a refusal has a cause. postgres.js takes over after it (postgres.ts).
  */
 import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
@@ -8,8 +8,6 @@ import type tls from 'node:tls'
 import { type Budget, within } from '../budget.ts'
 import { tlsFailure } from '../dial/handshake.ts'
 import { notForked } from '../dial/ssl-request.ts'
-import { classifyStartup, type ServerError, startupHint } from '../failure/classify.ts'
-import { type Evidence, ProbeError } from '../failure/failure.ts'
 import {
   asCause,
   authenticationName,
@@ -18,7 +16,9 @@ import {
   MessageReader,
   serverError,
   startupMessage,
-} from '../wire.ts'
+} from '../dial/wire.ts'
+import { classifyStartup, type ServerError, startupHint } from '../failure/classify.ts'
+import { type Evidence, ProbeError } from '../failure/error.ts'
 
 /** More than this before ReadyForQuery, bytes, is no server's honest startup (a real one sends under 1 KiB). */
 const STARTUP_LIMIT = 64 * 1024

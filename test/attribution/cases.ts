@@ -8,11 +8,16 @@
 import { performance } from 'node:perf_hooks'
 import { expect } from 'vitest'
 import { probe } from '../../src/checks/attempts.ts'
-import { loadConfig, type NameService, type Options, type ProbeConfig } from '../../src/config.ts'
+import {
+  type Authority,
+  createAuthority,
+  type Issued,
+  type IssueOptions,
+} from '../../src/development/throwaway/authority.ts'
 import { CODES, type Code } from '../../src/failure/codes.ts'
 import type { CheckId, Report } from '../../src/report/report.ts'
 import { renderText } from '../../src/report/text.ts'
-import { type Authority, createAuthority, type Issued, type IssueOptions } from '../../src/throwaway/authority.ts'
+import { loadConfig, type NameService, type Options, type ProbeConfig } from '../../src/settings/config.ts'
 import { check, type Pem, settings, verdictOf } from '../helpers/target.ts'
 
 /** What each check needs, written down again, so that the program's own table is held by it. */

@@ -4,8 +4,8 @@
  */
 import { Resolver } from 'node:dns/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { NameService, ProbeConfig } from '../../src/config.ts'
-import type { Throwaway } from '../../src/throwaway/index.ts'
+import type { Throwaway } from '../../src/development/throwaway/index.ts'
+import type { NameService, ProbeConfig } from '../../src/settings/config.ts'
 import { type DnsBehaviour, dnsServer, type Records } from '../helpers/dns.ts'
 import { listen } from '../helpers/listen.ts'
 import { scriptedServer } from '../helpers/scripted.ts'

@@ -1,6 +1,6 @@
 /** Nothing passes by mistake: servers that say what one wants to hear. */
 import { describe, expect, it } from 'vitest'
-import type { Engine } from '../../src/throwaway/index.ts'
+import type { Engine } from '../../src/development/throwaway/index.ts'
 import { makeCredentials } from '../helpers/clients.ts'
 import { cockroachServer } from '../helpers/cockroach.ts'
 import {

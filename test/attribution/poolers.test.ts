@@ -7,9 +7,9 @@
  * whose BackendKeyData does not.
  */
 import { describe, expect, inject, it } from 'vitest'
-import type { Options } from '../../src/config.ts'
+import type { Engine } from '../../src/development/throwaway/index.ts'
 import type { CheckId } from '../../src/report/report.ts'
-import type { Engine } from '../../src/throwaway/index.ts'
+import type { Options } from '../../src/settings/config.ts'
 import { asCockroach } from '../helpers/as-cockroach.ts'
 import {
   BLOCKED_BY,

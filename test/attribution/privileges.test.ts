@@ -1,8 +1,8 @@
 /** The writer holds too little, or is or may more than it should: each in every form there is. */
 import { describe, expect, it } from 'vitest'
+import type { Engine } from '../../src/development/throwaway/index.ts'
 import type { Code } from '../../src/failure/codes.ts'
 import type { CheckId } from '../../src/report/report.ts'
-import type { Engine } from '../../src/throwaway/index.ts'
 import { clientOf } from '../helpers/clients.ts'
 import { BLOCKED_BY, type Case, describeFaults, expectVerdict, probeCase, useBase } from '../helpers/faults.ts'
 import { check } from '../helpers/target.ts'

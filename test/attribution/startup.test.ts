@@ -3,10 +3,10 @@
  * it, by CockroachDB's recorded conversations, and by bytes.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Throwaway } from '../../src/development/throwaway/index.ts'
 import { classifyStartup, type ServerError } from '../../src/failure/classify.ts'
 import type { Code } from '../../src/failure/codes.ts'
 import type { Report } from '../../src/report/report.ts'
-import type { Throwaway } from '../../src/throwaway/index.ts'
 import type { Act } from '../helpers/acts.ts'
 import { postgresClient } from '../helpers/clients.ts'
 import { cockroachReplay, cockroachScenario, cockroachScenarios, cockroachServer } from '../helpers/cockroach.ts'

@@ -4,10 +4,15 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startBudget } from '../../src/budget.ts'
-import type { ProbeConfig } from '../../src/config.ts'
+import {
+  type Authority,
+  createAuthority,
+  type Issued,
+  type IssueOptions,
+} from '../../src/development/throwaway/authority.ts'
+import type { Throwaway } from '../../src/development/throwaway/index.ts'
 import { createSlots, open } from '../../src/session/open.ts'
-import { type Authority, createAuthority, type Issued, type IssueOptions } from '../../src/throwaway/authority.ts'
-import type { Throwaway } from '../../src/throwaway/index.ts'
+import type { ProbeConfig } from '../../src/settings/config.ts'
 import { cockroachServer } from '../helpers/cockroach.ts'
 import { refusal, scriptedServer } from '../helpers/scripted.ts'
 import { check, cli, settings, startServer } from '../helpers/target.ts'

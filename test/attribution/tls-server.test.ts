@@ -3,7 +3,7 @@
  * server of ours would send.
  */
 import { beforeAll, describe, expect, test } from 'vitest'
-import { createAuthority, type IssueOptions } from '../../src/throwaway/authority.ts'
+import { createAuthority, type IssueOptions } from '../../src/development/throwaway/authority.ts'
 import { type Script, scriptedServer } from '../helpers/scripted.ts'
 import { check, cli, namesOf, settings } from '../helpers/target.ts'
 import type { ServerTls } from '../helpers/tls-side.ts'

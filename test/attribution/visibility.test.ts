@@ -1,8 +1,8 @@
 /** The row that was written is not seen, seen late, or not the row that was written. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
+import type { Engine } from '../../src/development/throwaway/index.ts'
 import { EXPECTED_COLUMNS } from '../../src/schema.ts'
-import type { Engine } from '../../src/throwaway/index.ts'
 import { BLOCKED_BY, type Case, describeFaults, insertTrigger, onRead, useBase } from '../helpers/faults.ts'
 import { changed, error } from '../helpers/statement-faults.ts'
 

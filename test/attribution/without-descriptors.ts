@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync } from 'node:fs'
 import { probe } from '../../src/checks/attempts.ts'
-import { loadConfig } from '../../src/config.ts'
+import { loadConfig } from '../../src/settings/config.ts'
 // The probe loads its checks once the path stands, which takes descriptors: they are loaded beforehand.
 import '../../src/checks/index.ts'
 

@@ -1,7 +1,7 @@
 /** Writes that are refused, late, contended, ambiguous or cut off: never lost silently, never doubled, never left. */
 import { describe, expect, it } from 'vitest'
+import type { Engine } from '../../src/development/throwaway/index.ts'
 import type { Report } from '../../src/report/report.ts'
-import type { Engine } from '../../src/throwaway/index.ts'
 import {
   type Base,
   BLOCKED_BY,

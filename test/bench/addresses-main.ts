@@ -1,7 +1,7 @@
 /** Inside the namespace: measures one probe, then `--all-addresses`, and prints a table. */
 
 import { probe } from '../../src/checks/attempts.ts'
-import { loadConfig, type Options } from '../../src/config.ts'
+import { loadConfig, type Options } from '../../src/settings/config.ts'
 import { median, migratedServer, table } from './bed.ts'
 
 const ADDRESSES = 1_000

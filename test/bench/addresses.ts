@@ -6,7 +6,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { ROOT } from './bed.ts'
-import type { Section } from './main.ts'
+import type { Section } from './section.ts'
 
 export const addresses: Section = async print => {
   if (spawnSync('unshare', ['-n', 'true']).status !== 0) return print('network namespaces: not to be had here\n')

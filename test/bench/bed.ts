@@ -2,9 +2,9 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { loadConfig } from '../../src/config.ts'
 import { migrate } from '../../src/database/migrate.ts'
-import { startThrowaway, type Throwaway, type ThrowawayOptions } from '../../src/throwaway/index.ts'
+import { startThrowaway, type Throwaway, type ThrowawayOptions } from '../../src/development/throwaway/index.ts'
+import { loadConfig } from '../../src/settings/config.ts'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 

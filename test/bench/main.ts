@@ -4,12 +4,10 @@
  */
 import { addresses } from './addresses.ts'
 import { roundTrips } from './round-trips.ts'
+import type { Section } from './section.ts'
 import { soak } from './soak.ts'
 import { startUp } from './start-up.ts'
 import { writes } from './writes.ts'
-
-/** A section prints Markdown through `print`. */
-export type Section = (print: (text: string) => Promise<void>) => Promise<void>
 
 const SECTIONS: Readonly<Record<string, Section>> = {
   'start-up': startUp,

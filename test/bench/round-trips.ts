@@ -6,11 +6,11 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { probe } from '../../src/checks/attempts.ts'
-import { loadConfig } from '../../src/config.ts'
 import type { Report } from '../../src/report/report.ts'
+import { loadConfig } from '../../src/settings/config.ts'
 import { relay } from '../helpers/relay.ts'
 import { installed, median, migratedServer, table } from './bed.ts'
-import type { Section } from './main.ts'
+import type { Section } from './section.ts'
 
 /** Round-trip times, ms, and how often each is measured. */
 const DELAYS = [0, 20, 40, 60] as const

@@ -1,7 +1,7 @@
 /** The soak in a process of its own: the probe with nothing else loaded. Says when it is where, and its memory, MB. */
 
 import { probe } from '../../src/checks/attempts.ts'
-import { loadConfig } from '../../src/config.ts'
+import { loadConfig } from '../../src/settings/config.ts'
 
 const writes = Number(process.env.WRITES)
 const settledAfter = Number(process.env.SETTLED_AFTER)

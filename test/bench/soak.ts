@@ -4,9 +4,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import postgres from 'postgres'
-import type { Throwaway } from '../../src/throwaway/index.ts'
+import type { Throwaway } from '../../src/development/throwaway/index.ts'
 import { migratedServer, ROOT, table } from './bed.ts'
-import type { Section } from './main.ts'
+import type { Section } from './section.ts'
 
 const WRITES = 100_000
 const SETTLED_AFTER = 5_000

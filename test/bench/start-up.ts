@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { build } from '../../src/development/build.ts'
 import { alternate, median, migratedServer, ROOT, ratio, runNode, table } from './bed.ts'
-import type { Section } from './main.ts'
+import type { Section } from './section.ts'
 
 const PAIRS = 10
 

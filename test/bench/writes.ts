@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { alternate, installed, median, migratedServer, ROOT, ratio, runNode, table } from './bed.ts'
-import type { Section } from './main.ts'
+import type { Section } from './section.ts'
 
 const PAIRS = 10
 const WRITES = 20_000

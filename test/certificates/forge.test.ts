@@ -2,9 +2,9 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import { expect, it } from 'vitest'
-import { parseCertificates } from '../../src/certificates/certificate.ts'
-import { withBrokenSignature } from '../../src/certificates/forge.ts'
-import { createAuthority } from '../../src/throwaway/authority.ts'
+import { createAuthority } from '../../src/development/throwaway/authority.ts'
+import { withBrokenSignature } from '../../src/dial/forge.ts'
+import { parseCertificates } from '../../src/settings/certificate.ts'
 
 it.each(['root', 'intermediate'])('of a certificate issued by the %s: the leaf alone, by one bit', async issuer => {
   const root = await createAuthority({ name: 'root' })

@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadConfig } from '../../src/config.ts'
 import { migrate } from '../../src/database/migrate.ts'
-import { type Cluster, startCockroachCluster, type Throwaway } from '../../src/throwaway/index.ts'
+import { type Cluster, startCockroachCluster, type Throwaway } from '../../src/development/throwaway/index.ts'
+import { loadConfig } from '../../src/settings/config.ts'
 import { check, probeWith, verdictOf } from '../helpers/target.ts'
 
 const TAGS = ['0000_connection_probe', '0001_grants']

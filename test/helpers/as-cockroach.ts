@@ -2,7 +2,7 @@
  * A throwaway PostgreSQL that says that it is CockroachDB: a proxy gives its sessions CockroachDB's parameters as they
  * were recorded, and answers what only CockroachDB knows.
  */
-import type { Throwaway } from '../../src/throwaway/index.ts'
+import type { Throwaway } from '../../src/development/throwaway/index.ts'
 import { proxyTo } from './target.ts'
 import { parameterStatus, parse, query, type Value } from './wire.ts'
 

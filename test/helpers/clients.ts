@@ -5,10 +5,15 @@ import net from 'node:net'
 import { join } from 'node:path'
 import tls from 'node:tls'
 import postgres from 'postgres'
-import { createAuthority } from '../../src/throwaway/authority.ts'
-import type { Throwaway } from '../../src/throwaway/index.ts'
-import type { Pem } from './target.ts'
+import { createAuthority } from '../../src/development/throwaway/authority.ts'
+import type { Throwaway } from '../../src/development/throwaway/index.ts'
 import { sslRequest, startupMessage } from './wire.ts'
+
+export interface Pem {
+  readonly ca: string
+  readonly cert: string
+  readonly key: string
+}
 
 /** Makes a CA, a server certificate for `localhost` and `::1`, and a client certificate for each name. */
 export async function makeCredentials(names: readonly string[] = ['gateway_writer', 'gateway_admin']) {

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { createAuthority } from '../../src/throwaway/authority.ts'
+import { createAuthority } from '../../src/development/throwaway/authority.ts'
 import { makeCredentials, postgresClient, tlsOutcome } from './clients.ts'
 import {
   type CockroachOptions,

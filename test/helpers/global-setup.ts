@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { build } from '../../src/development/build.ts'
-import { createTemplate, type Engine } from '../../src/throwaway/index.ts'
+import { createTemplate, type Engine } from '../../src/development/throwaway/index.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {

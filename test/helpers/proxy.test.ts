@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startThrowaway, type Throwaway } from '../../src/throwaway/index.ts'
+import { startThrowaway, type Throwaway } from '../../src/development/throwaway/index.ts'
 import { makeCredentials, postgresClient } from './clients.ts'
 import { type Fault, faultyProxy, type ProxyOptions } from './proxy.ts'
 import type { Session } from './sessions.ts'

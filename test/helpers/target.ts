@@ -15,13 +15,20 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inject } from 'vitest'
 import { probe } from '../../src/checks/attempts.ts'
-import { loadConfig, type NameService, type Options, type ProbeConfig } from '../../src/config.ts'
 import { migrate } from '../../src/database/migrate.ts'
+import {
+  findCockroach,
+  startThrowaway,
+  type Throwaway,
+  type ThrowawayOptions,
+} from '../../src/development/throwaway/index.ts'
 import type { CheckId, CheckResult, Report } from '../../src/report/report.ts'
-import { findCockroach, startThrowaway, type Throwaway, type ThrowawayOptions } from '../../src/throwaway/index.ts'
-import { pemOf } from './clients.ts'
+import { loadConfig, type NameService, type Options, type ProbeConfig } from '../../src/settings/config.ts'
+import { type Pem, pemOf } from './clients.ts'
 import { faultyProxy, type ProxyOptions } from './proxy.ts'
 import type { SessionServer } from './sessions.ts'
+
+export type { Pem } from './clients.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -75,12 +82,6 @@ export function proxyTo(server: Throwaway, more: Partial<ProxyOptions> = {}): Pr
     credentials: ({ peerName }) => (peerName === undefined ? undefined : pemOf(server, peerName)),
     ...more,
   })
-}
-
-export interface Pem {
-  readonly ca: string
-  readonly cert: string
-  readonly key: string
 }
 
 export interface TargetOptions {

@@ -9,9 +9,14 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { type Authority, createAuthority } from '../../src/throwaway/authority.ts'
-import { issueClient } from '../../src/throwaway/certs-dir.ts'
-import { type Engine, startThrowaway, type Throwaway, type ThrowawayOptions } from '../../src/throwaway/index.ts'
+import { type Authority, createAuthority } from '../../src/development/throwaway/authority.ts'
+import { issueClient } from '../../src/development/throwaway/certs-dir.ts'
+import {
+  type Engine,
+  startThrowaway,
+  type Throwaway,
+  type ThrowawayOptions,
+} from '../../src/development/throwaway/index.ts'
 import { command, type Host, type Way } from './host.ts'
 import { type App, hostOf, records, SERVED } from './names.ts'
 import { addressOf, bracket, buildNetwork, type Database, type Network } from './network.ts'

@@ -5,7 +5,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Throwaway } from '../../src/throwaway/index.ts'
+import type { Throwaway } from '../../src/development/throwaway/index.ts'
 import type { Lab } from './lab.ts'
 
 const MACHINE = 'slow-commit'

@@ -6,7 +6,7 @@
  * end's secrets in the environment.
  */
 import { fileURLToPath } from 'node:url'
-import { createTemplate, defaultEngine } from '../../src/throwaway/index.ts'
+import { createTemplate, defaultEngine } from '../../src/development/throwaway/index.ts'
 import { findWay, type Host } from './host.ts'
 import { buildLab, type Lab } from './lab.ts'
 import { hostOf } from './names.ts'

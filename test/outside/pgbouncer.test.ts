@@ -4,8 +4,8 @@
  * ignore, or refuses them.
  */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { type Engine, findCockroach, type Throwaway } from '../../src/development/throwaway/index.ts'
 import type { Report } from '../../src/report/report.ts'
-import { type Engine, findCockroach, type Throwaway } from '../../src/throwaway/index.ts'
 import { pemOf } from '../helpers/clients.ts'
 import { BLOCKED_BY, expectVerdict } from '../helpers/faults.ts'
 import { migrated, probeWith, settings } from '../helpers/target.ts'

@@ -1,16 +1,16 @@
 /**
  * A real pgbouncer before a throwaway PostgreSQL: TLS with client certificates on both sides, upstream always as
- * gateway_writer. Everything of it is in a temporary directory that goes when it is stopped (src/throwaway/supervisor.ts).
+ * gateway_writer. Everything of it is in a temporary directory that goes when it is stopped (src/development/throwaway/supervisor.ts).
  */
 import { execFile } from 'node:child_process'
 import { chown, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { temporaryParent, unprivilegedAccount } from '../../src/throwaway/account.ts'
-import type { Throwaway } from '../../src/throwaway/index.ts'
-import { freePort, portTaken } from '../../src/throwaway/ports.ts'
-import { type Supervisor, supervise } from '../../src/throwaway/supervisor.ts'
-import { waitFor } from '../../src/throwaway/wait.ts'
+import { temporaryParent, unprivilegedAccount } from '../../src/development/throwaway/account.ts'
+import type { Throwaway } from '../../src/development/throwaway/index.ts'
+import { freePort, portTaken } from '../../src/development/throwaway/ports.ts'
+import { type Supervisor, supervise } from '../../src/development/throwaway/supervisor.ts'
+import { waitFor } from '../../src/development/throwaway/wait.ts'
 import { pemOf } from '../helpers/clients.ts'
 import { tlsOf } from '../helpers/target.ts'
 

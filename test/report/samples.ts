@@ -1,6 +1,6 @@
 /** Reports as the probe makes them, put together by hand: what the reporters' golden files are made from. */
-import type { Evidence } from '../../src/failure/failure.ts'
-import { ProbeError } from '../../src/failure/failure.ts'
+import type { Evidence } from '../../src/failure/error.ts'
+import { ProbeError } from '../../src/failure/error.ts'
 import { assembleReport, type CheckId, type CheckResult, checksOf, type Report } from '../../src/report/report.ts'
 
 const ADDRESS = 'fdaa:0:18:a7b:7d:f066:c3a3:2'

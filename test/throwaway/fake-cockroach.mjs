@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Behaves like `cockroach start-single-node`, `start --join` and `init` as far as src/throwaway/cockroach.ts can see:
+// Behaves like `cockroach start-single-node`, `start --join` and `init` as far as src/development/throwaway/cockroach.ts can see:
 // takes a free port, writes the listening-url file, does mutual TLS with the --certs-dir and answers simple queries.
 // What it was given and asked is appended to FAKE_RECORD, one JSON object a line.
 //

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createAuthority } from '../../src/throwaway/authority.ts'
-import { createTemplate, startThrowaway, type Template, type Throwaway } from '../../src/throwaway/index.ts'
+import { createAuthority } from '../../src/development/throwaway/authority.ts'
+import { createTemplate, startThrowaway, type Template, type Throwaway } from '../../src/development/throwaway/index.ts'
 import { alive, startParent, vanished } from './processes.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')

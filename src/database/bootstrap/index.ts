@@ -1,6 +1,6 @@
 /** The SQL that root runs once per database, one file per engine: as text, and as steps for a driver to run. */
 import { readFileSync } from 'node:fs'
-import { embedded } from '../../embedded.ts'
+import { embedded } from '../embedded.ts'
 
 export type BootstrapEngine = 'postgresql' | 'cockroachdb'
 

@@ -1,6 +1,6 @@
 /** root.ts behind a command prefix: {login, steps} on stdin, {rows} or {error} on stdout, as JSON. */
 import { text } from 'node:stream/consumers'
-import type { SqlStep } from '../database/bootstrap/index.ts'
+import type { SqlStep } from '../../database/bootstrap/index.ts'
 import { type RootLogin, runSteps } from './root.ts'
 
 const { login, steps } = JSON.parse(await text(process.stdin)) as { login: RootLogin; steps: SqlStep[] }

@@ -5,10 +5,10 @@
  */
 import { accessSync, constants, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { lintClient } from './certificates/lint.ts'
-import type { Evidence } from './failure/failure.ts'
+import type { Evidence } from '../failure/error.ts'
+import type { Warning } from '../report/report.ts'
+import { lintClient } from './lint.ts'
 import { normalisePem, type Pem, quotePath, readPemFile } from './pem.ts'
-import type { Warning } from './report/report.ts'
 import type { Problem, UrlFiles } from './url.ts'
 
 /** What the client shows and trusts, as PEM. */

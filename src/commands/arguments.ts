@@ -1,8 +1,8 @@
 /** What may stand on the command line: the commands, their options and words. Pure: nothing is run or printed here. */
 import { parseArgs } from 'node:util'
-import type { Options } from './config.ts'
-import { redact } from './failure/failure.ts'
-import { plain } from './report/plain.ts'
+import { redact } from '../failure/error.ts'
+import { plain } from '../report/plain.ts'
+import type { Options } from '../settings/config.ts'
 
 /** Bad usage: one line that says which, exit 2. */
 export class UsageError extends Error {}

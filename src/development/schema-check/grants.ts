@@ -2,7 +2,7 @@
  * The grants that migrations add up to. Only the plainest form is understood, and nothing else is accepted:
  * GRANT|REVOKE privilege, … ON [TABLE] [public.]table TO|FROM role, …
  */
-import type { Grant } from '../schema.ts'
+import type { Grant } from '../../schema.ts'
 import { withDiff } from './diff.ts'
 import type { Migration } from './folder.ts'
 import { parseMigration, type Statement, type Token } from './sql.ts'

@@ -13,53 +13,11 @@
 import type { X509Certificate } from 'node:crypto'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Pem, printable, readPemFile } from '../pem.ts'
-import type { Problem } from '../url.ts'
-import {
-  type CertificateFacts,
-  describeCertificate,
-  namesOf,
-  parseCertificates,
-  principalsOf,
-  type Usage,
-  validity,
-} from './certificate.ts'
-import { renderCertsCheck } from './check-text.ts'
+import { describeCertificate, namesOf, parseCertificates, principalsOf, type Usage, validity } from './certificate.ts'
+import { type CertsCheck, type CheckedFile, type FileKind, type Finding, renderCertsCheck } from './certs-dir-text.ts'
 import { findIssuer, lintAuthorities, lintPair } from './lint.ts'
-
-export type FileKind = 'ca' | 'node' | 'client' | 'ui' | 'key' | 'other'
-
-/** refused: CockroachDB or the probe would not take it. note: worth knowing. */
-export interface Finding {
-  readonly severity: 'refused' | 'note'
-  /** a failure or warning code of the contract, where one fits */
-  readonly code: string | null
-  readonly message: string
-}
-
-export interface CheckedFile {
-  readonly file: string
-  readonly kind: FileKind
-  /** what the file is for, in words */
-  readonly purpose: string
-  readonly user: string | null
-  readonly certificates: readonly CertificateFacts[]
-  readonly key: { readonly file: string; readonly permissions: string; readonly matches: boolean | null } | null
-  /** the CA file that the chain ends at */
-  readonly signedBy: string | null
-  readonly findings: readonly Finding[]
-}
-
-export interface CertsCheck {
-  /** nothing is refused */
-  readonly ok: boolean
-  readonly dir: string
-  readonly files: readonly CheckedFile[]
-  /** about the directory as a whole */
-  readonly findings: readonly Finding[]
-  /** all of it for a terminal */
-  readonly text: string
-}
+import { type Pem, printable, readPemFile } from './pem.ts'
+import type { Problem } from './url.ts'
 
 /** More files than this are not a set of certificates. */
 const MAX_FILES = 1000

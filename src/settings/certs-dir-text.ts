@@ -1,8 +1,41 @@
-/** The result of certs:check for a terminal: a pure function, nothing is read here. */
+/** The result of certs:check, and its text for a terminal: a pure function, nothing is read here. */
 
-import { printable } from '../pem.ts'
 import type { CertificateFacts } from './certificate.ts'
-import type { CertsCheck, Finding } from './check.ts'
+import { printable } from './pem.ts'
+
+export type FileKind = 'ca' | 'node' | 'client' | 'ui' | 'key' | 'other'
+
+/** refused: CockroachDB or the probe would not take it. note: worth knowing. */
+export interface Finding {
+  readonly severity: 'refused' | 'note'
+  /** a failure or warning code of the contract, where one fits */
+  readonly code: string | null
+  readonly message: string
+}
+
+export interface CheckedFile {
+  readonly file: string
+  readonly kind: FileKind
+  /** what the file is for, in words */
+  readonly purpose: string
+  readonly user: string | null
+  readonly certificates: readonly CertificateFacts[]
+  readonly key: { readonly file: string; readonly permissions: string; readonly matches: boolean | null } | null
+  /** the CA file that the chain ends at */
+  readonly signedBy: string | null
+  readonly findings: readonly Finding[]
+}
+
+export interface CertsCheck {
+  /** nothing is refused */
+  readonly ok: boolean
+  readonly dir: string
+  readonly files: readonly CheckedFile[]
+  /** about the directory as a whole */
+  readonly findings: readonly Finding[]
+  /** all of it for a terminal */
+  readonly text: string
+}
 
 /** The check as text: one block per file, what is refused marked with ✗, notes with !. Pure. */
 export function renderCertsCheck({ ok, dir, files, findings }: Omit<CertsCheck, 'text'>): string {

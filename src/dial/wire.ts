@@ -9,7 +9,7 @@
  * Z  ReadyForQuery: transaction status   v  NegotiateProtocolVersion
  * E  ErrorResponse and N  NoticeResponse: byte field, C string, …, zero byte
  */
-import type { ServerError } from './failure/classify.ts'
+import type { ServerError } from '../failure/classify.ts'
 
 export interface Message {
   /** the type byte as a character */

@@ -12,8 +12,8 @@
 import { EventEmitter } from 'node:events'
 import type net from 'node:net'
 import type tls from 'node:tls'
-import { ProbeError } from '../failure/failure.ts'
-import { asCause, type Message, MessageReader, serverError } from '../wire.ts'
+import { asCause, type Message, MessageReader, serverError } from '../dial/wire.ts'
+import { ProbeError } from '../failure/error.ts'
 
 /** One message, and all that may come between two messages of ours, bytes: no question has a larger answer. */
 const MESSAGE_LIMIT = 1024 * 1024

@@ -3,7 +3,7 @@
  * Every statement of the probe is a transaction of its own, so running it again is all that it takes.
  */
 import { type Budget, pause } from '../budget.ts'
-import { ProbeError } from '../failure/failure.ts'
+import { ProbeError } from '../failure/error.ts'
 
 /** How often a statement is tried again, and the first pause before it, ms; each next one is about twice as long. */
 const RETRIES = 6

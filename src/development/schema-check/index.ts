@@ -14,14 +14,14 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { tsImport } from 'tsx/esm/api'
-import type { Grant } from '../schema.ts'
+import type { Grant } from '../../schema.ts'
 import { diffJson, diffLines, withDiff } from './diff.ts'
 import { type Migration, readMigrations, type Snapshot } from './folder.ts'
 import { checkCustom, checkGrants, forgetTables, type GrantSet } from './grants.ts'
 import { type GenerateMigration, regenerate } from './regenerate.ts'
 import { BREAKPOINT } from './sql.ts'
 
-const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
+const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url))
 const SCHEMA = 'src/schema.ts'
 const CHECK_TIMEOUT_MS = 60_000
 

@@ -8,10 +8,10 @@
  */
 import dns from 'node:dns'
 import { hostname } from 'node:os'
+import { type Evidence, ProbeError } from '../failure/error.ts'
+import type { Origin, Target, Warning } from '../report/report.ts'
 import { ipv6Bytes, isHostName, isIPv4Notation, withoutZone } from './address.ts'
 import { type Credentials, loadCredentials } from './credentials.ts'
-import { type Evidence, ProbeError } from './failure/failure.ts'
-import type { Origin, Target, Warning } from './report/report.ts'
 import { type Problem, parseUrl, unreadUrl } from './url.ts'
 
 export type { Credentials } from './credentials.ts'

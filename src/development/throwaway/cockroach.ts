@@ -6,7 +6,7 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { delimiter, join, resolve } from 'node:path'
-import { bootstrapSteps } from '../database/bootstrap/index.ts'
+import { bootstrapSteps } from '../../database/bootstrap/index.ts'
 import { temporaryParent } from './account.ts'
 import { type Certificates, prepareCertificates } from './certificates.ts'
 import { handleOf } from './handle.ts'

@@ -8,7 +8,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { bootstrapSteps } from '../database/bootstrap/index.ts'
+import { bootstrapSteps } from '../../database/bootstrap/index.ts'
 import { makeDirectory, temporaryParent, unprivilegedAccount } from './account.ts'
 import { locateBinaries, usableBinaries } from './binaries.ts'
 import { prepareCertificates } from './certificates.ts'

@@ -5,9 +5,7 @@
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import type { Code } from '../failure/codes.ts'
-import { type Pem, type PemFile, pemBlocks, printable, quotePath } from '../pem.ts'
 import type { Warning } from '../report/report.ts'
-import type { Problem } from '../url.ts'
 import {
   allows,
   type CertificateFacts,
@@ -19,6 +17,8 @@ import {
   type Usage,
   validity,
 } from './certificate.ts'
+import { type Pem, type PemFile, pemBlocks, printable, quotePath } from './pem.ts'
+import type { Problem } from './url.ts'
 
 /** A certificate that ends within so many days is a warning. */
 export const EXPIRES_SOON_DAYS = 30

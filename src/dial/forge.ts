@@ -1,5 +1,5 @@
 /** A client certificate that no CA has signed: ours, its signature broken. What takes it verifies no chain. */
-import { pemBlocks } from '../pem.ts'
+import { pemBlocks } from '../settings/pem.ts'
 
 /**
  * The same chain, and in the certificate that stands first (the client's own) one bit of the CA's signature changed.

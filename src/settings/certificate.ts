@@ -2,8 +2,8 @@
  * Certificates as facts: what an X.509 certificate says about itself, in words that operators know.
  */
 import { X509Certificate } from 'node:crypto'
-import { ipv6Bytes } from '../address.ts'
-import { pemBlocks, printable } from '../pem.ts'
+import { ipv6Bytes } from './address.ts'
+import { pemBlocks, printable } from './pem.ts'
 
 /** Extended key usages (RFC 5280 4.2.1.12). */
 const EKU_NAMES: Readonly<Record<string, string>> = {

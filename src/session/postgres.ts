@@ -1,7 +1,7 @@
 /**
  * A session: postgres.js and Drizzle on a socket that is already dialled and logged in.
  *
- * Between the socket and the driver stands a `DriverSide` (driver-side.ts), which is all that the driver sees. When the
+ * Between the socket and the driver stands a `DriverSide` (guarded-socket.ts), which is all that the driver sees. When the
  * connection is gone, whatever the reason, every statement under way ends with that reason, and so does every later
  * one; the driver is not told, so it can never reconnect behind the caller's back.
  */
@@ -11,12 +11,12 @@ import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
 import { type Budget, limitOf, type Wait } from '../budget.ts'
 import { type Engine, engineOf } from '../database/engine.ts'
+import { TERMINATE } from '../dial/wire.ts'
 import { classifyStatement, type StatementKind, statementHint, TIMEOUTS } from '../failure/classify.ts'
-import { ProbeError } from '../failure/failure.ts'
-import { TERMINATE } from '../wire.ts'
-import { driverSide } from './driver-side.ts'
+import { ProbeError } from '../failure/error.ts'
+import { driverSide } from './guarded-socket.ts'
 import type { Opened } from './open.ts'
-import { retried } from './retried.ts'
+import { retried } from './retry.ts'
 import type { Startup } from './startup.ts'
 import { withoutEnvironment } from './without-environment.ts'
 

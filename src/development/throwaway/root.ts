@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
-import type { SqlStep } from '../database/bootstrap/index.ts'
-import { withoutEnvironment } from '../session/without-environment.ts'
+import type { SqlStep } from '../../database/bootstrap/index.ts'
+import { withoutEnvironment } from '../../session/without-environment.ts'
 
 /** Where root logs in. */
 export interface RootLogin {

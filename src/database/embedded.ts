@@ -1,5 +1,12 @@
 /** Files that `npm run build` puts into the bundle; null when the program runs from the tree. */
-import type { Migration } from './database/migrations.ts'
+import type { MigrationMeta } from 'drizzle-orm/migrator'
+
+/** One migration of drizzle/. */
+export interface Migration {
+  /** its name, e.g. 0001_grants */
+  readonly tag: string
+  readonly meta: MigrationMeta
+}
 
 export interface Embedded {
   readonly migrations: readonly Migration[]

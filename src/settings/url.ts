@@ -7,15 +7,16 @@
  * part, white space. All problems are returned, none is thrown, and no message quotes anything that could be a
  * password in the wrong place: only hosts, known values and the names of parameters are quoted.
  */
+
+import type { Code } from '../failure/codes.ts'
 import { ipv6Bytes, isHostName, isIPv4Notation, isWrappedIPv4, needsZone } from './address.ts'
-import type { Code } from './failure/codes.ts'
 
 export { ipv6Bytes, isWrappedIPv4 } from './address.ts'
 
 /** CockroachDB's SQL port. */
 export const DEFAULT_PORT = 26257
 
-/** Something wrong with one setting; it fits `Cause` of failure.ts. */
+/** Something wrong with one setting; it fits `Cause` of failure/error.ts. */
 export interface Problem {
   /** the name of the setting */
   readonly name: string
