@@ -1,8 +1,8 @@
 import { isIPv6 } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isHostName, isIPv4Notation } from '../src/settings/address.ts'
-import { ipv6Bytes, isWrappedIPv4, parseUrl } from '../src/settings/url.ts'
+import { isHostName, isIPv4Notation, isIPv6Literal, isWrappedIPv4, needsZone } from '../src/settings/address.ts'
+import { parseUrl } from '../src/settings/url.ts'
 
 const codes = (text: string) => parseUrl(text, 'DATABASE_URL').problems.map(({ code }) => code)
 
@@ -295,21 +295,33 @@ const forms = (words: readonly number[]): string[] => {
 
 const sparse = fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 0xffff })), { minLength: 8, maxLength: 8 })
 
-describe('ipv6Bytes', () => {
-  test('reads every form of an address as the same bytes', () => {
+describe('isIPv6Literal', () => {
+  test('takes every form of an address', () => {
     fc.assert(
       fc.property(sparse, words => {
-        const bytes = Uint8Array.from(words.flatMap(word => [word >> 8, word & 255]))
-        for (const form of forms(words)) expect([form, ipv6Bytes(form)]).toEqual([form, bytes])
+        for (const form of forms(words)) expect([form, isIPv6Literal(form)]).toEqual([form, true])
       }),
     )
   })
 
   test('takes nothing that is no IPv6 literal', () => {
     for (const none of ['', 'localhost', '127.0.0.1', '[::1]', '::g', '1:2:3', '::1%', '::1%a b', '::1 ', ':::']) {
-      expect([none, ipv6Bytes(none)]).toEqual([none, null])
+      expect([none, isIPv6Literal(none)]).toEqual([none, false])
     }
-    fc.assert(fc.property(fc.string(), any => void ipv6Bytes(any)))
+    fc.assert(fc.property(fc.string(), any => void isIPv6Literal(any)))
+  })
+})
+
+describe('needsZone', () => {
+  test('knows fe80::/10 in every form, and no other address', () => {
+    const first = fc.oneof(fc.integer({ min: 0xfe00, max: 0xfeff }), fc.integer({ min: 0, max: 0xffff }))
+    fc.assert(
+      fc.property(first, sparse, (word, [, ...rest]) => {
+        const isLinkLocal = word >> 6 === 0xfe80 >> 6
+        for (const form of forms([word, ...rest]))
+          expect([form, needsZone(form)]).toEqual([form, isLinkLocal && !form.includes('%')])
+      }),
+    )
   })
 })
 
@@ -320,6 +332,16 @@ describe('isWrappedIPv4', () => {
     fc.assert(
       fc.property(tail, fc.constantFrom([0, 0, 0, 0, 0, 0xffff], [0x64, 0xff9b, 0, 0, 0, 0]), (end, start) => {
         for (const form of forms([...start, ...end])) expect([form, isWrappedIPv4(form)]).toEqual([form, true])
+      }),
+    )
+  })
+
+  test('and no other prefix', () => {
+    fc.assert(
+      fc.property(sparse, words => {
+        const start = words.slice(0, 6).join()
+        const wrapped = start === '0,0,0,0,0,65535' || start === `${0x64},${0xff9b},0,0,0,0`
+        for (const form of forms(words)) expect([form, isWrappedIPv4(form)]).toEqual([form, wrapped])
       }),
     )
   })

@@ -7,8 +7,8 @@ import { isIPv6 } from 'node:net'
 import { type Budget, within } from '../budget.ts'
 import type { Code } from '../failure/codes.ts'
 import { type Evidence, ProbeError } from '../failure/error.ts'
+import { isWrappedIPv4 } from '../settings/address.ts'
 import type { Host, NameService } from '../settings/config.ts'
-import { isWrappedIPv4 } from '../settings/url.ts'
 
 /** What a resolver said to one question: the answers, or the error's name (c-ares: ENOTFOUND, ENODATA, …). */
 interface DirectAnswer {

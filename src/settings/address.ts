@@ -1,52 +1,28 @@
 /**
- * IP addresses in every notation that getaddrinfo takes for one. Compared are bytes, never texts: `::ffff:127.0.0.1`,
- * `::FFFF:7f00:1` and `0:0:0:0:0:ffff:7f00:1` are one address.
+ * IP addresses in every notation that getaddrinfo takes for one. Node compares them by their bytes, never as texts:
+ * `::ffff:127.0.0.1`, `::FFFF:7f00:1` and `0:0:0:0:0:ffff:7f00:1` are one address.
  */
-import { isIPv6 } from 'node:net'
+import { BlockList, isIPv6 } from 'node:net'
 
-/** The 16 bytes of an IPv6 literal (a zone id such as `%eth0` is ignored, brackets are not); null if it is none. */
-export function ipv6Bytes(address: string): Uint8Array | null {
-  if (!isIPv6(address) || !/^[^%]*(%[\w.:-]+)?$/.test(address)) return null
-  const text = withoutZone(address)
-  const colon = text.lastIndexOf(':')
-  const tail = text.slice(colon + 1)
-  const bytes = (tail.includes('.') ? dottedQuad(tail) : null) ?? []
-  const [head = '', rest] = (bytes.length > 0 ? text.slice(0, colon + 1).replace(/([^:]):$/, '$1') : text).split('::')
-  const left = groups(head)
-  const right = [...groups(rest ?? ''), ...bytes]
-  return Uint8Array.from([...left, ...new Array<number>(16 - left.length - right.length).fill(0), ...right])
-}
-
-const groups = (text: string): number[] =>
-  text === ''
-    ? []
-    : text.split(':').flatMap(group => {
-        const value = Number.parseInt(group, 16)
-        return [value >> 8, value & 0xff]
-      })
-
-const dottedQuad = (text: string): number[] => text.split('.').map(Number)
+/** Whether a text is an IPv6 literal, with a zone id such as `%eth0` or without; brackets are not part of it. */
+export const isIPv6Literal = (text: string): boolean => isIPv6(text) && /^[^%]*(%[\w.:-]+)?$/.test(text)
 
 /** A literal without its zone id: `fe80::1%eth0` → `fe80::1`. */
 export const withoutZone = (address: string): string => address.replace(/%.*$/s, '')
 
-/** Prefixes of /96 whose addresses only wrap IPv4: mapped (RFC 4291 2.5.5.2) and NAT64 (RFC 6052 2.1). */
-const WRAPPERS = [
-  [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff],
-  [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0],
-] as const
+/** Addresses that only wrap IPv4 ones: mapped (RFC 4291 2.5.5.2) and NAT64 (RFC 6052 2.1). */
+const WRAPPERS = new BlockList()
+WRAPPERS.addSubnet('::ffff:0:0', 96, 'ipv6')
+WRAPPERS.addSubnet('64:ff9b::', 96, 'ipv6')
 
-/** Whether an IPv6 literal only wraps an IPv4 address (::ffff:0:0/96, 64:ff9b::/96), however it is written. */
-export function isWrappedIPv4(address: string): boolean {
-  const bytes = ipv6Bytes(address)
-  return bytes !== null && WRAPPERS.some(prefix => prefix.every((byte, index) => bytes[index] === byte))
-}
+/** Whether an IPv6 literal only wraps an IPv4 address, however it is written. */
+export const isWrappedIPv4 = (address: string): boolean => WRAPPERS.check(address, 'ipv6')
 
-/** Whether an IPv6 literal is a link-local one (fe80::/10) without a zone id: it means another machine on each link. */
-export function needsZone(address: string): boolean {
-  const [first = 0, second = 0] = ipv6Bytes(address) ?? []
-  return first === 0xfe && (second & 0xc0) === 0x80 && !address.includes('%')
-}
+const LINK_LOCAL = new BlockList()
+LINK_LOCAL.addSubnet('fe80::', 10, 'ipv6')
+
+/** Whether an IPv6 literal is a link-local one without a zone id: it means another machine on each link. */
+export const needsZone = (address: string): boolean => !address.includes('%') && LINK_LOCAL.check(address, 'ipv6')
 
 /**
  * Whether getaddrinfo takes a text for an IPv4 address without asking DNS: one to four numbers, each decimal, octal

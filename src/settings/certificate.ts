@@ -2,7 +2,7 @@
  * Certificates as facts: what an X.509 certificate says about itself, in words that operators know.
  */
 import { X509Certificate } from 'node:crypto'
-import { ipv6Bytes } from './address.ts'
+import { isIPv6 } from 'node:net'
 import { pemBlocks, printable } from './pem.ts'
 
 /** Extended key usages (RFC 5280 4.2.1.12). */
@@ -106,7 +106,7 @@ const SAN = /([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g
 
 /** Node writes IPv6 SANs in full; this is the usual spelling (RFC 5952). */
 const shortAddress = (address: string): string =>
-  ipv6Bytes(address) === null ? address : new URL(`http://[${address}]`).hostname.slice(1, -1)
+  isIPv6(address) ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address
 
 function unquote(value: string): string {
   if (!value.startsWith('"')) return value

@@ -10,7 +10,7 @@ import dns from 'node:dns'
 import { hostname } from 'node:os'
 import { type Evidence, ProbeError } from '../failure/error.ts'
 import type { Origin, Target, Warning } from '../report/report.ts'
-import { ipv6Bytes, isHostName, isIPv4Notation, withoutZone } from './address.ts'
+import { isHostName, isIPv4Notation, isIPv6Literal, withoutZone } from './address.ts'
 import { type Credentials, loadCredentials } from './credentials.ts'
 import { type Problem, parseUrl, unreadUrl } from './url.ts'
 
@@ -159,7 +159,7 @@ function configError(problems: readonly Problem[], evidence: Evidence): ProbeErr
 function readSni(env: NodeJS.ProcessEnv): { name: string | null; problems: Problem[] } {
   const value = env.CRDB_SNI
   if (!value) return { name: null, problems: [] }
-  const isAddress = ipv6Bytes(value) !== null || (isIPv4Notation(value) && value.split('.').length === 4)
+  const isAddress = isIPv6Literal(value) || (isIPv4Notation(value) && value.split('.').length === 4)
   if (isAddress || isHostName(value)) return { name: withoutZone(value).replace(/\.$/, ''), problems: [] }
   const message = 'is neither a host name nor an IP address (without brackets and port)'
   return { name: null, problems: [{ name: 'CRDB_SNI', code: 'CONFIG_INVALID', message }] }

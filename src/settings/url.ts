@@ -9,9 +9,7 @@
  */
 
 import type { Code } from '../failure/codes.ts'
-import { ipv6Bytes, isHostName, isIPv4Notation, isWrappedIPv4, needsZone } from './address.ts'
-
-export { ipv6Bytes, isWrappedIPv4 } from './address.ts'
+import { isHostName, isIPv4Notation, isIPv6Literal, isWrappedIPv4, needsZone } from './address.ts'
 
 /** CockroachDB's SQL port. */
 export const DEFAULT_PORT = 26257
@@ -201,7 +199,7 @@ function checkHost(host: string, bracketed: boolean, what: string, complain: Com
     complain('CONFIG_NOT_IPV6', `has an address that only wraps an IPv4 one as ${what}: ${host}`)
   } else if (needsZone(host)) {
     complain('CONFIG_INVALID', `has a link-local address as ${what}: ${host}, ${NEEDS_ZONE}`)
-  } else if (ipv6Bytes(host) !== null || (!bracketed && isHostName(host))) {
+  } else if (isIPv6Literal(host) || (!bracketed && isHostName(host))) {
     return host
   } else {
     const wanted = bracketed ? 'in brackets no IPv6 address' : 'neither a DNS name nor an IPv6 address in brackets'
@@ -265,7 +263,7 @@ function parseHostaddr(text: string, hosts: number, complain: Complain): (string
       complain('CONFIG_NOT_IPV6', `has in hostaddr an address that is, or only wraps, an IPv4 one: ${address}`)
     } else if (needsZone(address)) {
       complain('CONFIG_INVALID', `has in hostaddr a link-local address: ${address}, ${NEEDS_ZONE}`)
-    } else if (ipv6Bytes(address) === null) {
+    } else if (!isIPv6Literal(address)) {
       complain('CONFIG_INVALID', 'has in hostaddr something that is no IPv6 address (without brackets)')
     } else {
       return address
