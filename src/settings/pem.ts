@@ -21,14 +21,14 @@ export interface PemFile {
 }
 
 /** One block of a PEM text. */
-export interface Block {
+interface Block {
   readonly label: string
   /** the block alone, ended by a line end */
   readonly text: string
 }
 
 /** The longest file that is read, in bytes: a bundle of every public CA is a fifth of it. */
-export const MAX_FILE_BYTES = 1024 * 1024
+const MAX_FILE_BYTES = 1024 * 1024
 
 /** PEM text from an environment variable, where line ends often arrive as the two characters `\n`. */
 export const normalisePem = (text: string): string => text.replace(/\\r\\n|\\n|\r\n?/g, '\n')

@@ -12,7 +12,7 @@ import type { Code } from '../failure/codes.ts'
 import { isHostName, isIPv4Notation, isIPv6Literal, isWrappedIPv4, needsZone } from './address.ts'
 
 /** CockroachDB's SQL port. */
-export const DEFAULT_PORT = 26257
+const DEFAULT_PORT = 26257
 
 /** Something wrong with one setting; it fits `Cause` of failure/error.ts. */
 export interface Problem {
@@ -23,13 +23,13 @@ export interface Problem {
 }
 
 /** One server of the URL: what is verified (`host`), and what is dialled instead of a lookup (`hostaddr`). */
-export interface Endpoint {
+interface Endpoint {
   readonly host: string
   readonly port: number
   readonly hostaddr: string | null
 }
 
-export interface ConnectionUrl {
+interface ConnectionUrl {
   readonly user: string
   readonly database: string
   readonly endpoints: readonly [Endpoint, ...Endpoint[]]
@@ -42,7 +42,7 @@ export interface UrlFiles {
   readonly sslkey: string | null
 }
 
-export interface UrlResult {
+interface UrlResult {
   /** null if there is any problem */
   readonly url: ConnectionUrl | null
   /** what could be read all the same, for the report of the failure */

@@ -20,7 +20,7 @@ export interface Snapshot {
   readonly views: object
 }
 
-export interface SnapshotTable {
+interface SnapshotTable {
   readonly name: string
   readonly columns: SnapshotColumns
 }
@@ -36,7 +36,7 @@ export interface Migration {
   readonly snapshot: Snapshot | null
 }
 
-export interface MigrationFolder {
+interface MigrationFolder {
   readonly migrations: readonly Migration[]
   readonly problems: readonly string[]
 }

@@ -25,12 +25,12 @@ const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url))
 const SCHEMA = 'src/schema.ts'
 const CHECK_TIMEOUT_MS = 60_000
 
-export interface SchemaCheckOptions {
+interface SchemaCheckOptions {
   /** the directory that holds src/schema.ts and drizzle/ (and from which drizzle-orm resolves); this repository if absent */
   readonly root?: string
 }
 
-export interface SchemaCheckResult {
+interface SchemaCheckResult {
   readonly ok: boolean
   /** one per difference, each naming the file; further lines of one are indented and begin with - or + */
   readonly problems: readonly string[]

@@ -19,7 +19,7 @@ export interface Statement {
   readonly tokens: readonly Token[]
 }
 
-export interface ParsedSql {
+interface ParsedSql {
   readonly statements: readonly Statement[]
   readonly comments: readonly string[]
   /** what is never closed, e.g. "comment"; null if everything is */

@@ -29,7 +29,7 @@ export interface Validity {
   readonly hash?: 'SHA-1'
 }
 
-export interface AuthorityOptions extends Validity {
+interface AuthorityOptions extends Validity {
   /** the CA's common name */
   readonly name: string
 }

@@ -15,7 +15,7 @@ export const USERS = ['root', 'gateway_admin', 'gateway_writer', 'gateway_reader
 /** What every node certificate names, beside what the caller adds. */
 const NODE_NAMES = { dnsNames: ['localhost'], ipAddresses: ['::1', '127.0.0.1'] } as const
 
-export interface CertsDirOptions {
+interface CertsDirOptions {
   /** the CA that signs the node certificate: ca.crt */
   readonly authority: Authority
   /** the CA that signs the clients' certificates; default the same one */

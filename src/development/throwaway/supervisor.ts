@@ -14,7 +14,7 @@ export interface Account {
   readonly gid: number
 }
 
-export interface SupervisorOptions {
+interface SupervisorOptions {
   /** where the temporary directory is made; the account must be able to enter it */
   readonly parent: string
   /** null = our own */
