@@ -55,7 +55,9 @@ describe('good settings', () => {
       database: 'uro',
       options: DEFAULT_OPTIONS,
       names: SYSTEM_NAMES,
-      credentials: { passedOver: [] },
+      principals: ['gateway_writer'],
+      identityMatches: true,
+      evidence: { passedOver: [] },
     })
     expect(loaded.warnings.map(({ code }) => code)).toEqual(['ADMIN_CREDENTIALS_PRESENT'])
     const thawed = (value: unknown): boolean =>
@@ -84,8 +86,10 @@ describe('good settings', () => {
     const options = { writes: 5, keep: true, certsDir: dir }
     const loaded = config(load({}, { options }))
     expect(loaded.options).toEqual({ ...DEFAULT_OPTIONS, ...options })
-    expect(loaded.credentials.source).toBe('--certs-dir')
-    expect(loaded.credentials.passedOver).toHaveLength(1)
+    expect(loaded.evidence).toMatchObject({
+      certificateSource: '--certs-dir',
+      passedOver: ['CRDB_CA_CRT, CRDB_CLIENT_WRITER_CRT, CRDB_CLIENT_WRITER_KEY'],
+    })
   })
 
   test('say what is verified: the host, or CRDB_SNI', () => {
@@ -96,6 +100,11 @@ describe('good settings', () => {
     expect(names('a', '127.0.0.1')).toEqual(['127.0.0.1'])
     expect(names('a', 'fdaa::3')).toEqual(['fdaa::3'])
     expect(names('a', '')).toEqual(['a'])
+  })
+
+  test('say whom the client certificate names, and whether the user is one of them', () => {
+    const loaded = config(load({ DATABASE_URL: 'postgresql://somebody@h/d' }))
+    expect([loaded.principals, loaded.identityMatches]).toEqual([['gateway_writer'], false])
   })
 
   test('name their origin', () => {

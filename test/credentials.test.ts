@@ -178,7 +178,10 @@ describe('the lint', () => {
 
   test('warns when neither the CN nor a DNS SAN is the user', async () => {
     const bySan = await ca.issue({ commonName: 'somebody', dnsNames: [USER] })
-    expect(lint({ cert: bySan.certificate, key: bySan.key }).warnings).toEqual([])
+    expect(lint({ cert: bySan.certificate, key: bySan.key })).toMatchObject({
+      warnings: [],
+      principals: ['somebody', USER],
+    })
     expect(lint({ user: 'gateway_admin' }).warnings).toEqual([
       { code: 'CERT_IDENTITY', message: 'the client certificate names gateway_writer, not the user gateway_admin' },
     ])
@@ -263,14 +266,10 @@ describe('the source', () => {
       without('PGSSLCERT'),
     ]
     for (const [index, source] of order.entries()) {
-      const { credentials } = loadCredentials(from)
-      expect(credentials).toEqual({
-        ca: ca.certificate,
-        cert: good.certificate,
-        key: good.key,
-        source,
-        passedOver: order.slice(index + 1),
-      })
+      const { credentials, principals, evidence } = loadCredentials(from)
+      expect(credentials).toEqual({ ca: ca.certificate, cert: good.certificate, key: good.key })
+      expect(principals).toEqual([USER])
+      expect(evidence).toMatchObject({ certificateSource: source, passedOver: order.slice(index + 1) })
       weaken[index]?.()
     }
     const { credentials, problems: left, evidence } = loadCredentials(from)
@@ -284,7 +283,9 @@ describe('the source', () => {
       CRDB_CLIENT_ADMIN_CRT: good.certificate,
       CRDB_CLIENT_ADMIN_KEY: good.key,
     }
-    expect(loadCredentials(input(env, { role: 'admin' })).credentials?.source).toContain('CRDB_CLIENT_ADMIN_KEY')
+    const admin = loadCredentials(input(env, { role: 'admin' }))
+    expect(admin.credentials).not.toBeNull()
+    expect(admin.evidence).toMatchObject({ certificateSource: expect.stringContaining('CRDB_CLIENT_ADMIN_KEY') })
     expect(problems(input(env))).toEqual(['CRDB_CLIENT_WRITER_CRT CONFIG_MISSING'])
     const paths = { CRDB_CA_CERT: '/nope/a', CRDB_ADMIN_CERT: '/nope/b', CRDB_ADMIN_KEY: '/nope/c' }
     expect(problems(input(paths, { role: 'admin' }))).toEqual([

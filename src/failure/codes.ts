@@ -399,3 +399,20 @@ export const CODES = {
 
 /** The stable name of one cause. */
 export type Code = keyof typeof CODES
+
+/** What a report warns of without failing (contract: warnings). */
+export type WarningCode =
+  | 'CERT_SOURCE_INCOMPLETE'
+  | 'CERT_EXPIRES_SOON'
+  | 'NODE_CERT_USAGE'
+  | 'CERT_IDENTITY'
+  | 'ADMIN_CREDENTIALS_PRESENT'
+  | 'PLAINTEXT_ACCEPTED'
+  | 'ROWS_LEFT'
+  | 'ADDRESS_NOT_6PN'
+  | 'ENGINE_NOT_COCKROACHDB'
+
+export interface Warning {
+  readonly code: WarningCode
+  readonly message: string
+}

@@ -2,8 +2,12 @@
  * The report: what a run found out, as plain data (contract: `--json`, schemaVersion 1). It is JSON as it stands;
  * the reporters beside this file are pure functions from it to a string.
  */
-import type { Layer } from '../failure/codes.ts'
+import type { Layer, Warning } from '../failure/codes.ts'
 import type { Evidence, Failure } from '../failure/error.ts'
+import type { Origin, Target } from '../settings/config.ts'
+
+export type { Warning, WarningCode } from '../failure/codes.ts'
+export type { Origin, Target } from '../settings/config.ts'
 
 export type Status = 'passed' | 'failed' | 'blocked'
 
@@ -162,44 +166,6 @@ export interface CriterionResult {
   readonly title: string
   readonly status: Status
   readonly checks: readonly CheckId[]
-}
-
-export type WarningCode =
-  | 'CERT_SOURCE_INCOMPLETE'
-  | 'CERT_EXPIRES_SOON'
-  | 'NODE_CERT_USAGE'
-  | 'CERT_IDENTITY'
-  | 'ADMIN_CREDENTIALS_PRESENT'
-  | 'PLAINTEXT_ACCEPTED'
-  | 'ROWS_LEFT'
-  | 'ADDRESS_NOT_6PN'
-  | 'ENGINE_NOT_COCKROACHDB'
-
-export interface Warning {
-  readonly code: WarningCode
-  readonly message: string
-}
-
-export interface Target {
-  readonly host: string | null
-  readonly port: number | null
-  readonly database: string | null
-  readonly user: string | null
-  /** the name that the server's certificate is held against, and that is sent as SNI when it is no IP literal */
-  readonly tlsName: string | null
-  /** the IPv6 address that was connected to */
-  readonly address: string | null
-  /** engine and version as the server named itself at startup, e.g. "CockroachDB v22.1.0" */
-  readonly engine: string | null
-}
-
-/** Where the probe ran: FLY_* variables, null where absent. */
-export interface Origin {
-  readonly hostname: string
-  readonly app: string | null
-  readonly region: string | null
-  readonly machine: string | null
-  readonly privateIp: string | null
 }
 
 export interface Report {

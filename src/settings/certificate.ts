@@ -78,8 +78,11 @@ export function allows(certificate: X509Certificate, usage: Usage): boolean {
   return names === null || names.includes(usage) || names.includes('anyExtendedKeyUsage')
 }
 
-/** The types of Node 20 promise an array; without the extension it is undefined. */
-function extendedKeyUsage(certificate: X509Certificate): string[] | null {
+/**
+ * The names of a certificate's extended key usages, an OID where one has no name; null without the extension. The types
+ * of Node 20 promise an array there.
+ */
+export function extendedKeyUsage(certificate: X509Certificate): string[] | null {
   const oids: string[] | undefined = certificate.keyUsage
   return oids === undefined ? null : oids.map(oid => EKU_NAMES[oid] ?? oid)
 }

@@ -8,13 +8,11 @@
  */
 import dns from 'node:dns'
 import { hostname } from 'node:os'
+import type { Warning } from '../failure/codes.ts'
 import { type Evidence, ProbeError } from '../failure/error.ts'
-import type { Origin, Target, Warning } from '../report/report.ts'
 import { isHostName, isIPv4Notation, isIPv6Literal, withoutZone } from './address.ts'
 import { type Credentials, loadCredentials } from './credentials.ts'
 import { type Problem, parseUrl, unreadUrl } from './url.ts'
-
-export type { Credentials } from './credentials.ts'
 
 export interface Options {
   /** sequential writes on one connection, at least 2 */
@@ -77,12 +75,39 @@ export interface ProbeConfig {
   readonly user: string
   readonly database: string
   readonly credentials: Credentials
+  /** whom the client certificate names: its CN and DNS SANs */
+  readonly principals: readonly string[]
+  /** whether the user is one of them */
+  readonly identityMatches: boolean
   readonly names: NameService
   readonly options: Options
   readonly origin: Origin
   readonly warnings: readonly Warning[]
   /** facts for the check `config` */
   readonly evidence: Evidence
+}
+
+/** What the report calls the target, as far as it is known. */
+export interface Target {
+  readonly host: string | null
+  readonly port: number | null
+  readonly database: string | null
+  readonly user: string | null
+  /** the name that the server's certificate is held against, and that is sent as SNI when it is no IP literal */
+  readonly tlsName: string | null
+  /** the IPv6 address that was connected to */
+  readonly address: string | null
+  /** engine and version as the server named itself at startup, e.g. "CockroachDB v22.1.0" */
+  readonly engine: string | null
+}
+
+/** Where the probe ran: FLY_* variables, null where absent. */
+export interface Origin {
+  readonly hostname: string
+  readonly app: string | null
+  readonly region: string | null
+  readonly machine: string | null
+  readonly privateIp: string | null
 }
 
 export type Loaded =
@@ -95,7 +120,6 @@ export interface ConfigInput {
   readonly env: NodeJS.ProcessEnv
   readonly options?: Partial<Options>
   readonly names?: NameService
-  readonly now?: Date
 }
 
 /** The variable that holds the URL of a role. */
@@ -105,7 +129,7 @@ export const URL_VARIABLES = { writer: 'DATABASE_URL', admin: 'MIGRATION_DATABAS
  * Reads the settings. A setting that is wrong is a value, not an exception; an empty variable counts as unset.
  * @returns the configuration, or an error with all problems (its code is the first one's) and what is known of the target
  */
-export function loadConfig({ role, env, options, names = SYSTEM_NAMES, now = new Date() }: ConfigInput): Loaded {
+export function loadConfig({ role, env, options, names = SYSTEM_NAMES }: ConfigInput): Loaded {
   const name = URL_VARIABLES[role]
   const allOptions: Options = { ...DEFAULT_OPTIONS, ...options }
   const parsed = env[name] ? parseUrl(env[name], name) : unreadUrl([{ name, code: 'CONFIG_MISSING', message: MISSING }])
@@ -116,7 +140,7 @@ export function loadConfig({ role, env, options, names = SYSTEM_NAMES, now = new
     url: { name, files: parsed.files },
     certsDir: allOptions.certsDir,
     user: parsed.seen.user,
-    now: now.getTime(),
+    now: Date.now(),
   })
   const problems = [...parsed.problems, ...sni.problems, ...optionProblems(allOptions), ...loaded.problems]
   const origin = readOrigin(env)
@@ -140,8 +164,10 @@ export function loadConfig({ role, env, options, names = SYSTEM_NAMES, now = new
   const hosts = [withName(first), ...others.map(withName)] as const
   const evidence: Evidence = { role, url: name, sslmode: 'verify-full', hosts, sni: sni.name, ...loaded.evidence }
   const { user, database } = url
-  const { warnings } = loaded
-  const config = { role, hosts, user, database, credentials, options: allOptions, origin, warnings, evidence }
+  const { warnings, principals } = loaded
+  const identity = { principals, identityMatches: principals.includes(user) }
+  const given = { role, hosts, user, database, options: allOptions, origin }
+  const config = { ...given, credentials, ...identity, warnings, evidence }
   return { ok: true, config: Object.freeze({ ...deepFreeze(config), names }) }
 }
 

@@ -5,8 +5,8 @@
  */
 import { accessSync, constants, statSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Warning } from '../failure/codes.ts'
 import type { Evidence } from '../failure/error.ts'
-import type { Warning } from '../report/report.ts'
 import { lintClient } from './lint.ts'
 import { normalisePem, type Pem, quotePath, readPemFile } from './pem.ts'
 import type { Problem, UrlFiles } from './url.ts'
@@ -16,14 +16,12 @@ export interface Credentials {
   readonly ca: string
   readonly cert: string
   readonly key: string
-  /** where they came from */
-  readonly source: string
-  /** other complete sources that were not used */
-  readonly passedOver: readonly string[]
 }
 
-export interface CredentialsResult {
+interface CredentialsResult {
   readonly credentials: Credentials | null
+  /** whom the client certificate names; nobody where it cannot be read */
+  readonly principals: readonly string[]
   readonly problems: readonly Problem[]
   readonly warnings: readonly Warning[]
   readonly evidence: Evidence
@@ -62,20 +60,25 @@ export function loadCredentials(input: CredentialsInput): CredentialsResult {
   const sources = sourcesOf(input)
   const [source, ...others] = sources.filter(isComplete)
   if (!source) return nothing(sources)
-  const passedOver = others.map(other => other.name)
   const incomplete = sources.filter(other => !isComplete(other) && other.settings.some(isSet))
   const [ca, cert, key] = read(source, input.user)
   const parts = [ca, cert, key]
   const lint = lintClient({ ca: pemOf(ca), cert: pemOf(cert), key: pemOf(key), user: input.user, now: input.now })
   return {
-    credentials: lint.pem && { ...lint.pem, source: source.name, passedOver },
+    credentials: lint.pem,
+    principals: lint.principals,
     problems: [...parts.flatMap(part => (part !== null && 'code' in part ? [part] : [])), ...lint.problems],
     warnings: [
       ...incomplete.map(other => incompleteSource(other, source, input.role)),
       ...lint.warnings,
       ...adminCredentials(input, source),
     ],
-    evidence: { certificateSource: source.name, passedOver, incomplete: incomplete.map(whatLacks), ...lint.facts },
+    evidence: {
+      certificateSource: source.name,
+      passedOver: others.map(other => other.name),
+      incomplete: incomplete.map(whatLacks),
+      ...lint.facts,
+    },
   }
 }
 
@@ -172,6 +175,7 @@ function nothing(sources: readonly Source[]): CredentialsResult {
   }
   return {
     credentials: null,
+    principals: [],
     problems: [problem],
     warnings: [],
     evidence: { certificateSource: null, passedOver: [], incomplete: began ? [whatLacks(nearest)] : [] },

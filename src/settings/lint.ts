@@ -4,8 +4,7 @@
  */
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
-import type { Code } from '../failure/codes.ts'
-import type { Warning } from '../report/report.ts'
+import type { Code, Warning } from '../failure/codes.ts'
 import {
   allows,
   type CertificateFacts,
@@ -23,7 +22,7 @@ import type { Problem } from './url.ts'
 /** A certificate that ends within so many days is a warning. */
 export const EXPIRES_SOON_DAYS = 30
 
-export interface ClientFiles {
+interface ClientFiles {
   readonly ca: Pem | null
   readonly cert: Pem | null
   readonly key: Pem | null
@@ -33,7 +32,9 @@ export interface ClientFiles {
   readonly now: number
 }
 
-export interface ClientLint {
+interface ClientLint {
+  /** whom the certificate names: its CN and DNS SANs */
+  readonly principals: readonly string[]
   readonly problems: readonly Problem[]
   readonly warnings: readonly Warning[]
   readonly facts: {
@@ -54,6 +55,7 @@ export function lintClient({ ca, cert, key, user, now }: ClientFiles): ClientLin
   const authorities = ca ? lintAuthorities(ca, now) : NONE
   const pair = lintPair({ cert, key, usages: ['clientAuth'], now })
   const [leaf] = pair.certificates
+  const principals = leaf ? principalsOf(leaf) : []
   const problems = [...authorities.problems, ...pair.problems]
   const pem = {
     ca: joined(authorities.certificates),
@@ -62,8 +64,9 @@ export function lintClient({ ca, cert, key, user, now }: ClientFiles): ClientLin
   }
   if (problems.length === 0 && ca && cert && key) problems.push(...refusedByOpenSsl(cert, pem))
   return {
+    principals,
     problems,
-    warnings: [...authorities.warnings, ...pair.warnings, ...(leaf ? identityWarnings(leaf, user) : [])],
+    warnings: [...authorities.warnings, ...pair.warnings, ...(leaf ? identityWarnings(principals, user) : [])],
     facts: {
       ca: authorities.certificates.slice(0, 4).map(one => describeCertificate(one, now)),
       caCount: authorities.certificates.length,
@@ -90,7 +93,7 @@ function refusedByOpenSsl(cert: Pem, pem: { ca: string; cert: string; key: strin
   }
 }
 
-export interface PairLint {
+interface PairLint {
   /** the certificates, the leaf first */
   readonly certificates: readonly X509Certificate[]
   readonly privateKey: { readonly text: string } | null
@@ -179,7 +182,7 @@ function certificatesOf(pem: Pem, problems: Problem[]): X509Certificate[] {
  * libpq's rule for the key's file (fe-secure-openssl.c, manual 34.19): 0600 or less, or 0640 or less when root owns it.
  * @returns whether the permissions are too wide
  */
-export const isKeyTooOpen = ({ mode, uid }: Pick<PemFile, 'mode' | 'uid'>): boolean =>
+const isKeyTooOpen = ({ mode, uid }: Pick<PemFile, 'mode' | 'uid'>): boolean =>
   (mode & (uid === 0 ? 0o037 : 0o077)) !== 0
 
 /** A private key as text and object; null, and problems, if it cannot be used. */
@@ -208,8 +211,7 @@ function loadKey(pem: Pem, problems: Problem[]): { text: string; object: KeyObje
   }
 }
 
-function identityWarnings(leaf: X509Certificate, user: string | null): Warning[] {
-  const principals = principalsOf(leaf)
+function identityWarnings(principals: readonly string[], user: string | null): Warning[] {
   if (user === null || principals.includes(user)) return []
   const names = principals.map(printable).join(', ') || 'nobody'
   const message = `the client certificate names ${names}, not the user ${printable(user)}`

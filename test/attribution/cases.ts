@@ -5,6 +5,7 @@
  * fault      the one thing that a case changes
  * expected   code (and so layer), the check that fails, the checks that it blocks, what the evidence shows
  */
+import { X509Certificate } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import { expect } from 'vitest'
 import { probe } from '../../src/checks/attempts.ts'
@@ -17,6 +18,7 @@ import {
 import { CODES, type Code } from '../../src/failure/codes.ts'
 import type { CheckId, Report } from '../../src/report/report.ts'
 import { renderText } from '../../src/report/text.ts'
+import { principalsOf } from '../../src/settings/certificate.ts'
 import { loadConfig, type NameService, type Options, type ProbeConfig } from '../../src/settings/config.ts'
 import { check, type Pem, settings, verdictOf } from '../helpers/target.ts'
 
@@ -106,10 +108,11 @@ export function configOf(
 }
 
 /** The same configuration with a certificate that the linter would not have let pass. */
-export const presenting = (config: ProbeConfig, { chain, key }: Issued): ProbeConfig => ({
-  ...config,
-  credentials: { ...config.credentials, cert: chain, key },
-})
+export function presenting(config: ProbeConfig, { chain, key }: Issued): ProbeConfig {
+  const principals = principalsOf(new X509Certificate(chain))
+  const identity = { principals, identityMatches: principals.includes(config.user) }
+  return { ...config, ...identity, credentials: { ...config.credentials, cert: chain, key } }
+}
 
 /** Runs the probe; whatever the target does, it ends within the deadline and half a second. */
 export async function run(config: ProbeConfig): Promise<Report> {
