@@ -26,7 +26,7 @@ import { embedded } from './database/embedded.ts'
 import { CODES, type Code } from './failure/codes.ts'
 import { failureLine, ProbeError, redact } from './failure/error.ts'
 import { plain, printableJson } from './report/plain.ts'
-import { configurationReport, type Report } from './report/report.ts'
+import { configurationReport, opened, type Report } from './report/report.ts'
 import { loadConfig, type ProbeConfig } from './settings/config.ts'
 
 const VERSION = '1.0.0'
@@ -247,19 +247,19 @@ async function runMigrate(flags: Flags): Promise<number> {
   const { signal } = interruption()
   const migrations = await readTheMigrations()
   const { migrate } = await import('./database/migrate.ts')
-  const { applied, address, engine, failure, evidence } = await migrate(loaded.config, signal, migrations)
+  const { applied, address, engine, failure, others, evidence } = await migrate(loaded.config, signal, migrations)
   if (failure) {
     note(plain(`${PROGRAM}: migrate FAILED at ${failureLine(failure)}`))
     for (const { name, code, message } of failure.causes) {
       const what = [name, code].filter(Boolean).join(' ')
       note(plain(`  caused by ${what}${message && `: ${message}`}`))
     }
-    for (const [name, value] of Object.entries(evidence)) note(plain(`  ${name}: ${printableJson(value)}`, 2000))
+    for (const [name, value] of Object.entries(opened(evidence)))
+      note(plain(`  ${name}: ${printableJson(value)}`, 2000))
     note(plain(`next: ${failure.hint}`))
     return signal.aborted ? EXIT.interrupted : EXIT.failed
   }
   const what = applied.length > 0 ? `applied ${applied.join(', ')}` : 'nothing to do'
-  const others = (evidence.others as readonly string[] | undefined) ?? []
   if (others.length > 0) note(plain(`on connection_probe besides what src/ declares: ${others.join(', ')}`))
   await stdout(`${plain(`${what}; table, columns and grants are as src/ declares (${engine} at ${address})`)}\n`)
   return EXIT.ok

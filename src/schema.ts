@@ -2,7 +2,7 @@
  * What the database must hold: the table `connection_probe`, and the grants on it. drizzle-kit generates the
  * migrations from this file, development/schema-check holds them against it, verify.ts a live catalogue.
  */
-import { getTableColumns, getTableName, sql } from 'drizzle-orm'
+import { getTableColumns, sql } from 'drizzle-orm'
 import { bigint, jsonb, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json }
@@ -37,8 +37,6 @@ export interface Grant {
 export const GRANTS = [
   { role: 'gateway_writer', table: 'connection_probe', privileges: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'] },
 ] as const satisfies readonly Grant[]
-
-export const TABLE_NAME = getTableName(connectionProbe)
 
 export interface ExpectedColumn {
   readonly name: string

@@ -14,13 +14,24 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const TIERS: readonly (readonly string[])[] = [
   ['failure/'],
   ['budget.ts'],
+  ['schema.ts'],
   ['settings/'],
   ['dial/'],
   // what differs between the engines, and what ships with the program
-  ['session/', 'database/engine.ts', 'database/embedded.ts', 'database/migrations.ts', 'database/bootstrap/'],
-  ['schema.ts', 'database/verify.ts'],
+  [
+    'session/',
+    'database/engine.ts',
+    'database/sql.ts',
+    'database/embedded.ts',
+    'database/migrations.ts',
+    'database/bootstrap/',
+  ],
+  ['database/'],
+  ['row/'],
+  ['checks/'],
   ['report/report.ts'],
-  ['checks/', 'database/'],
+  // what makes a report of the checks
+  ['checks/attempts.ts'],
   ['report/'],
   // the commands beside probe and migrate, and what the command line is made of
   ['commands/', 'failure/explain.ts', 'development/'],
@@ -29,9 +40,6 @@ const TIERS: readonly (readonly string[])[] = [
   // entries, which nobody imports
   ['probe.ts', 'migrate.ts'],
 ]
-
-/** The report's types name what the settings hand it (origin, target, warnings): as types they are everybody's. */
-const FREE_TYPES: readonly string[] = ['report/report.ts']
 
 interface Import {
   readonly from: string
@@ -94,11 +102,15 @@ describe('the imports of src/', () => {
   })
 
   test('go to their own tier or to the left', () => {
-    const wrong = IMPORTS.filter(
-      ({ from, to, how }) =>
-        !to.startsWith('..') && tierOf(to) > tierOf(from) && !(how === 'type' && FREE_TYPES.includes(to)),
-    )
+    const wrong = IMPORTS.filter(({ from, to }) => !to.startsWith('..') && tierOf(to) > tierOf(from))
     expect(wrong.map(line)).toEqual([])
+  })
+
+  test('open evidence in report/ only: nothing is decided by it', () => {
+    const naming = FILES.filter(file =>
+      /\bopenEvidence\b/.test(withoutComments(readFileSync(join(ROOT, 'src', file), 'utf8'))),
+    )
+    expect(naming.sort()).toEqual(['failure/error.ts', 'report/report.ts'])
   })
 
   test('lead to no entry but cli.ts, and to that from the entries only', () => {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'v
 import { type Migrated, migrate } from '../src/database/migrate.ts'
 import type { Throwaway } from '../src/development/throwaway/index.ts'
 import type { Code } from '../src/failure/codes.ts'
+import { opened } from '../src/report/report.ts'
 import { EXPECTED_COLUMNS, GRANTS } from '../src/schema.ts'
 import { loadConfig } from '../src/settings/config.ts'
 import { clientOf, pemOf } from './helpers/clients.ts'
@@ -70,7 +71,8 @@ const hasTable = async (): Promise<boolean> =>
 
 describe('migrate', () => {
   it('applies drizzle/ to an empty database, which then is what src/ declares, and has nothing to do again', async () => {
-    const { applied, failure, evidence, engine, address } = await migrateAt()
+    const { applied, failure, evidence: sealed, engine, address } = await migrateAt()
+    const evidence = opened(sealed)
     expect({ applied, failure, address }).toEqual({ applied: TAGS, failure: null, address: '::1' })
     expect(engine).toContain(server.engine === 'cockroachdb' ? 'CockroachDB' : 'PostgreSQL')
     expect(evidence.columns).toEqual(EXPECTED_COLUMNS.map(({ name, type }) => `${name} ${type}`))
@@ -167,8 +169,8 @@ describe('migrate', () => {
   it('says what is granted to others, besides', async () => {
     await migrateAt()
     await root.unsafe('GRANT SELECT ON public.connection_probe TO gateway_reader')
-    const { evidence, failure } = await migrateAt()
-    expect([failure, evidence.others]).toEqual([null, ['SELECT to gateway_reader']])
+    const { others, failure } = await migrateAt()
+    expect([failure, others]).toEqual([null, ['SELECT to gateway_reader']])
     const { stderr } = await cli(['migrate'], environment())
     expect(stderr).toBe('on connection_probe besides what src/ declares: SELECT to gateway_reader\n')
   })

@@ -2,11 +2,12 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { CRITERIA } from '../src/checks/check.ts'
+import { checksOf } from '../src/checks/index.ts'
 import { COMMANDS, probeArguments, readArguments } from '../src/commands/arguments.ts'
 import { bootstrapSql } from '../src/database/bootstrap/index.ts'
 import { CODES } from '../src/failure/codes.ts'
 import { troubleshootingTable } from '../src/failure/explain.ts'
-import { CRITERIA, checksOf } from '../src/report/report.ts'
 import { cli } from './helpers/target.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')

@@ -1,8 +1,8 @@
 /** A session that is gone: what was under way on it, and what comes after, ends with the reason why it is gone. */
 import { beforeAll, expect, test } from 'vitest'
 import { startBudget } from '../src/budget.ts'
-import { createSlots } from '../src/session/open.ts'
-import { openPath } from '../src/session/path.ts'
+import { ownLogin } from '../src/session/open.ts'
+import { lookUp, openPath } from '../src/session/path.ts'
 import { openSession, type Session } from '../src/session/postgres.ts'
 import { loadConfig } from '../src/settings/config.ts'
 import { makeCredentials } from './helpers/clients.ts'
@@ -24,10 +24,10 @@ async function sessionOn(server: SessionServer): Promise<Session> {
   const loaded = loadConfig({ role: 'writer', env: targetOf(server, credentials) })
   if (!loaded.ok) throw loaded.error
   const budget = startBudget(20_000, new AbortController().signal)
-  const login = { user: 'gateway_writer', certificate: 'own', tls: true } as const
-  const { opened } = await openPath({ config: loaded.config, budget, slots: createSlots() }, login)
-  if (!opened?.socket || !opened.startup) throw new Error('no session')
-  return openSession(opened.socket, opened.startup, opened, budget)
+  const context = { config: loaded.config, budget }
+  const { endpoints } = await lookUp(context)
+  const { opened } = await openPath(context, endpoints, ownLogin(loaded.config))
+  return openSession(opened, budget)
 }
 
 const codeOf = (statement: Promise<unknown>): Promise<unknown> =>

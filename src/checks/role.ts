@@ -1,10 +1,25 @@
 /** The session runs as the configured user, who administers nothing. */
 import type { Engine } from '../database/engine.ts'
+import { literal } from '../database/sql.ts'
 import { isUnknownHere } from '../failure/classify.ts'
 import { ProbeError } from '../failure/error.ts'
 import { ifKnown } from '../session/if-known.ts'
-import type { Check, CheckContext } from './check.ts'
-import type { Role } from './facts.ts'
+import type { Session } from '../session/postgres.ts'
+import type { ProbeConfig } from '../settings/config.ts'
+import { defineCheck } from './check.ts'
+import { database } from './database.ts'
+import { exactlyOne } from './own-session.ts'
+
+/** A role as pg_roles has it. */
+interface Role {
+  readonly name: string
+  readonly superuser: boolean
+  readonly createrole: boolean
+  readonly createdb: boolean
+  readonly bypassrls: boolean
+  readonly replication: boolean
+  readonly login: boolean
+}
 
 /** Roles that must not run the application, whatever their attributes are. */
 const ADMINISTRATORS: readonly string[] = ['root', 'gateway_admin', 'admin']
@@ -26,7 +41,7 @@ const MEMBERSHIPS = `
   WHERE u.rolname = current_user ORDER BY 1 LIMIT 20`
 
 /** What the user owns in this database. Temporary tables are no verdict. */
-const owned = ({ ownSchema }: Engine): string => `
+const belongings = ({ ownSchema }: Engine): string => `
   SELECT 'table ' || n.nspname || '.' || c.relname AS name
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -43,12 +58,29 @@ const owned = ({ ownSchema }: Engine): string => `
   WHERE u.rolname = current_user AND d.datname = current_database()
   LIMIT 20`
 
-const list = async (context: CheckContext, what: string, sql: string): Promise<string[]> =>
-  (await (await context.reader()).ask<{ name: string }>(what, sql)).map(({ name }) => name)
+const namesOf = async (session: Session, what: string, sql: string): Promise<string[]> =>
+  (await session.ask<{ name: string }>(what, sql)).map(({ name }) => name)
+
+/** Who this is, by the server's word. */
+const readUsers = async (session: Session) => {
+  const what = 'the question who this is'
+  const sql = 'SELECT current_user::text AS current, session_user::text AS session'
+  return exactlyOne(await session.ask<{ current: string; session: string }>(what, sql), what)
+}
+
+/** The configured user, gateway_admin, root, and whom else our certificate names, as far as they exist. */
+const readRoles = (session: Session, { user, principals }: ProbeConfig): Promise<readonly Role[]> =>
+  session.ask<Role>(
+    'the question for the roles',
+    `SELECT rolname::text AS name, rolsuper AS superuser, rolcreaterole AS createrole, rolcreatedb AS createdb,
+            rolbypassrls AS bypassrls, rolreplication AS replication, rolcanlogin AS login
+     FROM pg_catalog.pg_roles WHERE rolname IN (${[user, 'gateway_admin', 'root', ...principals].map(literal).join(', ')})
+     ORDER BY rolname`,
+  )
 
 /** The role options beyond LOGIN that can be read; a release that does not know one has not granted it. */
-async function readOptions(context: CheckContext, { roleOptions, roleOptionSettings }: Engine) {
-  const session = await context.reader()
+async function readOptions(session: Session) {
+  const { roleOptions, roleOptionSettings } = session.engine
   const ask = <T>(what: string, sql: string) => ifKnown(session.ask<T>(what, sql), null, isUnknownHere)
   // In one flight, the settings before the questions.
   const settings = roleOptionSettings.map(setting => ask('a session setting', setting))
@@ -63,52 +95,71 @@ async function readOptions(context: CheckContext, { roleOptions, roleOptionSetti
  * System privileges of the user and of everybody, which hold in the whole cluster; null where this release has none, or
  * does not show them.
  */
-async function readSystemGrants(context: CheckContext, { systemGrants }: Engine): Promise<string[] | null> {
+async function readSystemGrants(session: Session, user: string): Promise<string[] | null> {
+  const { systemGrants } = session.engine
   if (systemGrants === null) return null
-  const session = await context.reader()
   const asked = session.ask<{ grantee: string; privilege: string }>(
     'the question for system privileges',
-    systemGrants(context.config.user),
+    systemGrants(user),
   )
   const rows = await ifKnown(asked, null, sqlstate => sqlstate === '42501' || isUnknownHere(sqlstate))
   return rows?.map(({ grantee, privilege }) => `${privilege} to ${grantee}`) ?? null
 }
 
-export const role: Check = {
+/** What must not be so, a sentence each. */
+function whatIsWrong(user: string, seen: Awaited<ReturnType<typeof readAll>>): string[] {
+  const { users, own, attributes, system, memberships, owned } = seen
+  return [
+    ...(users.current !== user || users.session !== user
+      ? [`the session runs as ${users.current} (session user ${users.session}), not as ${user}`]
+      : []),
+    ...(own ? [] : [`the catalogue does not list ${user}`]),
+    ...(ADMINISTRATORS.includes(user) ? [`${user} is an administrator`] : []),
+    ...(attributes.length > 0 ? [`${user} has ${attributes.join(', ')}`] : []),
+    ...(system && system.length > 0 ? [`system privileges: ${system.join(', ')}`] : []),
+    ...(memberships.length > 0 ? [`${user} is a member of ${memberships.join(', ')}`] : []),
+    ...(owned.length > 0 ? [`${user} owns ${owned.join(', ')}`] : []),
+  ]
+}
+
+/** All that the catalogue says of the user, in one flight on each of the sessions. */
+async function readAll(writer: Session, reader: Session, config: ProbeConfig) {
+  const { user } = config
+  const [users, roles, memberships, owned, options, system] = await Promise.all([
+    readUsers(writer),
+    readRoles(writer, config),
+    namesOf(reader, 'the question for memberships', MEMBERSHIPS),
+    namesOf(reader, 'the question for what the user owns', belongings(reader.engine)),
+    readOptions(reader),
+    readSystemGrants(reader, user),
+  ])
+  const own = roles.find(({ name }) => name === user)
+  const attributes = [...ATTRIBUTES.filter(([key]) => own?.[key] === true).map(([, name]) => name), ...options.held]
+  return { users, roles, own, memberships, owned, attributes, unknownOptions: options.unknown, system }
+}
+
+export const role = defineCheck({
   id: 'role',
-  async run(context) {
-    const { user } = context.config
-    const facts = await context.facts()
-    const [users, roles] = await Promise.all([facts.users, facts.roles])
-    const own = roles.find(({ name }) => name === user)
-    const [memberships, belongings, options, system] = await Promise.all([
-      list(context, 'the question for memberships', MEMBERSHIPS),
-      list(context, 'the question for what the user owns', owned(facts.engine)),
-      readOptions(context, facts.engine),
-      readSystemGrants(context, facts.engine),
-    ])
-    const attributes = [...ATTRIBUTES.filter(([key]) => own?.[key] === true).map(([, name]) => name), ...options.held]
+  layer: 'privilege',
+  criterion: 'privileges',
+  needs: { database },
+  title:
+    'the session runs as the configured user, who is no administrator, is a member of no role and owns nothing here',
+  async run({ config }, { database: { sessions } }) {
+    const { engine } = sessions.writer
+    const seen = await readAll(sessions.writer, await sessions.reader(), config)
+    const { users, roles, attributes, unknownOptions, system, memberships, owned } = seen
     const evidence = {
       currentUser: users.current,
       sessionUser: users.session,
       attributes,
-      ...(facts.engine.roleOptions.length > 0 && { unknownOptions: options.unknown }),
-      ...(facts.engine.systemGrants && { systemPrivileges: system ?? 'not visible' }),
+      ...(engine.roleOptions.length > 0 && { unknownOptions }),
+      ...(engine.systemGrants && { systemPrivileges: system ?? 'not visible' }),
       memberships,
-      owned: belongings,
+      owned,
     }
-    const wrong = [
-      ...(users.current !== user || users.session !== user
-        ? [`the session runs as ${users.current} (session user ${users.session}), not as ${user}`]
-        : []),
-      ...(own ? [] : [`the catalogue does not list ${user}`]),
-      ...(ADMINISTRATORS.includes(user) ? [`${user} is an administrator`] : []),
-      ...(attributes.length > 0 ? [`${user} has ${attributes.join(', ')}`] : []),
-      ...(system && system.length > 0 ? [`system privileges: ${system.join(', ')}`] : []),
-      ...(memberships.length > 0 ? [`${user} is a member of ${memberships.join(', ')}`] : []),
-      ...(belongings.length > 0 ? [`${user} owns ${belongings.join(', ')}`] : []),
-    ]
+    const wrong = whatIsWrong(config.user, seen)
     if (wrong.length > 0) throw new ProbeError('ADMIN_AT_RUNTIME', wrong.join('; '), { evidence })
-    return { evidence }
+    return { evidence, found: { roles } }
   },
-}
+})

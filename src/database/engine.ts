@@ -4,6 +4,7 @@
  * Facts: shared/facts/cockroachdb.md and postgresql.md; "source" and "docs" mark what was read and not run.
  */
 import type { Startup } from '../session/startup.ts'
+import { identifier, literal, TABLE_NAME, VERBS } from './sql.ts'
 
 /** What a database has, as far as its default privileges depend on it. */
 export interface Here {
@@ -61,7 +62,8 @@ export interface Engine {
   readonly migrationLock: string | null
 }
 
-const FOUR_VERBS = `('SELECT','INSERT','UPDATE','DELETE')`
+/** The verbs as an SQL list. */
+const FOUR_VERBS = `(${VERBS.map(literal).join(',')})`
 
 /** PostgreSQL: tables c in schemas n, and every entry x of their ACLs, by table and by column (x.col). */
 const TABLE_ACLS = `
@@ -153,18 +155,12 @@ const postgresql: Engine = {
            x.privilege_type AS privilege, x.is_grantable AS grantable, x.col AS "column"
     ${TABLE_ACLS}
     LEFT JOIN pg_catalog.pg_roles r ON r.oid = x.grantee
-    WHERE n.nspname = 'public' AND c.relname = 'connection_probe' AND c.relkind IN ('r','p')
+    WHERE n.nspname = 'public' AND c.relname = '${TABLE_NAME}' AND c.relkind IN ('r','p')
     ORDER BY 1, 4, 2`,
   migrationSettings: [],
   // Released with the transaction; the number stands for this program.
   migrationLock: 'SELECT pg_advisory_xact_lock(727365831)',
 }
-
-/** A text as an SQL literal; standard_conforming_strings is on everywhere since 2010, so only quotes are doubled. */
-export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
-
-/** A name as an SQL identifier. */
-const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
 const VIRTUAL_SCHEMAS = `'pg_catalog','information_schema','crdb_internal','pg_extension'`
 
@@ -262,7 +258,7 @@ const cockroachdb: Engine = {
   tableGrants: `
     SELECT grantee, privilege_type AS privilege, is_grantable = 'YES' AS grantable, NULL AS "column"
     FROM information_schema.table_privileges
-    WHERE table_schema = 'public' AND table_name = 'connection_probe'
+    WHERE table_schema = 'public' AND table_name = '${TABLE_NAME}'
     ORDER BY 1, 2`,
   // On by default from 25.1 (docs): DDL would commit at once, and a failed migration leave the journal behind it.
   migrationSettings: ['SET autocommit_before_ddl = false'],

@@ -2,7 +2,6 @@
  * What to do next when a migration failed. The codes' own hints are for the probe, and many of them say "npm run
  * migrate", which is what has just been done; most failures before the first statement need no other words here.
  */
-import { CODES } from '../failure/codes.ts'
 import { ProbeError } from '../failure/error.ts'
 
 const BOOTSTRAP =
@@ -20,9 +19,10 @@ const BY_SQLSTATE: Readonly<Record<string, string>> = {
   // GRANT by one who is neither owner nor holds the grant option (facts/cockroachdb.md)
   '01007':
     'connection_probe belongs to another role: as root ALTER TABLE public.connection_probe OWNER TO gateway_admin; then migrate again',
-  '55P03': LOCKED,
-  '57014': LOCKED,
 }
+
+/** The server gave up waiting: whichever statement it was, it is a lock that it waited for. */
+const LOCK_SQLSTATES: readonly (string | null)[] = ['55P03', '57014']
 
 const AFTERWARDS =
   'the journal says that all of drizzle/ was applied, so migrate does not mend it: somebody changed it by hand'
@@ -35,17 +35,14 @@ const BY_CODE: Readonly<Record<string, string>> = {
   GRANT_EXCESS: `${AFTERWARDS}; as gateway_admin REVOKE the excess ON TABLE connection_probe`,
 }
 
-/**
- * The same failure with what to do about it after a migration.
- * A statement that the server gave up waiting for is WRITE_TIMEOUT, whichever it was: it is a lock that it waited for.
- */
+/** The same failure with what to do about it after a migration. */
 export function advised(error: ProbeError): ProbeError {
-  const { sqlstate } = error
+  const { sqlstate, cause, origin, evidence, message } = error
+  if (LOCK_SQLSTATES.includes(sqlstate))
+    return new ProbeError('WRITE_TIMEOUT', message, { cause, origin, evidence, hint: LOCKED })
   const hint =
     (sqlstate === null ? undefined : BY_SQLSTATE[sqlstate]) ??
     error.hint ??
-    (sqlstate === null ? BY_CODE[error.code] : undefined) ??
-    CODES[error.code].hint
-  const code = hint === LOCKED ? 'WRITE_TIMEOUT' : error.code
-  return new ProbeError(code, error.message, { cause: error.cause, evidence: error.evidence, hint })
+    (sqlstate === null ? BY_CODE[error.code] : undefined)
+  return error.with(hint === undefined ? {} : { hint })
 }

@@ -6,12 +6,11 @@
 import type { MigrationMeta } from 'drizzle-orm/migrator'
 import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import { remainingMs, startBudget } from '../budget.ts'
-import { type Evidence, type Failure, ProbeError } from '../failure/error.ts'
+import { type Evidence, evidence, type Facts, type Failure, ProbeError } from '../failure/error.ts'
 import { ifKnown } from '../session/if-known.ts'
-import type { Login } from '../session/open.ts'
-import { createSlots } from '../session/open.ts'
-import { openPath, type Path } from '../session/path.ts'
-import { type Session, sessionOf } from '../session/postgres.ts'
+import { ownLogin } from '../session/open.ts'
+import { lookUp, openPath, type Path } from '../session/path.ts'
+import { openSession, type Session } from '../session/postgres.ts'
 import type { ProbeConfig } from '../settings/config.ts'
 import { type Engine, engineName, engineOf } from './engine.ts'
 import { advised } from './migrate-hints.ts'
@@ -24,6 +23,8 @@ export interface Migrated {
   readonly address: string | null
   readonly engine: string | null
   readonly failure: Failure | null
+  /** grants on the table beside those that schema.ts declares, a line each */
+  readonly others: readonly string[]
   readonly evidence: Evidence
 }
 
@@ -37,22 +38,20 @@ export async function migrate(
   migrations: readonly Migration[] = readMigrations(),
 ): Promise<Migrated> {
   const budget = startBudget(config.options.deadlineMs, signal)
-  const login: Login = { user: config.user, certificate: 'own', tls: true }
-  const nothing = { applied: [], address: null, engine: null, evidence: {} }
+  const context = { config, budget }
   let path: Path | null = null
   let session: Session | null = null
   try {
-    path = await openPath({ config, budget, slots: createSlots() }, login)
-    if (path.dns.failure) throw path.dns.failure
+    const { endpoints } = await lookUp(context)
+    path = await openPath(context, endpoints, ownLogin(config))
     const { opened } = path
-    if (!opened) throw new Error('a path without an address, and without a failure')
-    if (opened.failure) throw opened.failure
+    if (opened.error) throw opened.error
     if (!opened.startup) throw new Error('a path without a session')
     const engine = engineOf(opened.startup)
     // A migration may take longer than a single statement of the probe, up to the deadline; the server gives up a
     // little before we do, so that its answer still arrives.
     const patient = { ...budget, waitMs: config.options.deadlineMs }
-    session = await sessionOf(opened, patient)
+    session = await openSession(opened, patient)
     const ms = Math.max(1, Math.floor(remainingMs(budget) * 0.9))
     const settings = [`SET statement_timeout = ${ms}`, `SET lock_timeout = ${ms}`, ...engine.migrationSettings]
     // A release that does not know a setting does not need it.
@@ -67,21 +66,20 @@ export async function migrate(
       address: opened.address,
       engine: engineName(opened.startup),
       failure: null,
-      evidence: {
-        columns: columns.map(({ name, type }) => `${name} ${type}`),
-        grants,
-        others: otherGrants(grants, config.user),
-      },
+      others: otherGrants(grants, config.user),
+      evidence: evidence({ columns: columns.map(({ name, type }) => `${name} ${type}`), grants }),
     }
   } catch (error) {
     if (!(error instanceof ProbeError)) throw error
-    const { address, startup } = path?.opened ?? {}
+    const { address = null, startup = null, error: notOpened = null } = path?.opened ?? {}
+    const tried: Facts = path ? { tried: path.tried } : {}
     return {
-      ...nothing,
-      address: address ?? null,
-      engine: engineName(startup ?? null),
-      failure: (path?.opened?.failure === null ? advised(error) : error).toFailure(),
-      evidence: { ...error.evidence, ...(path && { tried: path.tried }) },
+      applied: [],
+      address,
+      engine: engineName(startup),
+      failure: (path && !notOpened ? advised(error) : error).toFailure(),
+      others: [],
+      evidence: evidence(error.evidence, tried),
     }
   } finally {
     await session?.close()

@@ -3,9 +3,13 @@
  */
 
 import { ProbeError } from '../failure/error.ts'
-import { EXPECTED_COLUMNS, GRANTS, type Grant, TABLE_NAME } from '../schema.ts'
+import { EXPECTED_COLUMNS, GRANTS, type Grant } from '../schema.ts'
 import type { Session } from '../session/postgres.ts'
 import type { Engine } from './engine.ts'
+import { TABLE_NAME } from './sql.ts'
+
+/** The columns that schema.ts declares, a line each. */
+export const DECLARED_COLUMNS: readonly string[] = EXPECTED_COLUMNS.map(({ name, type }) => `${name} ${type}`)
 
 /** One column of public.connection_probe as pg_catalog has it. */
 export interface CatalogueColumn {

@@ -3,6 +3,7 @@ import net from 'node:net'
 import { type Budget, within } from '../budget.ts'
 import { classifyConnect } from '../failure/classify.ts'
 import { ProbeError } from '../failure/error.ts'
+import { needsZone } from '../settings/address.ts'
 
 const SAYS: Readonly<Record<string, string>> = {
   TCP_REFUSED: 'refuses the connection',
@@ -16,17 +17,13 @@ const ELSEWHERE =
   'this host has a route, and a router on the way or the last link has none: the machine moved or is down: fly machine list -a multiplayer-fabric-crdb'
 
 /**
- * fe80::/10 without a zone names no interface. The kernel refuses it (EINVAL), but from Node 22 on libuv takes the first
- * interface that has such an address: a timeout, or a server that is another one's neighbour.
- */
-const isLinkLocalWithoutZone = (address: string): boolean => /^fe[89ab][0-9a-f]:[^%]*$/i.test(address)
-
-/**
  * Connects to `[address]:port`.
  * Rejects with a TCP_ code; the errno is in the cause.
  */
 export function connect(address: string, port: number, budget: Budget): Promise<net.Socket> {
-  if (isLinkLocalWithoutZone(address))
+  // The kernel refuses it (EINVAL), but from Node 22 on libuv takes the first interface that has such an address: a
+  // timeout, or a server that is another one's neighbour.
+  if (needsZone(address))
     return Promise.reject(
       new ProbeError(
         'TCP_UNREACHABLE',
@@ -51,6 +48,7 @@ export function connect(address: string, port: number, budget: Budget): Promise<
           reject(
             new ProbeError(code, `[${address}]:${port} ${SAYS[code] ?? `fails with ${error.code}`}`, {
               cause: error,
+              origin: { kind: 'system', errno: error.code ?? '' },
               ...(elsewhere && { hint: ELSEWHERE }),
             }),
           )

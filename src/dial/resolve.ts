@@ -6,7 +6,7 @@ import { Resolver } from 'node:dns/promises'
 import { isIPv6 } from 'node:net'
 import { type Budget, within } from '../budget.ts'
 import type { Code } from '../failure/codes.ts'
-import { type Evidence, ProbeError } from '../failure/error.ts'
+import { type Facts, ProbeError } from '../failure/error.ts'
 import { isWrappedIPv4 } from '../settings/address.ts'
 import type { Host, NameService } from '../settings/config.ts'
 
@@ -18,7 +18,7 @@ interface DirectAnswer {
 
 export interface Resolved {
   readonly addresses: readonly string[]
-  readonly evidence: Evidence
+  readonly evidence: Facts
 }
 
 const errorCode = (error: unknown): string => (error as { code?: string }).code ?? String(error)
@@ -146,7 +146,7 @@ const after = (ms: number, signal: AbortSignal) =>
 
 interface Explained {
   readonly code: Code
-  readonly evidence: Evidence
+  readonly evidence: Facts
   readonly hint: string | undefined
 }
 

@@ -22,13 +22,13 @@ const SILENT =
 function refusedBeforeTls(body: Buffer): ProbeError {
   const error = serverError(body)
   if (!error) return notPostgres(body)
-  const evidence = { answer: 'E', sqlstate: error.sqlstate, routine: error.routine }
+  const { sqlstate, routine } = error
   // What an old server says to a request it does not know: it has no TLS.
-  const code =
-    error.sqlstate === '0A000' || error.sqlstate === '08P01' ? 'TLS_NOT_OFFERED' : classifyStartup(error, true)
+  const code = sqlstate === '0A000' || sqlstate === '08P01' ? 'TLS_NOT_OFFERED' : classifyStartup(error, true)
   return new ProbeError(code, `the server answers the SSLRequest with an error: ${error.message}`, {
     cause: asCause(error),
-    evidence,
+    origin: { kind: 'server', sqlstate, routine },
+    evidence: { answer: 'E', sqlstate, routine },
   })
 }
 
@@ -84,7 +84,7 @@ export function requestTls(socket: net.Socket, budget: Budget): Promise<void> {
             new ProbeError(
               error.code === 'ECONNRESET' || error.code === 'EPIPE' ? 'TCP_RESET' : 'TLS_CLOSED',
               'the connection was reset before the server said anything',
-              { cause: error },
+              { cause: error, origin: { kind: 'system', errno: error.code ?? '' } },
             ),
           )
         const aborted = () => socket.destroy()

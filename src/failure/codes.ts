@@ -1,10 +1,15 @@
 /**
  * The failure codes as data, in the order in which a connection meets them (contract: layers and failure codes).
  *
- * layer      the stage of the path that the cause belongs to
- * hint       the next thing to do, one line; what else there is to know stands in explanations.ts
- * waitable   whether waiting can cure it, so that `--wait` tries again: what starts, restarts or is congested comes
- *            back; certificates, roles, grants, schema and settings do not mend themselves
+ * layer   the stage of the path that the cause belongs to
+ * hint    the next thing to do, one line; what else there is to know stands in explanations.ts
+ *
+ * and three flags, set where they hold:
+ *
+ * retryable        waiting can cure it, so that `--wait` tries again: what starts, restarts or is congested comes back;
+ *                  certificates, roles, grants, schema and settings do not mend themselves
+ * tryNextAddress   it is this node's trouble, and the next address may have none of it
+ * endsSession      the node or the link to it goes away: no answer about what was asked
  *
  * This file is on every run's way and stays small; the long texts are loaded by `explain` only.
  */
@@ -30,377 +35,356 @@ export type Layer = (typeof LAYERS)[number]
 export interface CodeEntry {
   readonly layer: Layer
   readonly hint: string
-  readonly waitable: boolean
+  readonly retryable?: true
+  readonly tryNextAddress?: true
+  readonly endsSession?: true
 }
 
-/** Every code there is. */
-export const CODES = {
+const ENTRIES = {
   CONFIG_MISSING: {
     layer: 'config',
     hint: "set it; inside the back end's app it is there already: fly secrets list -a multiplayer-fabric-uro",
-    waitable: false,
   },
   CONFIG_INVALID: {
     layer: 'config',
     hint: 'correct that setting; the form is postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full',
-    waitable: false,
   },
   CONFIG_INSECURE: {
     layer: 'config',
     hint: 'set sslmode=verify-full and take the password out of the URL: the client certificate is the login',
-    waitable: false,
   },
   CONFIG_NOT_IPV6: {
     layer: 'config',
     hint: 'use the name multiplayer-fabric-crdb.internal, or an IPv6 literal in brackets, as the host',
-    waitable: false,
   },
   CERT_UNREADABLE: {
     layer: 'config',
     hint: 'ls -l that file; on Fly use the PEM secrets (CRDB_CA_CRT, CRDB_CLIENT_WRITER_CRT, ..._KEY) instead',
-    waitable: false,
   },
   CERT_INVALID: {
     layer: 'config',
     hint: 'look at what the setting really holds: openssl x509 -in FILE -noout -subject -dates',
-    waitable: false,
   },
   KEY_PERMISSIONS: {
     layer: 'config',
     hint: 'chmod 600 that key file',
-    waitable: false,
   },
   KEY_ENCRYPTED: {
     layer: 'config',
     hint: 'write the key without a passphrase: openssl pkey -in FILE -out NEWFILE && chmod 600 NEWFILE',
-    waitable: false,
   },
   KEY_MISMATCH: {
     layer: 'config',
     hint: 'take certificate and key from one set; openssl x509 -in CERT -noout -pubkey must equal openssl pkey -in KEY -pubout',
-    waitable: false,
   },
   CERT_EXPIRED: {
     layer: 'config',
     hint: 'on the database machine: cockroach cert create-client USER ... --overwrite, then set the CRDB_CLIENT_* secrets again',
-    waitable: false,
   },
   CERT_NOT_YET_VALID: {
     layer: 'config',
     hint: 'compare this clock (date -u) with the certificate: openssl x509 -in FILE -noout -dates',
-    waitable: false,
   },
   CERT_USAGE: {
     layer: 'config',
     hint: 'use a client certificate that carries clientAuth: openssl x509 -in FILE -noout -ext extendedKeyUsage',
-    waitable: false,
   },
   DNS_NOT_FOUND: {
     layer: 'dns',
     hint: 'is the database machine started, and the name right? fly status -a multiplayer-fabric-crdb',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   DNS_NO_AAAA: {
     layer: 'dns',
     hint: 'ask for the address yourself: dig AAAA multiplayer-fabric-crdb.internal @fdaa::3 (only started machines are listed)',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   DNS_TIMEOUT: {
     layer: 'dns',
     hint: 'run this inside the private network; cat /etc/resolv.conf there must name fdaa::3',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   DNS_FAILED: {
     layer: 'dns',
     hint: 'ask the resolver directly for its answer: dig TXT _apps.internal @fdaa::3',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   TCP_REFUSED: {
     layer: 'tcp',
     hint: 'the machine is up and nothing listens there: fly logs -a multiplayer-fabric-crdb (crashed? listening on an IPv4 address only?)',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   TCP_TIMEOUT: {
     layer: 'tcp',
     hint: 'nobody answers at this address: fly machine list -a multiplayer-fabric-crdb (stopped, moved, or a stale hostaddr?)',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   TCP_UNREACHABLE: {
     layer: 'tcp',
     hint: 'this host has no IPv6 route there: ip -6 route get ADDRESS; run it on a Fly machine or with WireGuard up',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   TCP_RESET: {
     layer: 'tcp',
     hint: 'a restart, or a proxy in between: fly logs -a multiplayer-fabric-crdb, and use the .internal name',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   TCP_FAILED: {
     layer: 'tcp',
     hint: 'look up the errno among the causes, then try the same by hand: nc -6 -v -w 5 HOST 26257',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   TLS_NOT_OFFERED: {
     layer: 'tls',
     hint: 'the server runs without TLS: start it with --certs-dir instead of --insecure (fly logs -a multiplayer-fabric-crdb)',
-    waitable: false,
   },
   TLS_NOT_POSTGRES: {
     layer: 'tls',
     hint: 'another service answers on this port: the SQL port is 26257 (8080 is the DB Console); check DATABASE_URL',
-    waitable: false,
   },
   TLS_TIMEOUT: {
     layer: 'tls',
     hint: 'a path-MTU hole (ping -6 -M do -s 1232 HOST passes, -s 1372 does not), or a node not initialised (cockroach init)',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   TLS_CLOSED: {
     layer: 'tls',
     hint: 'the server hung up in the handshake: fly logs -a multiplayer-fabric-crdb; if it is starting, run again with --wait 60',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   TLS_VERSION: {
     layer: 'tls',
     hint: 'see which versions the server takes: openssl s_client -starttls postgres -connect HOST:26257 -tls1_2',
-    waitable: false,
   },
   TLS_SERVER_UNTRUSTED: {
     layer: 'tls',
     hint: 'the database machine has probably made a new CA: bring its ca.crt and client set into the CRDB_* secrets again',
-    waitable: false,
   },
   TLS_SERVER_EXPIRED: {
     layer: 'tls',
     hint: 'on the database machine make a new node certificate (cockroach cert create-node ... --overwrite), then fly machine restart ID',
-    waitable: false,
   },
   TLS_SERVER_NOT_YET_VALID: {
     layer: 'tls',
     hint: "compare date -u here with the certificate's notBefore in the evidence; correct the clock that is wrong",
-    waitable: false,
   },
   TLS_SERVER_NAME: {
     layer: 'tls',
     hint: 'use a host name that the certificate carries (the evidence lists them), or set CRDB_SNI to one; hostaddr picks the address',
-    waitable: false,
   },
   TLS_SERVER_USAGE: {
     layer: 'tls',
     hint: 'the server presents a certificate that is not for servers: issue the node certificate anew (cockroach cert create-node)',
-    waitable: false,
   },
   TLS_CLIENT_REQUIRED: {
     layer: 'tls',
     hint: 'the server did not get our certificate: connect to the .internal name directly, with nothing in between that ends TLS',
-    waitable: false,
   },
   TLS_CLIENT_REJECTED: {
     layer: 'tls',
     hint: 'is the client certificate of the CA that the server runs with now? openssl verify -CAfile ca.crt client.USER.crt',
-    waitable: false,
   },
   TLS_FAILED: {
     layer: 'tls',
     hint: 'repeat the handshake by hand and read the alert: openssl s_client -starttls postgres -connect HOST:26257 -CAfile ca.crt',
-    waitable: false,
   },
   AUTH_NO_CERTIFICATE: {
     layer: 'session',
     hint: 'connect to the .internal name, not through a proxy; as root: SHOW CLUSTER SETTING server.host_based_authentication.configuration',
-    waitable: false,
   },
   AUTH_IDENTITY: {
     layer: 'session',
     hint: 'user in DATABASE_URL and CN of the certificate must be the same: openssl x509 -in CERT -noout -subject',
-    waitable: false,
   },
   AUTH_ROLE_UNKNOWN: {
     layer: 'session',
     hint: 'as root: SHOW USERS; what makes the roles is printed by npm run bootstrap -- --engine cockroach',
-    waitable: false,
   },
   AUTH_LOGIN_DENIED: {
     layer: 'session',
     hint: 'as root: ALTER ROLE (the user of the URL) WITH LOGIN; if it has it, look at server.host_based_authentication.configuration',
-    waitable: false,
   },
   SERVER_BUSY: {
     layer: 'session',
     hint: 'as root: SHOW SESSIONS; cancel what is idle (CANCEL SESSION), lower the pool sizes, or run again with --wait 60',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
+    endsSession: true,
   },
   SERVER_UNAVAILABLE: {
     layer: 'session',
     hint: 'the server is starting, recovering or stopping: run again with --wait 60 and watch fly logs -a multiplayer-fabric-crdb',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
+    endsSession: true,
   },
   SERVER_DRAINING: {
     layer: 'session',
     hint: 'the node is shutting down: fly status -a multiplayer-fabric-crdb; if it is being restarted, run again with --wait 60',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
+    endsSession: true,
   },
   SESSION_TIMEOUT: {
     layer: 'session',
     hint: 'TLS works, SQL does not answer: fly logs -a multiplayer-fabric-crdb (out of memory, disk stall, cluster without quorum)',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   SESSION_CLOSED: {
     layer: 'session',
     hint: 'the server hung up without a word after TLS: look for a crash or restart in fly logs -a multiplayer-fabric-crdb',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   SESSION_PROTOCOL: {
     layer: 'session',
     hint: 'what answers is not a PostgreSQL-wire server this program understands: check host and port; try psql with the same URL',
-    waitable: false,
   },
   SESSION_REFUSED: {
     layer: 'session',
     hint: 'look up the SQLSTATE; try the same login by hand: cockroach sql --certs-dir=DIR --host=HOST --user=USER',
-    waitable: false,
   },
   CERTLESS_LOGIN_ALLOWED: {
     layer: 'session',
     hint: 'anybody on the network gets in. As root: RESET CLUSTER SETTING server.host_based_authentication.configuration',
-    waitable: false,
   },
   FORGED_LOGIN_ALLOWED: {
     layer: 'session',
     hint: 'the server verifies no client certificate: anyone who can reach it logs in as anyone. Is it the database that answers? Use the .internal name; start the node with --certs-dir',
-    waitable: false,
   },
   FOREIGN_LOGIN_ALLOWED: {
     layer: 'session',
     hint: 'does the certificate name the other role too? openssl x509 -in CERT -noout -ext subjectAltName',
-    waitable: false,
   },
   NEGATIVE_INCONCLUSIVE: {
     layer: 'session',
     hint: 'there is no other role to try. As root: CREATE USER IF NOT EXISTS gateway_admin; then probe again',
-    waitable: false,
   },
   DATABASE_MISSING: {
     layer: 'database',
     hint: 'check the name after the slash in the URL (here it is uro); as root: SHOW DATABASES',
-    waitable: false,
   },
   DATABASE_DENIED: {
     layer: 'database',
     hint: 'as root: GRANT CONNECT ON DATABASE uro TO gateway_writer',
-    waitable: false,
   },
   CATALOGUE_FAILED: {
     layer: 'database',
     hint: 'look up the SQLSTATE, and what fly logs -a multiplayer-fabric-crdb says for that second',
-    waitable: false,
   },
   TABLE_MISSING: {
     layer: 'schema',
     hint: 'npm run migrate, with MIGRATION_DATABASE_URL naming the same database as DATABASE_URL',
-    waitable: false,
   },
   TABLE_MISMATCH: {
     layer: 'schema',
     hint: 'the evidence lists the differences from src/schema.ts: npm run migrate, or deploy the code that matches',
-    waitable: false,
   },
   DML_DENIED: {
     layer: 'privilege',
     hint: 'npm run migrate, or as gateway_admin: GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE connection_probe TO gateway_writer',
-    waitable: false,
   },
   ADMIN_AT_RUNTIME: {
     layer: 'privilege',
     hint: 'DATABASE_URL must name plain gateway_writer; as root take away what the evidence lists, e.g. REVOKE admin FROM gateway_writer',
-    waitable: false,
   },
   DDL_ALLOWED: {
     layer: 'privilege',
     hint: 'as root: REVOKE CREATE ON SCHEMA public FROM public; GRANT CREATE ON SCHEMA public TO gateway_admin; (all of it: npm run bootstrap -- --engine cockroach)',
-    waitable: false,
   },
   GRANT_EXCESS: {
     layer: 'privilege',
     hint: 'as gateway_admin: SHOW GRANTS ON TABLE connection_probe, then REVOKE what the evidence lists from gateway_writer or public',
-    waitable: false,
   },
   WRITE_REFUSED: {
     layer: 'write',
     hint: 'look up the SQLSTATE: 25006 is read-only, 53100 a full disk (fly ssh console -a multiplayer-fabric-crdb -C "df -h"), 23514 or P0001 the table\'s own',
-    waitable: false,
   },
   WRITE_TIMEOUT: {
     layer: 'write',
     hint: 'as root: SHOW STATEMENTS and SHOW JOBS (a lock, a schema change); fly logs shows a stalling disk',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   WRITE_CONTENDED: {
     layer: 'write',
     hint: 'as root: SELECT * FROM crdb_internal.cluster_contended_tables; find what else writes to connection_probe',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   WRITE_AMBIGUOUS: {
     layer: 'write',
     hint: 'a row may or may not be there: once the server answers, run the statement in the warning ROWS_LEFT, then probe again',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   CONNECTION_LOST: {
     layer: 'write',
     hint: 'did the node restart at that second? fly machine list -a multiplayer-fabric-crdb, then fly logs',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
+    endsSession: true,
   },
   ROW_LATE: {
     layer: 'visibility',
     hint: 'run it again; if it stays, compare the regions and the load: fly status -a multiplayer-fabric-crdb',
-    waitable: false,
   },
   ROW_NOT_VISIBLE: {
     layer: 'visibility',
     hint: 'do both connections reach the same server? npm run probe -- --all-addresses',
-    waitable: false,
   },
   ROW_MISMATCH: {
     layer: 'visibility',
     hint: 'the evidence names the column; as root: SHOW CREATE TABLE public.connection_probe (a trigger, another type?)',
-    waitable: false,
   },
   READ_FAILED: {
     layer: 'visibility',
     hint: 'the independent SELECT failed: look up the SQLSTATE, then try SELECT count(*) FROM connection_probe by hand',
-    waitable: false,
   },
   READ_TIMEOUT: {
     layer: 'visibility',
     hint: 'as root: SHOW STATEMENTS, then SHOW SESSIONS; CANCEL QUERY ends the one that blocks',
-    waitable: true,
+    retryable: true,
+    tryNextAddress: true,
   },
   CONNECTION_REPLACED: {
     layer: 'reuse',
     hint: 'the session changed under the writes: is a pooler or proxy (.flycast) in between? Use the .internal name',
-    waitable: false,
   },
   STATEMENTS_NAMED: {
     layer: 'reuse',
     hint: 'set prepare: false in the driver (postgres.js), prepare: :unnamed in the back end (Postgrex)',
-    waitable: false,
   },
   DEADLINE: {
     layer: 'run',
     hint: 'every step was slow but none hung: see the durations, then give it longer with --deadline 60',
-    waitable: true,
+    retryable: true,
   },
   INTERRUPTED: {
     layer: 'run',
     hint: 'run it again; in a release command make the time limit longer than --deadline plus --wait',
-    waitable: false,
   },
 } as const satisfies Record<string, CodeEntry>
 
 /** The stable name of one cause. */
-export type Code = keyof typeof CODES
+export type Code = keyof typeof ENTRIES
 
-/** What a report warns of without failing (contract: warnings). */
+/** Every code there is. */
+export const CODES: Readonly<Record<Code, CodeEntry>> = ENTRIES
+
+/** What a report warns of without failing. */
 export type WarningCode =
   | 'CERT_SOURCE_INCOMPLETE'
   | 'CERT_EXPIRES_SOON'

@@ -1,9 +1,11 @@
 /**
  * What can go wrong, as a value.
  *
- * layer    one stage of the path, in the order in which a connection meets them
- * code     the stable name of one cause (codes.ts)
- * cause    the original error, never replaced or reworded, only redacted: see `causesOf`
+ * layer      one stage of the path, in the order in which a connection meets them
+ * code       the stable name of one cause (codes.ts)
+ * origin     who said it: the server, TLS, or the operating system
+ * evidence   facts for the reader; sealed, since nothing is ever decided by them
+ * cause      the original error, never replaced or reworded, only redacted: see `causesOf`
  */
 import { CODES, type Code, type Layer } from './codes.ts'
 
@@ -14,7 +16,7 @@ export interface Cause {
   readonly message: string
 }
 
-/** A failure as the report carries it (contract: schemaVersion 1). */
+/** A failure as the report carries it (schemaVersion 1). */
 export interface Failure {
   readonly code: Code
   readonly layer: Layer
@@ -24,77 +26,113 @@ export interface Failure {
   readonly hint: string
 }
 
-/** Facts, not prose: what a check saw. Values must be JSON. */
-export type Evidence = { [key: string]: unknown }
+/** Who said it. */
+export type Origin =
+  /** an ErrorResponse: its fields C and R */
+  | { readonly kind: 'server'; readonly sqlstate: string; readonly routine: string | null }
+  /** the handshake: the alert that the peer sent (null: none), and whether the key exchange had taken place */
+  | { readonly kind: 'tls'; readonly alert: string | null; readonly keysExchanged: boolean }
+  /** a system call */
+  | { readonly kind: 'system'; readonly errno: string }
+
+/** Facts, not prose: what was seen. Values must be JSON. */
+export type Facts = Readonly<Record<string, unknown>>
+
+declare const sealed: unique symbol
+/** Facts for the reader. The type has no property to read, so no code can decide by them; report/ alone opens it. */
+export interface Evidence {
+  readonly [sealed]: never
+}
+
+/** Facts and evidence, sealed as one; of the same key the last one counts. */
+export const evidence = (...parts: readonly (Facts | Evidence)[]): Evidence =>
+  Object.freeze(Object.assign({}, ...parts)) as Evidence
+
+/** What was sealed. For report/ alone: a test holds that nobody else imports it. */
+export const openEvidence = (sealed: Evidence): Facts => sealed as unknown as Facts
 
 /** What a ProbeError may carry besides its code and message. */
 export interface ProbeErrorOptions {
   /** the original error */
   readonly cause?: unknown
+  readonly origin?: Origin | null
   /** facts seen on the way to the failure; they join the evidence of the check that fails */
-  readonly evidence?: Evidence
+  readonly evidence?: Facts | Evidence
   /** a hint that knows more than the code's own */
-  readonly hint?: string
+  readonly hint?: string | undefined
   /** for a configuration with several problems: all of them, the first one's code being this error's */
-  readonly problems?: readonly Cause[]
+  readonly problems?: readonly Cause[] | undefined
+  /** how often a statement was tried again before it was given up */
+  readonly retries?: number
 }
 
 /**
- * The one error class: a cause that has a code. Everything that fails on the target's side is one of these;
- * any other error that reaches the runner is a bug in the program (exit 70).
+ * The one error class: a cause that has a code. Everything that fails on the target's side is one of these, and nobody
+ * changes one; any other error that reaches the runner is a bug in the program (exit 70).
  */
 export class ProbeError extends Error {
   override readonly name = 'ProbeError'
   readonly code: Code
   readonly layer: Layer
+  readonly origin: Origin | null
   readonly evidence: Evidence
   readonly hint: string | undefined
   readonly problems: readonly Cause[] | undefined
-  /** how long it took, ms, where that was measured elsewhere than around the check that fails */
-  durationMs: number | undefined
+  readonly retries: number
 
   constructor(code: Code, message: string, options: ProbeErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.layer = CODES[code].layer
-    this.evidence = options.evidence ?? {}
+    this.origin = options.origin ?? null
+    this.evidence = evidence(options.evidence ?? {})
     this.hint = options.hint
     this.problems = options.problems
+    this.retries = options.retries ?? 0
   }
 
   /** The SQLSTATE that the server answered with; null where it was not the server's answer. */
   get sqlstate(): string | null {
-    return typeof this.evidence.sqlstate === 'string' ? this.evidence.sqlstate : null
+    return this.origin?.kind === 'server' ? this.origin.sqlstate : null
   }
 
-  /** The same failure for another report of it, with evidence of its own, or with what is known besides. */
-  again(message = this.message, more: Pick<ProbeErrorOptions, 'evidence' | 'hint'> = {}): ProbeError {
-    const hint = more.hint ?? this.hint
-    const again = new ProbeError(this.code, message, {
-      cause: this.cause,
-      evidence: { ...this.evidence, ...more.evidence },
-      ...(hint !== undefined && { hint }),
-      ...(this.problems && { problems: this.problems }),
+  /** The same failure with what is known besides; `more.evidence` joins what it has. */
+  with(more: Omit<ProbeErrorOptions, 'cause' | 'problems'> & { readonly message?: string }): ProbeError {
+    const { message, cause, origin, hint, problems, retries } = this
+    return new ProbeError(this.code, more.message ?? message, {
+      ...{ cause, origin, hint, problems, retries },
+      ...more,
+      evidence: evidence(this.evidence, more.evidence ?? {}),
     })
-    again.durationMs = this.durationMs
-    return again
   }
 
   /** The failure as the report carries it. */
   toFailure(): Failure {
-    const causes = this.problems ?? causesOf(this.cause)
     return {
       code: this.code,
       layer: this.layer,
       message: redact(this.message, 4000),
-      causes,
-      sqlstate: causes.map(cause => cause.code).find(isSqlstate) ?? null,
+      causes: this.problems ?? causesOf(this.cause),
+      sqlstate: sqlstateIn(this),
       hint: this.hint ?? CODES[this.code].hint,
     }
   }
 }
 
-const isSqlstate = (code: string | null): code is string => code !== null && /^[0-9A-Z]{5}$/.test(code)
+/** The first SQLSTATE in a chain of errors. */
+function sqlstateIn(error: unknown): string | null {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    if (at instanceof ProbeError && at.sqlstate !== null) return at.sqlstate
+    if ((at.name === 'PostgresError' || at.name === 'ErrorResponse') && 'code' in at) return String(at.code)
+  }
+  return null
+}
+
+/** Only a ProbeError is the target's doing; anything else is a bug, and is thrown. */
+export function asProbeError(error: unknown): ProbeError {
+  if (error instanceof ProbeError) return error
+  throw error
+}
 
 /**
  * The chain of original errors, outermost first, without anything secret: DrizzleQueryError's message holds the
@@ -130,20 +168,6 @@ const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/?#@]*):[^\s/?#@]*@/gi
 export function redact(text: string, longest = 1000): string {
   // Cut first as well: these patterns take quadratic time on what a hostile server can say.
   return text.slice(0, 4000).replace(PEM, '[PEM]').replace(URL_PASSWORD, '$1@').slice(0, longest)
-}
-
-/** Evidence, every text in it redacted: what a server says of itself may quote anything. */
-export const redactAll = (evidence: Evidence): Evidence => redactValue(evidence, 0) as Evidence
-
-/** Nested deeper than this is nothing that a reader wants, and what walks through it by recursion ends in a crash. */
-const DEEPEST = 40
-
-function redactValue(value: unknown, depth: number): unknown {
-  if (typeof value === 'string') return value.length < 8 ? value : redact(value, 4000)
-  if (typeof value !== 'object' || value === null) return value
-  if (depth > DEEPEST) return '[nested deeper]'
-  if (Array.isArray(value)) return value.map(inner => redactValue(inner, depth + 1))
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [redact(key), redactValue(inner, depth + 1)]))
 }
 
 /** The same failure as a one-line sentence. */

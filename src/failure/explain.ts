@@ -11,7 +11,7 @@ const promptOf = (line: string) => Object.keys(PROMPTS).find(prompt => line.star
 
 /** One code's explanation as text of at most 100 columns, with a line end. */
 export function explain(code: Code): string {
-  const { layer, hint, waitable } = CODES[code]
+  const { layer, hint, retryable } = CODES[code]
   const { meaning, causes, confirm, mend } = EXPLANATIONS[code]
   const used = new Set([...confirm, ...mend].map(promptOf))
   if (used.has('root>') || used.has('admin>')) used.add('crdb$').add('root>')
@@ -33,7 +33,7 @@ export function explain(code: Code): string {
     'To mend it',
     ...mend.flatMap(line => wrap(line, '  ')),
     '',
-    ...(waitable
+    ...(retryable
       ? ['Waiting can cure it: --wait SECONDS repeats the attempt.']
       : ['Waiting does not cure it: --wait stops here.']),
     ...(prompts.length === 0 ? [] : ['', 'Where to type it']),

@@ -8,7 +8,7 @@
  * √ passed   × failed   - blocked, it could not be tried   ! warning
  */
 import { CODES, type Code } from '../failure/codes.ts'
-import type { Cause, Evidence, Failure } from '../failure/error.ts'
+import type { Cause, Facts, Failure } from '../failure/error.ts'
 import {
   duration,
   headline,
@@ -132,7 +132,7 @@ function causeLines({ name, code, message }: Cause, failure: Failure): string[] 
 }
 
 /** Evidence as "key: value" lines, nested values as JSON; bounded in length and number. */
-function evidenceLines(evidence: Evidence): string[] {
+function evidenceLines(evidence: Facts): string[] {
   const entries = Object.entries(evidence).filter(([, value]) => value !== undefined)
   const shown = entries.slice(0, 30).map(([key, value]) => {
     const text = plain(typeof value === 'string' ? value : printableJson(value), 1000)

@@ -27,7 +27,7 @@ const EMPTY_ANSWER = Buffer.from([0x49, 0, 0, 0, 4, 0x5a, 0, 0, 0, 5, 0x49])
 const ANSWERS: ReadonlySet<string> = new Set('TDCEZ12ntI')
 const NOTICES: ReadonlySet<string> = new Set('NSA')
 
-export interface DriverSide {
+export interface GuardedSocket {
   /** as much of a socket as postgres.js's connection.js uses */
   readonly socket: EventEmitter
   /** The driver is ready: from now on it hears the server. */
@@ -37,33 +37,11 @@ export interface DriverSide {
 /**
  * Stands between a logged-in, paused socket and the driver.
  * @param lose called when the connection is gone or must go, with the reason: a ProbeError, the error that the server
- *   sent last (as `cause`), or the socket's
+ *   sent last, or the socket's
  */
-export function driverSide(channel: net.Socket | tls.TLSSocket, lose: (reason: Error) => void): DriverSide {
-  const reader = new MessageReader(MESSAGE_LIMIT)
-  /** the answers to the driver's first two messages, its StartupMessage and the empty query */
-  const local = [LOGIN_ANSWER, EMPTY_ANSWER]
-  let exchange = 0
-  /** an error that no ReadyForQuery has followed yet: if the connection ends now, it is why */
-  let said: Error | null = null
-
-  const socket = Object.assign(new EventEmitter(), {
-    readyState: 'open',
-    write(bytes: Buffer): boolean {
-      exchange = 0
-      const answer = local.shift()
-      if (answer) setImmediate(() => socket.emit('data', answer))
-      else if (channel.writable) channel.write(bytes)
-      return true
-    },
-    pause: () => undefined,
-    resume: () => undefined,
-    end: () => undefined,
-    destroy: () => undefined,
-  })
+export function guardedSocket(channel: net.Socket | tls.TLSSocket, lose: (reason: Error) => void): GuardedSocket {
   const refuse = (why: string, cause?: unknown) =>
     lose(new ProbeError('SESSION_PROTOCOL', `the server's answer is not understood: ${why}`, { cause }))
-
   /** Gives messages that stand one after another to the driver; false where it stumbled over them. */
   const pass = (messages: readonly Message[]): boolean => {
     const bytes = inOne(messages)
@@ -75,36 +53,77 @@ export function driverSide(channel: net.Socket | tls.TLSSocket, lose: (reason: E
       return false
     }
   }
-
-  const take = (chunk: Buffer) => {
-    exchange += chunk.length
-    // What stands together goes on together, as it would from the socket.
-    let piece: Message[] = []
-    for (const message of reader.push(chunk)) {
-      const why = objection(message)
-      if (why !== null || NOTICES.has(message.type)) {
-        if (!pass(piece)) return
-        piece = []
-      }
-      if (why !== null) return refuse(why)
-      if (message.type === 'Z') said = null
-      if (message.type === 'E') said = errorOf(message)
-      if (!NOTICES.has(message.type)) piece.push(message)
-    }
-    if (!pass(piece)) return
-    if (reader.error) refuse(reader.error)
-    else if (exchange > EXCHANGE_LIMIT) refuse(`more than ${EXCHANGE_LIMIT} bytes for one statement`)
-  }
-  const closed = () => lose(said ?? new Error('the server closed the connection'))
-  channel.on('error', error => lose(said ?? error))
+  const answers = checkedAnswers(pass, refuse)
+  const socket = driverSocket(channel, answers.statementSent)
+  const closed = () => lose(answers.lastError() ?? new Error('the server closed the connection'))
+  channel.on('error', error => lose(answers.lastError() ?? error))
   channel.once('end', closed).once('close', closed)
-
   return {
     socket,
     start() {
       if (channel.destroyed) return closed()
-      channel.on('data', take)
+      channel.on('data', answers.take)
       channel.resume()
+    },
+  }
+}
+
+/** What the driver writes to: its first two messages, a StartupMessage and the empty query, are answered here. */
+function driverSocket(channel: net.Socket | tls.TLSSocket, statementSent: () => void): EventEmitter {
+  const local = [LOGIN_ANSWER, EMPTY_ANSWER]
+  const socket = Object.assign(new EventEmitter(), {
+    readyState: 'open',
+    write(bytes: Buffer): boolean {
+      statementSent()
+      const answer = local.shift()
+      if (answer) setImmediate(() => socket.emit('data', answer))
+      else if (channel.writable) channel.write(bytes)
+      return true
+    },
+    pause: () => undefined,
+    resume: () => undefined,
+    end: () => undefined,
+    destroy: () => undefined,
+  })
+  return socket
+}
+
+/**
+ * Cuts what the server sends into messages and holds them against what may come.
+ * @param pass takes those that may; false where the driver stumbled over them
+ * @param refuse takes what is wrong with the first that may not
+ */
+function checkedAnswers(pass: (messages: readonly Message[]) => boolean, refuse: (why: string) => void) {
+  const reader = new MessageReader(MESSAGE_LIMIT)
+  let exchange = 0
+  /** an error that no ReadyForQuery has followed yet: if the connection ends now, it is why */
+  let said: Error | null = null
+  return {
+    lastError: () => said,
+    statementSent: () => {
+      exchange = 0
+    },
+    take(chunk: Buffer): void {
+      exchange += chunk.length
+      // What stands together goes on together, as it would from the socket.
+      let piece: Message[] = []
+      for (const message of reader.push(chunk)) {
+        const why = objection(message)
+        if (why !== null || NOTICES.has(message.type)) {
+          if (!pass(piece)) return
+          piece = []
+        }
+        if (why !== null) {
+          refuse(why)
+          return
+        }
+        if (message.type === 'Z') said = null
+        if (message.type === 'E') said = errorOf(message)
+        if (!NOTICES.has(message.type)) piece.push(message)
+      }
+      if (!pass(piece)) return
+      if (reader.error) refuse(reader.error)
+      else if (exchange > EXCHANGE_LIMIT) refuse(`more than ${EXCHANGE_LIMIT} bytes for one statement`)
     },
   }
 }

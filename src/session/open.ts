@@ -6,22 +6,23 @@
 import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
 import type tls from 'node:tls'
-import { type Budget, remainingMs, roundMs } from '../budget.ts'
-import { connect } from '../dial/connect.ts'
-import { awaitAlert, brokenOff, type Handshake, handshake, type Presented } from '../dial/handshake.ts'
-import { requestTls } from '../dial/ssl-request.ts'
-import { type Evidence, ProbeError } from '../failure/error.ts'
-import type { Host, ProbeConfig } from '../settings/config.ts'
+import { type Budget, remainingMs } from '../budget.ts'
+import { type Dialled, type DialOptions, dial, type Endpoint, type Stage, stageOf } from '../dial/dial.ts'
+import {
+  brokenOff,
+  type Handshake,
+  isCertificateRefusal,
+  isClosedAfterKeys,
+  type Presented,
+} from '../dial/handshake.ts'
+import { asProbeError, evidence, type ProbeError } from '../failure/error.ts'
+import type { ProbeConfig } from '../settings/config.ts'
 import { type Startup, startup, startupEvidence } from './startup.ts'
 
 /** The stages after the lookup, in order. `database` is what follows AuthenticationOk. */
-export type Stage = 'tcp' | 'tls' | 'session' | 'database'
-
-export interface StageOutcome {
-  readonly durationMs: number
-  readonly evidence: Evidence
-  readonly failure: ProbeError | null
-}
+export const STAGES = ['tcp', 'tls', 'session', 'database'] as const
+export type StageId = (typeof STAGES)[number]
+export type Stages = Readonly<Partial<Record<StageId, Stage>>>
 
 /** Whom to be, and how to come. */
 export interface Login {
@@ -30,15 +31,17 @@ export interface Login {
   /** false: a StartupMessage in plaintext, with no SSLRequest */
   readonly tls: boolean
   /** ask whether a password is stored for the user, where the server asks for one (startup.ts) */
-  readonly whetherPassword?: boolean
+  readonly findStoredPassword?: boolean
 }
 
-export interface Opened {
-  readonly host: Host
-  readonly address: string
-  readonly stages: Partial<Record<Stage, StageOutcome>>
-  /** the failure of the last stage, null if there is a session */
-  readonly failure: ProbeError | null
+/** The login of every session: the configured user with the configured certificate. */
+export const ownLogin = ({ user }: Pick<ProbeConfig, 'user'>): Login => ({ user, certificate: 'own', tls: true })
+
+export interface Opened extends Endpoint {
+  /** the stages that it came to */
+  readonly stages: Stages
+  /** what ended the last stage; null if there is a session */
+  readonly error: ProbeError | null
   readonly startup: Startup | null
   readonly handshake: Handshake | null
   /** what the setting connection_probe.session must be on this connection, and on no other */
@@ -50,7 +53,6 @@ export interface Opened {
 export interface OpenContext {
   readonly config: ProbeConfig
   readonly budget: Budget
-  readonly slots: Slots
 }
 
 /** A setting of our own that no server knows and every server keeps: what sets it at startup finds it again. */
@@ -60,8 +62,7 @@ export const SESSION_TOKEN = 'connection_probe.session'
  * What every session sets at startup: the server ends for itself what we no longer wait for (a little before we give
  * up, so that its answer still arrives), and prints times in one way whatever the role's settings are.
  */
-function startupParameters(context: OpenContext, user: string, token: string): Record<string, string> {
-  const { budget, config } = context
+function startupParameters({ budget, config }: OpenContext, user: string, token: string): Record<string, string> {
   const ms = Math.max(1, Math.floor(Math.min(budget.waitMs * 0.9, remainingMs(budget))))
   return {
     user,
@@ -74,30 +75,21 @@ function startupParameters(context: OpenContext, user: string, token: string): R
   }
 }
 
-/**
- * Opens a connection.
- * @param onConnected called once TCP stands, so that another connection to the same address can be dialled meanwhile
- */
-export async function open(
-  context: OpenContext,
-  { host, address }: { readonly host: Host; readonly address: string },
-  login: Login,
-  onConnected?: () => void,
-): Promise<Opened> {
-  const first = await attempt(context, host, address, login, {}, onConnected)
-  const ambiguous =
-    first.failure?.code === 'SESSION_CLOSED' &&
-    first.handshake?.socket.getProtocol !== undefined &&
-    first.handshake.evidence.protocol === 'TLSv1.3' &&
+/** Opens a connection. The socket, if there is one, is the caller's to end. */
+export async function open(context: OpenContext, endpoint: Endpoint, login: Login): Promise<Opened> {
+  const first = await attempt(context, endpoint, login)
+  const isAmbiguous =
+    first.error?.code === 'SESSION_CLOSED' &&
+    first.handshake?.protocol === 'TLSv1.3' &&
     first.startup?.answered === false
-  if (!ambiguous) return first
+  if (!isAmbiguous) return first
   // On TLS 1.3 a rejected certificate and a server that goes away look the same if the alert is lost on the way; on
-  // TLS 1.2 the rejection falls inside the handshake (contract: layers and failure codes).
-  const second = await attempt(context, host, address, login, { maxVersion: 'TLSv1.2' })
+  // TLS 1.2 the rejection falls inside the handshake (RFC 8446, 4.4.2).
+  const second = await attempt(context, endpoint, login, { maxVersion: 'TLSv1.2' })
   second.socket?.destroy()
-  if (second.failure?.code !== 'TLS_VERSION') return decide(first, second)
+  if (second.error?.code !== 'TLS_VERSION') return decide(first, second)
   // A server of TLS 1.3 only: what it says of our certificate comes whole if nothing of ours crosses it on the way.
-  const third = await attempt(context, host, address, login, { hold: true })
+  const third = await attempt(context, endpoint, login, { hold: true })
   third.socket?.destroy()
   return decide(first, third)
 }
@@ -105,169 +97,72 @@ export async function open(
 /** Which of the two it was: see above. */
 function decide(first: Opened, second: Opened): Opened {
   const again = {
-    redialledWith: second.handshake?.evidence.protocol ?? 'TLSv1.2',
-    outcome: second.failure?.code ?? 'accepted',
+    redialledWith: second.handshake?.protocol ?? 'TLSv1.2',
+    outcome: second.error?.code ?? 'accepted',
   }
-  const atTls = second.stages.tls?.failure
-  const rejected = atTls?.code.startsWith('TLS_CLIENT') ? atTls : null
+  const atTls = second.stages.tls?.error
+  const isRejected = atTls != null && isCertificateRefusal(atTls)
   // Before the keys are exchanged the server has not seen our certificate: it is going away.
-  const isBrokenOff = atTls?.code === 'TLS_CLOSED' && atTls.evidence.keysExchanged === true
-  if (!rejected && !isBrokenOff) {
-    Object.assign(first.failure?.evidence ?? {}, again)
-    return first
+  if (!isRejected && !(atTls && isClosedAfterKeys(atTls))) {
+    const error = first.error?.with({ evidence: again }) ?? null
+    return { ...first, stages: { ...first.stages, session: { ...sessionStage(first), error } }, error }
   }
-  const failure = rejected ?? brokenOff(first.failure?.cause)
-  Object.assign(failure.evidence, again, first.handshake?.evidence)
-  const tlsStage = first.stages.tls
-  return {
-    ...first,
-    stages: {
-      ...(first.stages.tcp && { tcp: first.stages.tcp }),
-      tls: { durationMs: tlsStage?.durationMs ?? 0, evidence: tlsStage?.evidence ?? {}, failure },
-    },
-    failure,
-  }
+  const error = (isRejected ? atTls : brokenOff(first.error?.cause)).with({
+    evidence: evidence(again, first.handshake?.evidence ?? {}),
+  })
+  const { tcp, tls } = first.stages
+  const stage = stageOf(tls?.durationMs ?? 0, tls?.evidence ?? {}, error)
+  return { ...first, stages: { ...(tcp && { tcp }), tls: stage }, error }
 }
+
+function sessionStage({ stages }: Opened): Stage {
+  if (!stages.session) throw new Error('a startup that was closed is a stage that was come to')
+  return stages.session
+}
+
+/** The stages of a dial. */
+const dialStages = ({ tcp, tls }: Dialled): Stages => ({ tcp, ...(tls && { tls }) })
 
 async function attempt(
   context: OpenContext,
-  host: Host,
-  address: string,
+  { host, address }: Endpoint,
   login: Login,
-  {
-    maxVersion,
-    hold = false,
-  }: {
-    readonly maxVersion?: 'TLSv1.2'
-    /** hold the StartupMessage back for a moment, so that an alert about our certificate is not lost */
-    readonly hold?: boolean
-  },
-  onConnected?: () => void,
+  how: Pick<DialOptions, 'maxVersion' | 'hold'> = {},
 ): Promise<Opened> {
   const { config, budget } = context
-  const stages: Partial<Record<Stage, StageOutcome>> = {}
+  const { tls, certificate, findStoredPassword = false } = login
   const token = randomBytes(8).toString('hex')
-  const opened = { host, address, stages, startup: null, handshake: null, token, socket: null }
-  let startedAt = performance.now()
-  /** Ends a stage; returns its failure. */
-  const end = (stage: Stage, evidence: Evidence, failure: ProbeError | null) => {
-    const now = performance.now()
-    stages[stage] = { durationMs: now - startedAt, evidence: { ...evidence, ...failure?.evidence }, failure }
-    startedAt = now
-    return failure
-  }
+  const dialled = await dial({ host, address }, { tls, certificate, ...how }, config.credentials, budget)
+  const stages = dialStages(dialled)
+  const { error, handshake, socket } = dialled
+  const opened = { host, address, stages, error, startup: null, handshake, token, socket: null }
+  if (!socket) return opened
 
-  const release = await context.slots.acquire(`[${address}]:${host.port}`)
-  startedAt = performance.now()
-  const tcpEvidence = { address, port: host.port }
-  let socket: net.Socket
+  const from = performance.now()
+  const parameters = startupParameters(context, login.user, token)
+  const options = { identityMatches: config.identityMatches, findStoredPassword }
   try {
-    socket = await connect(address, host.port, budget)
-  } catch (error) {
-    release()
-    return { ...opened, failure: end('tcp', tcpEvidence, asFailure(error)) }
+    const said = await startup(socket, parameters, options, budget)
+    const durationMs = performance.now() - from
+    const ended = { ...opened, startup: said, error: said.error, stages: startupStages(said, dialled, durationMs) }
+    return said.error ? ended : { ...ended, socket }
+  } catch (thrown) {
+    const error = asProbeError(thrown)
+    return { ...opened, error, stages: { ...stages, session: stageOf(performance.now() - from, {}, error) } }
   }
-  socket.once('close', release)
-  end('tcp', tcpEvidence, null)
-  onConnected?.()
-
-  let secured: Handshake | null = null
-  let channel: net.Socket | tls.TLSSocket = socket
-  if (login.tls) {
-    let sslRequestMs = 0
-    try {
-      await requestTls(socket, budget)
-      sslRequestMs = roundMs(performance.now() - startedAt)
-      secured = await handshake(
-        socket,
-        {
-          tlsName: host.tlsName,
-          material: config.credentials,
-          present: login.certificate,
-          ...(maxVersion && { maxVersion }),
-        },
-        budget,
-      )
-      channel = secured.socket
-      if (hold) await awaitAlert(secured.socket, budget)
-    } catch (error) {
-      socket.destroy()
-      const failure = asFailure(error)
-      if (failure.code === 'TCP_RESET') {
-        // A reset before the first byte belongs to the connection, not to TLS.
-        delete stages.tcp
-        return { ...opened, failure: end('tcp', tcpEvidence, failure) }
-      }
-      return { ...opened, handshake: secured, failure: end('tls', {}, failure) }
-    }
-    end('tls', { ...secured.evidence, sslRequestMs }, null)
-  }
-
-  let said: Startup
-  try {
-    const asking = { namesUser: namesUser(config), whetherPassword: login.whetherPassword ?? false }
-    said = await startup(channel, startupParameters(context, login.user, token), asking, budget)
-  } catch (error) {
-    socket.destroy()
-    return { ...opened, handshake: secured, failure: end('session', {}, asFailure(error)) }
-  }
-  const { failure } = said
-  const evidence = startupEvidence(said)
-  const result = { ...opened, handshake: secured, startup: said, failure }
-  if (!failure) {
-    end('session', evidence, null)
-    end('database', {}, null)
-    return { ...result, socket: channel }
-  }
-  socket.destroy()
-  if (failure.layer === 'tls' && secured) {
-    // The alert came after the handshake: the certificate was the matter (RFC 8446, 4.4.2).
-    const { durationMs } = stages.tls ?? { durationMs: 0 }
-    stages.tls = { durationMs, evidence: { ...secured.evidence, ...failure.evidence }, failure }
-  } else if (said.authenticated && !failure.code.startsWith('AUTH_')) {
-    end('session', evidence, null)
-    end('database', {}, failure)
-  } else end('session', evidence, failure)
-  return result
 }
 
-/** Only a ProbeError is the target's doing; anything else is a bug and goes on up. */
-export function asFailure(error: unknown): ProbeError {
-  if (error instanceof ProbeError) return error
-  throw error
-}
-
-/** Whether CN or a DNS SAN of our certificate is the user. */
-const namesUser = (config: ProbeConfig): boolean => !config.warnings.some(warning => warning.code === 'CERT_IDENTITY')
-
-/** At most so many connections at once per address and port (contract: Settings). */
-const PER_ADDRESS = 4
-const HANDOVER_MS = 10
-
-export interface Slots {
-  /** Resolves when a connection to the endpoint may be opened, with the function that gives the place back. */
-  acquire(endpoint: string): Promise<() => void>
-}
-
-/** Places for connections, first come first served. */
-export function createSlots(limit = PER_ADDRESS): Slots {
-  const taken = new Map<string, number>()
-  const waiting = new Map<string, (() => void)[]>()
-  return {
-    async acquire(endpoint) {
-      const inUse = taken.get(endpoint) ?? 0
-      if (inUse < limit) taken.set(endpoint, inUse + 1)
-      else await new Promise<void>(go => waiting.set(endpoint, [...(waiting.get(endpoint) ?? []), go]))
-      let released = false
-      return () => {
-        if (released) return
-        released = true
-        const [next, ...rest] = waiting.get(endpoint) ?? []
-        waiting.set(endpoint, rest)
-        // Not at once: the server, too, must have seen that one go before it sees another come.
-        if (next) setTimeout(next, HANDOVER_MS)
-        else taken.set(endpoint, (taken.get(endpoint) ?? 1) - 1)
-      }
-    },
-  }
+/** The stages of a connection whose startup has ended. */
+function startupStages(said: Startup, dialled: Dialled, durationMs: number): Stages {
+  const stages = dialStages(dialled)
+  const seen = startupEvidence(said)
+  const { error, authenticated } = said
+  const { handshake, tls } = dialled
+  // An alert after the handshake: the certificate was the matter (RFC 8446, 4.4.2).
+  if (error?.layer === 'tls' && handshake)
+    return { ...stages, tls: stageOf(tls?.durationMs ?? 0, handshake.evidence, error) }
+  const isLetIn = !error || (authenticated && !error.code.startsWith('AUTH_'))
+  return isLetIn
+    ? { ...stages, session: stageOf(durationMs, seen, null), database: stageOf(0, {}, error) }
+    : { ...stages, session: stageOf(durationMs, seen, error) }
 }

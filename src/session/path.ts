@@ -1,90 +1,127 @@
 /**
- * The path to the server: the lookup, then the addresses one after another until one gives a session. An address that
- * fails is evidence, and the next one is tried if waiting could have cured the failure (the node's trouble, such as
- * refused or draining); what cannot be cured so (a certificate, an identity) is the deployment's and ends the path.
+ * The path to the server: the addresses one after another until one gives a session. An address that fails is evidence,
+ * and the next one is tried if it may have none of that trouble (refused, draining); a certificate or an identity is the
+ * deployment's, and ends the path.
  */
+import { setMaxListeners } from 'node:events'
 import { pause, remainingMs } from '../budget.ts'
+import { type Endpoint, endpointKey } from '../dial/dial.ts'
 import { resolve } from '../dial/resolve.ts'
 import { CODES } from '../failure/codes.ts'
-import type { Evidence, ProbeError } from '../failure/error.ts'
-import type { Host } from '../settings/config.ts'
-import { asFailure, type Login, type OpenContext, type Opened, open, type Stage, type StageOutcome } from './open.ts'
+import { asProbeError, type Evidence, evidence, type Facts, ProbeError } from '../failure/error.ts'
+import { type Login, type OpenContext, type Opened, open, STAGES } from './open.ts'
 
-export interface Candidate {
-  readonly host: Host
-  readonly address: string
-}
-
-/** One name for an address and a port: several hosts may share an address. */
-export const endpoint = ({ host, address }: Candidate): string => `[${address}]:${host.port}`
-
-export interface Path {
-  readonly dns: StageOutcome
-  /** every address there was to try, in order */
-  readonly candidates: readonly Candidate[]
-  /** the attempt that got furthest, the last one if there is a session; null if there was no address */
-  readonly opened: Opened | null
-  /** each address tried, with its outcome */
-  readonly tried: readonly Evidence[]
-}
-
-const STAGES: readonly Stage[] = ['tcp', 'tls', 'session', 'database']
-
-/** How far an attempt got: the number of stages passed. */
-const progress = (opened: Opened): number => STAGES.filter(stage => opened.stages[stage]?.failure === null).length
-
-const outcome = ({ address, host, failure, stages }: Opened): Evidence => ({
-  address,
-  port: host.port,
-  outcome: failure ? failure.code : 'connected',
-  durationMs: Math.round(Object.values(stages).reduce((sum, stage) => sum + stage.durationMs, 0)),
-})
-
-/** Finds the addresses of every configured host. A host whose lookup fails is evidence if another one's does not. */
-export async function lookUp({ config, budget }: OpenContext): Promise<{
-  readonly dns: StageOutcome
-  readonly candidates: readonly Candidate[]
-}> {
-  const startedAt = performance.now()
-  const candidates: Candidate[] = []
-  const lookups: Evidence[] = []
-  let failure: ProbeError | null = null
-  for (const host of config.hosts) {
-    try {
-      const { addresses, evidence } = await resolve(host, config.names, budget)
-      const known = new Set(candidates.map(endpoint))
-      candidates.push(...addresses.map(address => ({ host, address })).filter(found => !known.has(endpoint(found))))
-      lookups.push(evidence)
-    } catch (error) {
-      const failed = asFailure(error)
-      failure ??= failed
-      lookups.push({ ...failed.evidence, failed: failed.code })
-    }
-  }
-  const evidence = lookups.length === 1 ? (lookups[0] ?? {}) : { hosts: lookups }
-  const durationMs = performance.now() - startedAt
-  return { dns: { durationMs, evidence, failure: candidates.length > 0 ? null : failure }, candidates }
+/** What the lookups found. */
+export interface LookUp {
+  readonly endpoints: readonly Endpoint[]
+  readonly evidence: Evidence
 }
 
 /**
- * Opens the path as `login`.
- * @param onConnected called with the address each time TCP stands
+ * Finds the addresses of every configured host. A host whose lookup fails is evidence if another one's does not.
+ * Rejects with the first failure if none is found.
+ */
+export async function lookUp({ config, budget }: OpenContext): Promise<LookUp> {
+  const endpoints: Endpoint[] = []
+  const lookups: (Facts | Evidence)[] = []
+  let error: ProbeError | null = null
+  for (const host of config.hosts) {
+    try {
+      const found = await resolve(host, config.names, budget)
+      const known = new Set(endpoints.map(endpointKey))
+      endpoints.push(
+        ...found.addresses.map(address => ({ host, address })).filter(found => !known.has(endpointKey(found))),
+      )
+      lookups.push(found.evidence)
+    } catch (thrown) {
+      const failed = asProbeError(thrown)
+      error ??= failed
+      lookups.push(evidence(failed.evidence, { failed: failed.code }))
+    }
+  }
+  if (endpoints.length === 0 && error) throw error
+  return { endpoints, evidence: evidence(lookups.length === 1 ? (lookups[0] ?? {}) : { hosts: lookups }) }
+}
+
+export interface Path {
+  /** the attempt that got furthest: the last one, if there is a session */
+  readonly opened: Opened
+  /** each address tried, with its outcome */
+  readonly tried: readonly Tried[]
+  /** the independent second connection; null where there is no session, or none was asked for */
+  readonly second: Second | null
+}
+
+/** A connection that is dialled beside another one, so that it costs no time of its own. */
+export interface Second {
+  /** Takes it over: whoever does ends it. */
+  claim(): Promise<Opened>
+  /** Gives up dialling it, and ends it unless it was claimed. */
+  abandon(): Promise<void>
+}
+
+function openBeside(context: OpenContext, endpoint: Endpoint, login: Login): Second {
+  const abort = new AbortController()
+  const signal = AbortSignal.any([context.budget.signal, abort.signal])
+  setMaxListeners(0, signal)
+  const opening = open({ ...context, budget: { ...context.budget, signal } }, endpoint, login)
+  opening.catch(() => undefined)
+  let isClaimed = false
+  return {
+    claim() {
+      isClaimed = true
+      return opening
+    },
+    async abandon() {
+      abort.abort(new ProbeError('INTERRUPTED', 'this connection is not needed'))
+      const { socket } = await opening
+      if (!isClaimed) socket?.destroy()
+    },
+  }
+}
+
+/** One address, and what it came to. */
+export interface Tried {
+  readonly address: string
+  readonly port: number
+  readonly outcome: string
+  readonly durationMs: number
+}
+
+/** How far an attempt got: the number of stages passed. */
+const progress = ({ stages }: Opened): number => STAGES.filter(stage => stages[stage]?.error === null).length
+
+const triedOf = ({ address, host, error, stages }: Opened): Tried => ({
+  address,
+  port: host.port,
+  outcome: error ? error.code : 'connected',
+  durationMs: Math.round(Object.values(stages).reduce((sum, stage) => sum + stage.durationMs, 0)),
+})
+
+/**
+ * Opens the path as `login`: the endpoints in their order, until one gives a session or fails for good.
+ * @param inPairs two connections are dialled to each, side by side
  */
 export async function openPath(
   context: OpenContext,
+  endpoints: readonly Endpoint[],
   login: Login,
-  onConnected?: (candidate: Candidate) => void,
+  inPairs = false,
 ): Promise<Path> {
-  const { dns, candidates } = await lookUp(context)
-  const tried: Evidence[] = []
+  const tried: Tried[] = []
   let best: Opened | null = null
-  for (const candidate of candidates) {
-    const opened = await open(context, candidate, login, () => onConnected?.(candidate))
-    tried.push(outcome(opened))
-    if (!best || !opened.failure || progress(opened) > progress(best)) best = opened
-    if (!opened.failure || !CODES[opened.failure.code].waitable || opened.failure.layer === 'run') break
+  for (const endpoint of endpoints) {
+    const opening = open(context, endpoint, login)
+    const second = inPairs ? openBeside(context, endpoint, login) : null
+    const opened = await opening
+    tried.push(triedOf(opened))
+    if (!opened.error) return { opened, tried, second }
+    await second?.abandon()
+    if (!best || progress(opened) > progress(best)) best = opened
+    if (!CODES[opened.error.code].tryNextAddress) break
   }
-  return { dns, candidates, opened: best, tried }
+  if (!best) throw new Error('a path without an address')
+  return { opened: best, tried, second: null }
 }
 
 /**
@@ -101,20 +138,20 @@ export const PATH_LOST =
 const PAUSE_MS = 250
 
 /**
- * Opens another session on any of the candidates, the one given first, and goes on trying until the deadline: for what
+ * Opens another session on any of the endpoints, the first one first, and goes on trying until the deadline: for what
  * must be settled although the first connection is gone.
  * Rejects with the last attempt's failure.
  */
-export async function reopen(context: OpenContext, candidates: readonly Candidate[], login: Login): Promise<Opened> {
+export async function reopen(context: OpenContext, endpoints: readonly Endpoint[], login: Login): Promise<Opened> {
   let last: ProbeError | null = null
   for (;;) {
-    for (const candidate of candidates) {
-      const opened = await open(context, candidate, login)
-      if (!opened.failure) return opened
+    for (const endpoint of endpoints) {
+      const opened = await open(context, endpoint, login)
+      if (!opened.error) return opened
       // Why the tries before failed says more than that the deadline came during this one.
-      if (opened.failure.code === 'DEADLINE') throw last ?? opened.failure
-      last = opened.failure
-      if (!CODES[last.code].waitable || last.layer === 'run') throw last
+      if (opened.error.code === 'DEADLINE') throw last ?? opened.error
+      last = opened.error
+      if (!CODES[last.code].tryNextAddress) throw last
     }
     await pause(PAUSE_MS, context.budget)
     if (last && remainingMs(context.budget) === 0) throw last

@@ -17,18 +17,17 @@ export interface Retried<T> {
 /**
  * Runs a statement, and again with backoff where it is answered with 40001.
  * @param repeatable whether to run it twice comes to the same as once: then 40003 (outcome unknown) is tried again, too
- * Rejects with the last failure, the number of tries in its evidence (`retries`).
+ * Rejects with the last failure, which says how often it was tried again.
  */
 export async function retried<T>(budget: Budget, statement: () => Promise<T>, repeatable = false): Promise<Retried<T>> {
   for (let retries = 0; ; retries++) {
     try {
       return { value: await statement(), retries }
     } catch (error) {
-      if (!(error instanceof ProbeError)) throw error
-      const { sqlstate } = error
-      if (!(sqlstate === '40001' || (repeatable && sqlstate === '40003'))) throw error
-      Object.assign(error.evidence, { retries })
-      if (retries >= RETRIES || budget.signal.aborted) throw error
+      const isLost = error instanceof ProbeError && error.sqlstate === '40001'
+      const isUnknown = error instanceof ProbeError && error.sqlstate === '40003' && repeatable
+      if (!isLost && !isUnknown) throw error
+      if (retries >= RETRIES || budget.signal.aborted) throw error.with({ retries, evidence: { retries } })
       await pause(FIRST_PAUSE_MS * 2 ** retries * (0.5 + Math.random()), budget)
     }
   }

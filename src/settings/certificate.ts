@@ -149,14 +149,17 @@ export function describeCertificate(certificate: X509Certificate, now: number): 
     otherNames: all(names.other),
     extendedKeyUsage: extendedKeyUsage(certificate),
     isCa: certificate.ca,
-    notBefore: new Date(from).toISOString(),
-    notAfter: new Date(to).toISOString(),
+    notBefore: isoTime(from, certificate.validFrom),
+    notAfter: isoTime(to, certificate.validTo),
     daysLeft: Math.floor((to - now) / DAY_MS),
     key: keyName(certificate),
     serialNumber: certificate.serialNumber,
     fingerprint256: certificate.fingerprint256,
   }
 }
+
+/** A certificate's time; as it stands there if it is none: a server may show anything. */
+const isoTime = (ms: number, text: string): string => (Number.isNaN(ms) ? printable(text) : new Date(ms).toISOString())
 
 export const DAY_MS = 86_400_000
 

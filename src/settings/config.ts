@@ -9,7 +9,7 @@
 import dns from 'node:dns'
 import { hostname } from 'node:os'
 import type { Warning } from '../failure/codes.ts'
-import { type Evidence, ProbeError } from '../failure/error.ts'
+import { type Evidence, evidence, type Facts, ProbeError } from '../failure/error.ts'
 import { isHostName, isIPv4Notation, isIPv6Literal, withoutZone } from './address.ts'
 import { type Credentials, loadCredentials } from './credentials.ts'
 import { type Problem, parseUrl, unreadUrl } from './url.ts'
@@ -162,19 +162,19 @@ export function loadConfig({ role, env, options, names = SYSTEM_NAMES }: ConfigI
   const [first, ...others] = url.endpoints
   const withName = (endpoint: typeof first): Host => ({ ...endpoint, tlsName: tlsNameOf(endpoint.host) })
   const hosts = [withName(first), ...others.map(withName)] as const
-  const evidence: Evidence = { role, url: name, sslmode: 'verify-full', hosts, sni: sni.name, ...loaded.evidence }
+  const facts = { role, url: name, sslmode: 'verify-full', hosts, sni: sni.name, ...loaded.evidence }
   const { user, database } = url
   const { warnings, principals } = loaded
   const identity = { principals, identityMatches: principals.includes(user) }
   const given = { role, hosts, user, database, options: allOptions, origin }
-  const config = { ...given, credentials, ...identity, warnings, evidence }
+  const config = { ...given, credentials, ...identity, warnings, evidence: evidence(deepFreeze(facts)) }
   return { ok: true, config: Object.freeze({ ...deepFreeze(config), names }) }
 }
 
 const MISSING = 'is not set (the form is postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full)'
 
 /** One error for all problems: each with the name of its setting. */
-function configError(problems: readonly Problem[], evidence: Evidence): ProbeError {
+function configError(problems: readonly Problem[], evidence: Facts): ProbeError {
   const [first] = problems
   if (!first) throw new Error('a configuration was refused without a problem')
   const message = problems.map(problem => `${problem.name} ${problem.message}`).join('; ')

@@ -6,7 +6,7 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Warning } from '../failure/codes.ts'
-import type { Evidence } from '../failure/error.ts'
+import type { Facts } from '../failure/error.ts'
 import { lintClient } from './lint.ts'
 import { normalisePem, type Pem, quotePath, readPemFile } from './pem.ts'
 import type { Problem, UrlFiles } from './url.ts'
@@ -24,7 +24,7 @@ interface CredentialsResult {
   readonly principals: readonly string[]
   readonly problems: readonly Problem[]
   readonly warnings: readonly Warning[]
-  readonly evidence: Evidence
+  readonly evidence: Facts
 }
 
 export interface CredentialsInput {

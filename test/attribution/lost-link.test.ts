@@ -87,10 +87,10 @@ describe('a link that is lost in the first write and does not come back', () => 
     let go: (from: 'all' | number) => void = () => undefined
     const froms: number[] = []
     await using proxy = await base().proxy({
-      // As gateway_admin: the last login before the first write. The second of the writer's connections is the one.
+      // As root: the last login before the first write. The second of the writer's connections is the one.
       onStartup: ({ startup, from, peer }) => {
         if (startup?.user === 'gateway_writer' && peer) froms.push(from)
-        if (startup?.user === 'gateway_admin') go(which === 'all' ? 'all' : (froms[1] ?? 0))
+        if (startup?.user === 'root') go(which === 'all' ? 'all' : (froms[1] ?? 0))
         return undefined
       },
     })

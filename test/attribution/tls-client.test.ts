@@ -11,7 +11,7 @@ import {
   type IssueOptions,
 } from '../../src/development/throwaway/authority.ts'
 import type { Throwaway } from '../../src/development/throwaway/index.ts'
-import { createSlots, open } from '../../src/session/open.ts'
+import { open } from '../../src/session/open.ts'
 import type { ProbeConfig } from '../../src/settings/config.ts'
 import { cockroachServer } from '../helpers/cockroach.ts'
 import { refusal, scriptedServer } from '../helpers/scripted.ts'
@@ -225,14 +225,13 @@ describe.each(VERSIONS)('a real PostgreSQL turns the certificate down, %s', maxV
     const foreign = presenting(config, await (await createAuthority({ name: 'stale' })).issue(CLIENT))
     const signal = new AbortController().signal
     const [host] = foreign.hosts
-    const slots = createSlots()
     const outcomes = new Map<string, number>()
     let left = HANDSHAKES / 2
     const worker = async () => {
       while (left-- > 0) {
-        const context = { config: foreign, budget: startBudget(30_000, signal), slots }
-        const { failure, stages } = await open(context, { host, address: '::1' }, LOGIN)
-        const outcome = `${failure?.layer} ${failure?.code}, ${Object.keys(stages)}`
+        const context = { config: foreign, budget: startBudget(30_000, signal) }
+        const { error, stages } = await open(context, { host, address: '::1' }, LOGIN)
+        const outcome = `${error?.layer} ${error?.code}, ${Object.keys(stages)}`
         outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
       }
     }

@@ -44,7 +44,7 @@ describe('the codes', () => {
   })
 
   it('can be waited for only where that may help', () => {
-    expect(codes.filter(code => CODES[code].waitable)).toEqual(WAITABLE.split(' '))
+    expect(codes.filter(code => CODES[code].retryable)).toEqual(WAITABLE.split(' '))
   })
 
   it('have no hint twice', () => {

@@ -124,14 +124,14 @@ describe('the startup', () => {
     socket.on('error', () => undefined)
     await once(socket, 'connect')
     const budget = startBudget(20_000, new AbortController().signal)
-    const said = await startup(socket, { user: 'u' }, { namesUser: true, whetherPassword: false }, budget)
+    const said = await startup(socket, { user: 'u' }, { identityMatches: true, findStoredPassword: false }, budget)
     const rest: Buffer[] = []
     if (!socket.destroyed) for await (const chunk of socket) rest.push(chunk)
     return { ...said, after: Buffer.concat(rest) }
   }
 
   test('never throws, always has an outcome, and the same however the bytes are cut', async () => {
-    const essence = ({ failure, after, serverError: _, ...said }: Startup & { after: Buffer }) => ({
+    const essence = ({ error: failure, after, serverError: _, ...said }: Startup & { after: Buffer }) => ({
       ...said,
       after: after.toString('hex'),
       code: failure?.code,
@@ -141,7 +141,7 @@ describe('the startup', () => {
       fc.asyncProperty(cutStream, async chunks => {
         const whole = await outcome([Buffer.concat(chunks)])
         expect(essence(await outcome(chunks))).toEqual(essence(whole))
-        if (whole.failure) expect(['session', 'database']).toContain(CODES[whole.failure.code].layer)
+        if (whole.error) expect(['session', 'database']).toContain(CODES[whole.error.code].layer)
         else expect(whole.authenticated).toBe(true)
       }),
       { numRuns: 150 },
@@ -150,7 +150,7 @@ describe('the startup', () => {
 
   test('leaves what follows ReadyForQuery to whoever comes next', async () => {
     const notice = noticeResponse({ S: 'NOTICE', M: 'later' })
-    const { failure, after } = await outcome([Buffer.concat([...accepted(), notice])])
+    const { error: failure, after } = await outcome([Buffer.concat([...accepted(), notice])])
     expect(failure).toBeNull()
     expect(after).toEqual(notice)
   })

@@ -1,13 +1,12 @@
 /** Reports as the probe makes them, put together by hand: what the reporters' golden files are made from. */
-import type { Evidence } from '../../src/failure/error.ts'
-import { ProbeError } from '../../src/failure/error.ts'
+import { type Facts, openEvidence, ProbeError } from '../../src/failure/error.ts'
 import { assembleReport, type CheckId, type CheckResult, checksOf, type Report } from '../../src/report/report.ts'
 
 const ADDRESS = 'fdaa:0:18:a7b:7d:f066:c3a3:2'
 
 const CHECKS = checksOf(false)
 
-const EVIDENCE: Partial<Record<CheckId, Evidence>> = {
+const EVIDENCE: Partial<Record<CheckId, Facts>> = {
   config: { source: 'CRDB_CLIENT_WRITER_CRT', user: 'gateway_writer', passedOver: [] },
   dns: { addresses: [ADDRESS], discarded: [] },
   tcp: { tried: [{ address: ADDRESS, outcome: 'connected' }] },
@@ -58,7 +57,8 @@ const failedFrom = (id: CheckId, error: ProbeError): CheckResult[] => {
   const from = CHECKS.findIndex(check => check.id === id)
   return PASSED.map((check, at) => {
     if (at < from) return check
-    if (at === from) return { ...check, status: 'failed', evidence: { ...error.evidence }, failure: error.toFailure() }
+    if (at === from)
+      return { ...check, status: 'failed', evidence: { ...openEvidence(error.evidence) }, failure: error.toFailure() }
     return { ...check, status: 'blocked', durationMs: 0, evidence: {}, blockedBy: id }
   })
 }

@@ -1,63 +1,13 @@
-/** The four verbs really work, and nothing beyond them does. */
-import { eq } from 'drizzle-orm'
-import { type ExcessQuestion, type Here, literal } from '../database/engine.ts'
+/** Nothing beyond the four verbs works: nothing can be created, and no privilege goes beyond them. */
+import type { ExcessQuestion, Here } from '../database/engine.ts'
+import { literal, TABLE_NAME } from '../database/sql.ts'
 import { ProbeError } from '../failure/error.ts'
-import { connectionProbe, TABLE_NAME } from '../schema.ts'
 import { ifKnown } from '../session/if-known.ts'
 import type { Session } from '../session/postgres.ts'
 import { retried } from '../session/retry.ts'
-import type { Check, CheckContext } from './check.ts'
-import { VERBS } from './facts.ts'
-import { nothing } from './ledger.ts'
-import { compare, newRow, readRow, rowAndSession } from './row-visible.ts'
-
-export const dml: Check = {
-  id: 'dml',
-  async run(context) {
-    const facts = await context.facts()
-    const held = await facts.held
-    const missing = [
-      ...(held.usage ? [] : ['USAGE on schema public']),
-      ...VERBS.filter(verb => !held.verbs.includes(verb)),
-    ]
-    const evidence = { held: held.verbs, missing }
-    const { user } = context.config
-    if (!held.usage)
-      throw new ProbeError('DML_DENIED', `${user} lacks ${missing.join(', ')}`, {
-        evidence,
-        hint: `as root, in this database: GRANT USAGE ON SCHEMA public TO ${user} (all of it: npm run bootstrap -- --engine cockroach)`,
-      })
-    if (missing.length > 0)
-      throw new ProbeError('DML_DENIED', `${user} lacks ${missing.join(', ')} on ${TABLE_NAME}`, { evidence })
-    const session = await context.reader()
-    const wrote = newRow(context, -1, await facts.clock)
-    await context.ledger.insert(session, wrote)
-    const read = async () => (await retried(session.budget, () => readRow(session, wrote.id))).value
-    const inserted = await read()
-    if (!inserted) throw nothing('INSERT')
-    compare(wrote, inserted)
-    const changed = { ...wrote, payload: { changed: true } }
-    const update = () =>
-      session.run('write', 'the update', db =>
-        db
-          .update(connectionProbe)
-          .set({ payload: changed.payload })
-          .where(eq(connectionProbe.id, wrote.id))
-          .returning(rowAndSession(session)),
-      )
-    const [changedRow, ...more] = (await retried(session.budget, update, true)).value
-    if (!changedRow || more.length > 0) throw nothing('UPDATE')
-    const { session: name, ...updated } = changedRow
-    session.answeredBy(name, 'the update')
-    // What the statement says it did, and what is there afterwards: a trigger may come between.
-    compare(changed, updated)
-    const kept = await read()
-    if (!kept) throw nothing('UPDATE')
-    compare(changed, kept)
-    await context.ledger.remove(session, [wrote.id])
-    return { evidence }
-  },
-}
+import { defineCheck } from './check.ts'
+import { database } from './database.ts'
+import { table } from './table.ts'
 
 interface Excess {
   readonly schema: string
@@ -138,8 +88,7 @@ const EXCESS_QUESTION = 'the question for excess privileges'
  * The one statement that is tried: it names a table that exists, so nothing can come of it on any version. Allowed is
  * 42P07 (already exists), refused is 42501; anything else is its own cause.
  */
-async function tryCreate(context: CheckContext): Promise<string> {
-  const session = await context.reader()
+async function tryCreate(session: Session): Promise<string> {
   const create = () =>
     session.run('write', 'CREATE TABLE', db => db.execute(`CREATE TABLE public.${TABLE_NAME} (canary int)`))
   try {
@@ -156,11 +105,15 @@ async function tryCreate(context: CheckContext): Promise<string> {
 const TAKE_AWAY =
   'as root take away what the evidence lists: REVOKE … ON DATABASE | SCHEMA | TABLE … FROM the role; REVOKE GRANT OPTION FOR …; ALTER DEFAULT PRIVILEGES FOR ROLE … REVOKE … FROM the role'
 
-export const ddlRefused: Check = {
+export const ddlRefused = defineCheck({
   id: 'ddl-refused',
-  async run(context) {
-    const { engine } = await context.facts()
-    const session = await context.reader()
+  layer: 'privilege',
+  criterion: 'privileges',
+  needs: { table, database },
+  title: 'the user can create nothing in this database, and no privilege goes beyond the four verbs',
+  async run(context, { database: { sessions } }) {
+    const session = await sessions.reader()
+    const { engine } = session
     const { user, database } = context.config
     const [create, excess, besides] = await Promise.all([
       creatable(session),
@@ -172,7 +125,7 @@ export const ddlRefused: Check = {
       ...excess.filter(({ schema, table }) => !(schema === 'public' && table === TABLE_NAME)).map(sentence),
       ...besides.lines,
     ]
-    const tried = await tryCreate(context)
+    const tried = await tryCreate(session)
     const evidence = {
       createTable: tried,
       creatable: create,
@@ -192,6 +145,6 @@ export const ddlRefused: Check = {
     }
     if (here.length > 0)
       throw new ProbeError('GRANT_EXCESS', `beyond the four verbs: ${here.map(sentence).join('; ')}`, { evidence })
-    return { evidence }
+    return { evidence, found: {} }
   },
-}
+})

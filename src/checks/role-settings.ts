@@ -1,6 +1,6 @@
 /** Where a setting of the role is the cause of a failure, the server is asked, and the next step names the setting. */
 import { ProbeError } from '../failure/error.ts'
-import { type CheckContext, StillLost } from './check.ts'
+import type { Context } from './check.ts'
 
 /** The settings that make a session refuse writes, or read the past. */
 const SETTINGS = [
@@ -17,10 +17,12 @@ const isSuspect = (error: ProbeError): boolean =>
   error.code === 'TABLE_MISSING' ||
   (error.code === 'WRITE_REFUSED' && error.sqlstate === null)
 
-/** The same failure, its hint and evidence about the setting that is on, if one is. Adds nothing where it cannot ask. */
-export async function explained(error: ProbeError, context: CheckContext): Promise<ProbeError> {
-  const hasSession = context.path.opened?.failure === null && !context.budget.signal.aborted
-  if (!isSuspect(error) || !hasSession) return error
+/**
+ * The same failure, its hint and evidence about the setting that is on, if one is. Adds nothing where there is no
+ * session to ask.
+ */
+export async function explainedBySettings(error: ProbeError, context: Context): Promise<ProbeError> {
+  if (!isSuspect(error) || context.budget.signal.aborted) return error
   const on = await settingsThatAreOn(context)
   if (on.length === 0) return error
   const { user, database } = context.config
@@ -28,19 +30,19 @@ export async function explained(error: ProbeError, context: CheckContext): Promi
   const reset = named.map(({ name }) => `ALTER ROLE ${user} RESET ${name}`).join('; ')
   const says = named.map(({ name, says }) => `${name} is on, so that the role ${says}`).join('; ')
   const hint = `${says}. As root: ${reset} (or, where it is set for the database: ALTER ROLE ${user} IN DATABASE ${database} RESET …, ALTER DATABASE ${database} RESET …)`
-  return error.again(error.message, { hint, evidence: { settings: on } })
+  return error.with({ hint, evidence: { settings: on } })
 }
 
-async function settingsThatAreOn({ reader, writer }: CheckContext): Promise<readonly string[]> {
+async function settingsThatAreOn({ sessions }: Context): Promise<readonly string[]> {
   const what = 'the question for the settings of the role'
   const columns = SETTINGS.map(({ name }) => `current_setting('${name}', true) AS ${name}`).join(', ')
-  for (const session of [writer, reader]) {
+  for (const session of sessions.filter(session => !session.isLost())) {
     try {
-      const [row] = await (await session()).ask<Record<string, string | null>>(what, `SELECT ${columns}`)
+      const [row] = await session.ask<Record<string, string | null>>(what, `SELECT ${columns}`)
       return SETTINGS.map(({ name }) => name).filter(name => row?.[name] === 'on')
     } catch (error) {
       // It only adds to what was found: whatever is answered here, or that nothing is, decides nothing.
-      if (!(error instanceof ProbeError || error instanceof StillLost)) throw error
+      if (!(error instanceof ProbeError)) throw error
     }
   }
   return []

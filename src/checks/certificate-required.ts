@@ -1,0 +1,56 @@
+import { engineOf } from '../database/engine.ts'
+import { type Facts, ProbeError } from '../failure/error.ts'
+import type { Opened } from '../session/open.ts'
+import { defineCheck } from './check.ts'
+import { factsOf, isAlerted, isRefused, otherOutcome, tryLogin } from './refused-login.ts'
+import { session } from './session.ts'
+
+/** A challenge that was answered has told whether there is a password; another kind of challenge was not answered. */
+const isDecided = ({ passwordStored, error }: NonNullable<Opened['startup']>): boolean =>
+  passwordStored !== null || error?.code === 'AUTH_NO_CERTIFICATE'
+
+/** @throws ProbeError CERTLESS_LOGIN_ALLOWED if the login was let in, or a password would have let it in */
+function expectNotLetIn(user: string, how: string, { startup }: Opened, evidence: Facts): void {
+  if (startup?.authenticated) throw new ProbeError('CERTLESS_LOGIN_ALLOWED', `${user} was let in ${how}`, { evidence })
+  if (startup?.passwordStored)
+    throw new ProbeError(
+      'CERTLESS_LOGIN_ALLOWED',
+      startup.passwordStored === true
+        ? `${user} has a password, which lets in ${how}`
+        : `${user} is asked for a password in clear text, so one may be stored, which lets in ${how}`,
+      {
+        evidence,
+        hint: `whoever knows the password needs no certificate. As root: ALTER ROLE ${user} WITH PASSWORD NULL; if it is asked for in clear text all the same: RESET CLUSTER SETTING server.user_login.cert_password_method.auto_scram_promotion.enabled, and look at server.host_based_authentication.configuration`,
+      },
+    )
+}
+
+export const certificateRequired = defineCheck({
+  id: 'certificate-required',
+  layer: 'session',
+  criterion: 'mtls',
+  needs: { session },
+  title: 'the same login without a certificate, and without TLS, is refused',
+  async run(context, { session: { opened } }) {
+    const { user } = context.config
+    // PostgreSQL goes on with a user that has no password as it does with one that has: only CockroachDB tells.
+    const tells = opened.startup !== null && engineOf(opened.startup).id === 'cockroachdb'
+    const login = { user, certificate: 'none', ...(tells && { findStoredPassword: true }) } as const
+    const certless = await tryLogin(context, opened, { ...login, tls: true })
+    const plaintext = await tryLogin(context, opened, { ...login, tls: false })
+    const evidence = {
+      withoutCertificate: { ...factsOf(certless), passwordStored: certless.startup?.passwordStored ?? null },
+      withoutTls: { ...factsOf(plaintext), passwordStored: plaintext.startup?.passwordStored ?? null },
+    }
+    expectNotLetIn(user, 'without a certificate', certless, evidence)
+    expectNotLetIn(user, 'without TLS', plaintext, evidence)
+    const isChallenged = ({ startup }: Opened) => startup?.challenge != null && (!tells || isDecided(startup))
+    if (!(isChallenged(certless) || isRefused(certless) || isAlerted(certless)))
+      throw otherOutcome('the login without a certificate', certless, evidence)
+    if (!(isChallenged(plaintext) || isRefused(plaintext) || plaintext.startup?.serverError?.sqlstate === '08P01'))
+      throw otherOutcome('the login without TLS', plaintext, evidence)
+    if (plaintext.startup?.challenge)
+      context.warn('PLAINTEXT_ACCEPTED', 'the server goes on talking without TLS, though it let nobody in')
+    return { evidence, found: {} }
+  },
+})

@@ -1,0 +1,79 @@
+/** Leaving nothing behind: this run's rows, and those that an earlier run could not remove. */
+import { type Budget, remainingMs, startBudget } from '../budget.ts'
+import { rowsById, TABLE_NAME } from '../database/sql.ts'
+import type { Warning } from '../failure/codes.ts'
+import { ProbeError } from '../failure/error.ts'
+import type { Rows } from '../row/index.ts'
+import type { Session } from '../session/postgres.ts'
+import type { Context } from './check.ts'
+import type { Sessions } from './database.ts'
+
+/** How long removing may take when the run was interrupted, and after the deadline, ms: with a polite end within half a second. */
+const INTERRUPTED_MS = 900
+const OVERTIME_MS = 250
+
+/** Rows as old as this are swept, so many at most, within so long. */
+const SWEEP = { age: '1 day', rows: 1000, ms: 2000 } as const
+
+/** A budget of its own: a run that is interrupted or out of time still has to remove what it wrote. */
+function cleanUpBudget(budget: Budget): Budget {
+  const never = new AbortController().signal
+  if (budget.signal.aborted) return { ...startBudget(INTERRUPTED_MS, never), waitMs: INTERRUPTED_MS }
+  const ms = remainingMs(budget) + OVERTIME_MS
+  return { ...startBudget(ms, never), waitMs: Math.min(budget.waitMs, ms) }
+}
+
+/** The warning about rows that stay behind, which says how to remove them. */
+export const rowsLeft = (ids: readonly string[], { code, message }: Pick<ProbeError, 'code' | 'message'>): Warning => ({
+  code: 'ROWS_LEFT',
+  message: `${ids.length} rows could not be removed (${code}: ${message}); remove them with: DELETE FROM ${rowsById(ids)};`,
+})
+
+/**
+ * Removes the run's rows, on a living session if there is one, else on a new one. Outcomes that are still unknown are
+ * settled first. What cannot be removed is a warning.
+ */
+export async function removeRows(context: Context, sessions: Sessions, rows: Rows): Promise<void> {
+  const { unremoved, warn } = context
+  const { keep } = context.config.options
+  if (unremoved.size === 0 || (keep && !rows.hasUnknown())) return
+  const budget = cleanUpBudget(context.budget)
+  let extra: Session | null = null
+  try {
+    const living = context.sessions.find(session => !session.isLost())?.withBudget(budget)
+    if (!living) extra = await sessions.another(budget)
+    const session = living ?? extra
+    if (!session) throw new Error('there is a session')
+    // Behind a pooler another session may answer: that is for the checks to judge, and the rows have to go all the same.
+    const whoeverAnswers: Session = { ...session, answeredBy: () => undefined }
+    await rows.settleAll(whoeverAnswers)
+    if (!keep) await rows.remove(whoeverAnswers)
+  } catch (error) {
+    if (!(error instanceof ProbeError)) throw error
+    if (unremoved.size === 0) return
+    const { code, message } = rowsLeft([...unremoved], error)
+    warn(code, message)
+  } finally {
+    await extra?.close()
+  }
+}
+
+/** Removes rows that earlier runs left, a day later, whatever this run's verdict is. A sweep that fails is a note and no verdict. */
+export async function sweep({ budget, sessions, note }: Context): Promise<void> {
+  const ms = Math.min(SWEEP.ms, remainingMs(budget))
+  const living = sessions.findLast(session => !session.isLost())
+  if (!living || ms === 0 || budget.signal.aborted) return
+  const session = living.withBudget({ ...startBudget(ms, budget.signal), waitMs: ms })
+  try {
+    const old = await session.ask<{ id: string }>(
+      'the question for old rows',
+      `SELECT id::text AS id FROM public.${TABLE_NAME} WHERE written_at < now() - INTERVAL '${SWEEP.age}' LIMIT ${SWEEP.rows}`,
+    )
+    if (old.length === 0) return
+    await session.send('write', 'the sweep', `DELETE FROM ${rowsById(old.map(({ id }) => id))}`)
+    note(`swept ${old.length} rows that earlier runs left behind`)
+  } catch (error) {
+    if (!(error instanceof ProbeError)) throw error
+    note(`rows of earlier runs could not be swept: ${error.code}: ${error.message}`)
+  }
+}

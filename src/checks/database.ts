@@ -1,0 +1,113 @@
+/** The database exists and takes the session; and the sessions that the checks after this one work with. */
+import { TABLE_NAME } from '../database/sql.ts'
+import type { Endpoint } from '../dial/dial.ts'
+import { CODES } from '../failure/codes.ts'
+import { asProbeError, evidence, ProbeError } from '../failure/error.ts'
+import { type Opened, open, ownLogin } from '../session/open.ts'
+import type { Second } from '../session/path.ts'
+import type { Session } from '../session/postgres.ts'
+import { type Context, defineCheck, StillLost } from './check.ts'
+import { exactlyOne, proveOwnSession } from './own-session.ts'
+import { session } from './session.ts'
+
+/** The sessions of a run, all of the configured user. */
+export interface Sessions {
+  /** the one that the path ends in: rows are written here */
+  readonly writer: Session
+  /**
+   * The one that was dialled beside it: rows are read here. One that a check lost is replaced for the next: what broke
+   * it is that one's matter. One that was lost while nobody used it is the matter of whoever finds it so.
+   * Rejects with what became of it; with StillLost where the one that was lost cannot be replaced.
+   */
+  reader(): Promise<Session>
+  /** Opens one for a purpose of its own, on the address in use unless another is given; the caller closes it. */
+  another(budget?: Context['budget'], endpoint?: Endpoint): Promise<Session>
+}
+
+/** Drizzle and the driver are loaded by now, or loading (attempts.ts). */
+async function sessionsOn(context: Context, inUse: Opened, second: Second): Promise<Sessions> {
+  const { openSession } = await import('../row/index.ts')
+  const { budget, sessions, lostIn } = context
+  const kept = async (opening: Promise<Session>): Promise<Session> => {
+    const session = await opening
+    sessions.push(session)
+    return session
+  }
+  const writer = await kept(openSession(inUse, budget))
+  const another: Sessions['another'] = async (within = budget, endpoint = inUse) =>
+    openSession(await open({ ...context, budget: within }, endpoint, ownLogin(context.config)), within)
+  let reader = kept(second.claim().then(opened => openSession(opened, budget)))
+  // Whoever asks for it is told.
+  reader.catch(() => undefined)
+  return {
+    writer,
+    another,
+    async reader() {
+      const metBy = lostIn()
+      const current = await reader
+      if (!current.isLost() || metBy === null) return current
+      try {
+        reader = Promise.resolve(await kept(another()))
+        return await reader
+      } catch (error) {
+        // What took the last one away is still there: that one's matter, not the next check's.
+        asProbeError(error)
+        throw new StillLost(metBy)
+      }
+    },
+  }
+}
+
+/** CockroachDB names a missing database only when it is first used, so it is used. */
+async function readDatabase(session: Session, configured: string) {
+  const what = 'the question for the database'
+  // What is answered with 3D000 is the database; the table, its privileges and its locks are other checks' matter.
+  const used = session
+    .ask('the first use of the database', `SELECT 1 FROM ${TABLE_NAME} LIMIT 0`)
+    .then(() => true)
+    .catch(error => {
+      const { sqlstate, code } = asProbeError(error)
+      if (sqlstate === null || CODES[code].endsSession) throw error
+      return sqlstate !== '3D000'
+    })
+  const listed = session.ask<{ name: string; found: string }>(
+    what,
+    `SELECT current_database() AS name,
+            (SELECT count(*)::text FROM pg_catalog.pg_database WHERE datname = current_database()) AS found`,
+  )
+  const [isUsed, rows] = await Promise.all([used, listed.catch(asProbeError)])
+  if (!isUsed) return { exists: false, database: configured }
+  if (rows instanceof ProbeError) {
+    if (rows.sqlstate === '3D000') return { exists: false, database: configured }
+    throw rows
+  }
+  const { name, found } = exactlyOne(rows, what)
+  if (name !== configured)
+    throw new ProbeError('CATALOGUE_FAILED', `the session is in database "${name}", not "${configured}"`)
+  return { exists: found === '1', database: name }
+}
+
+export const database = defineCheck({
+  id: 'database',
+  layer: 'database',
+  criterion: null,
+  needs: { session },
+  title: 'the configured database exists and takes the session',
+  async run(context, { session: { opened, second } }) {
+    const stage = opened.stages.database
+    if (!stage) throw new Error('the path never came to the database, and no earlier stage failed')
+    const { error, durationMs: tookMs } = stage
+    if (error) return { error: error.with({ evidence: evidence(stage.evidence, error.evidence) }), tookMs }
+    if (!second) throw new Error('a path that has a session has a second one')
+    const sessions = await sessionsOn(context, opened, second)
+    const { writer } = sessions
+    // In one flight. Whose session it is comes first: of another one nothing that it says counts.
+    const { database: configured } = context.config
+    const [proof, used] = await Promise.allSettled([proveOwnSession(writer), readDatabase(writer, configured)])
+    if (proof.status === 'rejected') throw proof.reason
+    if (used.status === 'rejected') throw used.reason
+    if (!used.value.exists)
+      throw new ProbeError('DATABASE_MISSING', `there is no database "${configured}"`, { evidence: used.value })
+    return { evidence: evidence(stage.evidence, used.value), found: { opened, sessions } }
+  },
+})

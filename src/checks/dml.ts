@@ -1,0 +1,75 @@
+import { TABLE_NAME, VERBS } from '../database/sql.ts'
+import { endpointKey } from '../dial/dial.ts'
+import { ProbeError } from '../failure/error.ts'
+import { ownLogin } from '../session/open.ts'
+import { reopen } from '../session/path.ts'
+import type { Session } from '../session/postgres.ts'
+import { retried } from '../session/retry.ts'
+import { type Context, defineCheck } from './check.ts'
+import { removeRows, sweep } from './clean-up.ts'
+import { database } from './database.ts'
+import { dns } from './dns.ts'
+import { exactlyOne } from './own-session.ts'
+import { type Held, table } from './table.ts'
+
+/** The verbs without which no row could be written, seen and removed again. */
+const canWrite = ({ verbs, usage }: Held): boolean =>
+  usage && (['INSERT', 'SELECT', 'DELETE'] as const).every(verb => verbs.includes(verb))
+
+/** The server's clock, as text with microseconds, UTC. */
+async function readClock(session: Session): Promise<string> {
+  const what = "the question for the server's clock"
+  const rows = await session.ask<{ now: string }>(what, 'SELECT clock_timestamp()::text AS now')
+  return exactlyOne(rows, what).now
+}
+
+/** @throws ProbeError DML_DENIED for what the user lacks */
+function expectHeld({ user }: Context['config'], { verbs, usage }: Held): void {
+  const missing = [...(usage ? [] : ['USAGE on schema public']), ...VERBS.filter(verb => !verbs.includes(verb))]
+  const evidence = { held: verbs, missing }
+  if (!usage)
+    throw new ProbeError('DML_DENIED', `${user} lacks ${missing.join(', ')}`, {
+      evidence,
+      hint: `as root, in this database: GRANT USAGE ON SCHEMA public TO ${user} (all of it: npm run bootstrap -- --engine cockroach)`,
+    })
+  if (missing.length > 0)
+    throw new ProbeError('DML_DENIED', `${user} lacks ${missing.join(', ')} on ${TABLE_NAME}`, { evidence })
+}
+
+/** The four verbs really work. Here the rows of the run begin, and with them what removes them at its end. */
+export const dml = defineCheck({
+  id: 'dml',
+  layer: 'privilege',
+  criterion: 'privileges',
+  needs: { table, database, dns },
+  title: 'INSERT, SELECT, UPDATE and DELETE each really work',
+  async run(context, { table: { held }, database: { sessions, opened }, dns: { endpoints } }) {
+    const { createRows, openSession } = await import('../row/index.ts')
+    if (canWrite(held)) context.atEnd(() => sweep(context))
+    expectHeld(context.config, held)
+    const clock = await readClock(sessions.writer)
+    const inUse = endpointKey(opened)
+    const inOrder = [opened, ...endpoints.filter(endpoint => endpointKey(endpoint) !== inUse)]
+    const reconnect = async () => openSession(await reopen(context, inOrder, ownLogin(context.config)), context.budget)
+    const rows = createRows(context, clock, reconnect, context.unremoved)
+    context.atEnd(() => removeRows(context, sessions, rows))
+
+    const session = await sessions.reader()
+    const wrote = rows.make(-1)
+    await rows.insert(session, wrote)
+    const read = async () => (await retried(session.budget, () => rows.readRow(session, wrote.id))).value
+    const inserted = await read()
+    if (!inserted) throw rows.noRowsChanged('INSERT')
+    rows.compare(wrote, inserted)
+    const changed = { ...wrote, payload: { changed: true } }
+    const [updated, ...more] = await rows.updatePayload(session, wrote.id, changed.payload)
+    if (!updated || more.length > 0) throw rows.noRowsChanged('UPDATE')
+    // What the statement says it did, and what is there afterwards: a trigger may come between.
+    rows.compare(changed, updated)
+    const kept = await read()
+    if (!kept) throw rows.noRowsChanged('UPDATE')
+    rows.compare(changed, kept)
+    await rows.remove(session, [wrote.id])
+    return { evidence: { held: held.verbs, missing: [] }, found: { rows } }
+  },
+})

@@ -1,0 +1,15 @@
+import { lookUp } from '../session/path.ts'
+import { defineCheck } from './check.ts'
+import { config } from './config.ts'
+
+export const dns = defineCheck({
+  id: 'dns',
+  layer: 'dns',
+  criterion: null,
+  needs: { config },
+  title: 'the host has an IPv6 address',
+  async run(context) {
+    const { endpoints, evidence } = await lookUp(context)
+    return { evidence, found: { endpoints } }
+  },
+})

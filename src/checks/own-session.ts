@@ -1,0 +1,48 @@
+/** Whether the session that answers is the one that was opened, and no other. */
+import { literal } from '../database/sql.ts'
+import { ProbeError } from '../failure/error.ts'
+import { ifKnown } from '../session/if-known.ts'
+import { SESSION_TOKEN } from '../session/open.ts'
+import type { Session } from '../session/postgres.ts'
+
+/** A setting made in the session, which it keeps to its end; unlike SESSION_TOKEN it is gone after DISCARD ALL. */
+export const KEPT_SETTING = 'connection_probe.kept'
+
+/** What stands in between where a session is not the one that was opened. */
+const POOLED =
+  'something in between (a pooler, a proxy) drops startup options or shares one session among clients: connect to the .internal name and the port of the database itself'
+
+/** The only row of an answer. A server that has none to give does not know its own catalogue. */
+export function exactlyOne<T>(rows: readonly T[], what: string): T {
+  const [row] = rows
+  if (row === undefined || rows.length > 1)
+    throw new ProbeError('CATALOGUE_FAILED', `${what} was answered with ${rows.length} rows instead of one`)
+  return row
+}
+
+/**
+ * Asks for the setting that this connection, and no other, made at startup, and for the server's name of the session;
+ * and makes one that `statements-unnamed` asks for. CockroachDB says 42704 where a setting is not there, PostgreSQL
+ * gives NULL.
+ * @throws ProbeError CONNECTION_REPLACED if the session is not the one that was opened
+ */
+export async function proveOwnSession(session: Session): Promise<void> {
+  const what = 'the question for the session'
+  const { engine, token } = session
+  const asked = session.ask<{ token: string | null; session: string }>(
+    what,
+    `SELECT current_setting('${SESSION_TOKEN}', true) AS token,
+            set_config('${KEPT_SETTING}', ${literal(token)}, false) AS kept, ${engine.sessionName} AS session`,
+  )
+  const rows = await ifKnown(asked, null)
+  const found = rows && exactlyOne(rows, what)
+  const replaced = (message: string, evidence: object) =>
+    new ProbeError('CONNECTION_REPLACED', message, { evidence: { ...evidence }, hint: POOLED })
+  if (!found?.token)
+    throw replaced(`the session does not have ${SESSION_TOKEN}, which was set at startup`, { missing: SESSION_TOKEN })
+  if (found.token !== token)
+    throw replaced(`the session is another connection's: it has that one's ${SESSION_TOKEN}`, {
+      setting: SESSION_TOKEN,
+    })
+  session.answeredBy(found.session, what)
+}

@@ -1,0 +1,54 @@
+/**
+ * What must be refused is really tried. A refusal counts only if it is the refusal asked for; AuthenticationOk means let
+ * in, whatever follows.
+ */
+import type { Endpoint } from '../dial/dial.ts'
+import { isCertificateRefusal } from '../dial/handshake.ts'
+import { type Facts, ProbeError } from '../failure/error.ts'
+import { type Login, type Opened, open } from '../session/open.ts'
+import { isPathLost, PATH_LOST } from '../session/path.ts'
+import type { Context } from './check.ts'
+
+/**
+ * Opens a connection to the address in use, as somebody, and lets it go again. One after another: with the sessions of
+ * the run, and one that the server has not seen go yet, that is never more than four connections.
+ */
+export async function tryLogin(context: Context, endpoint: Endpoint, login: Login): Promise<Opened> {
+  const opened = await open(context, endpoint, login)
+  opened.socket?.destroy()
+  return opened
+}
+
+const alertOf = ({ error }: Opened): string | null => (error?.origin?.kind === 'tls' ? error.origin.alert : null)
+
+export const factsOf = (tried: Opened): Facts => ({
+  outcome: tried.startup?.authenticated ? 'let in' : (tried.error?.code ?? 'let in'),
+  challenge: tried.startup?.challenge ?? null,
+  sqlstate: tried.startup?.serverError?.sqlstate ?? null,
+  routine: tried.startup?.serverError?.routine ?? null,
+  alert: alertOf(tried),
+})
+
+/**
+ * Whether the server's own words were an authentication refusal: SQLSTATE class 28, and not CockroachDB's way to say
+ * with it that it could not look the user up, which is no refusal (classify.ts).
+ */
+export const isRefused = ({ startup, error }: Opened): boolean =>
+  (startup?.serverError?.sqlstate.startsWith('28') ?? false) && error?.code !== 'SERVER_UNAVAILABLE'
+
+/** Whether TLS was broken off over our certificate. */
+export const isTurnedDown = ({ error }: Opened): boolean => error !== null && isCertificateRefusal(error)
+
+/** The same, said with an alert. */
+export const isAlerted = (tried: Opened): boolean => isTurnedDown(tried) && alertOf(tried) !== null
+
+/** Anything else than the refusal asked for: its own cause, never a pass. */
+export function otherOutcome(what: string, { error }: Opened, evidence: Facts): ProbeError {
+  if (!error) throw new Error(`${what} had no outcome`)
+  const { code, origin, message } = error
+  const hint = isPathLost(error) ? PATH_LOST : error.hint
+  const cause = error.cause ?? error
+  return new ProbeError(code, `${what} was not refused but ended otherwise: ${message}`, {
+    ...{ cause, origin, evidence, hint },
+  })
+}

@@ -1,0 +1,101 @@
+/**
+ * Dialling: one TCP connection to one address, and TLS on it. Nothing here throws for what the other side does: how far
+ * it got, and what ended it, is a value, since a dial that fails is evidence as often as it is the end.
+ */
+import type net from 'node:net'
+import type tls from 'node:tls'
+import { type Budget, roundMs } from '../budget.ts'
+import { asProbeError, type Evidence, evidence, type Facts, type ProbeError } from '../failure/error.ts'
+import type { Host } from '../settings/config.ts'
+import { connect } from './connect.ts'
+import { awaitAlert, type Handshake, handshake, type Material, type Presented } from './handshake.ts'
+import { requestTls } from './ssl-request.ts'
+
+/** What is dialled: an address of a host. Several hosts may share one. */
+export interface Endpoint {
+  readonly host: Host
+  readonly address: string
+}
+
+/** One text for an endpoint's address and port. */
+export const endpointKey = ({ host, address }: Endpoint): string => `[${address}]:${host.port}`
+
+/** How one stage of a connection ended. */
+export interface Stage {
+  readonly durationMs: number
+  readonly evidence: Evidence
+  readonly error: ProbeError | null
+}
+
+/** How to dial. */
+export interface DialOptions {
+  /** false: no SSLRequest, plaintext */
+  readonly tls: boolean
+  readonly certificate: Presented
+  readonly maxVersion?: 'TLSv1.2'
+  /** wait after the handshake for an alert about our certificate (handshake.ts) */
+  readonly hold?: true
+}
+
+export interface Dialled {
+  readonly tcp: Stage
+  /** null where TLS was not come to, or not asked for */
+  readonly tls: Stage | null
+  readonly handshake: Handshake | null
+  /** open and paused; null where there is an error */
+  readonly socket: net.Socket | tls.TLSSocket | null
+  readonly error: ProbeError | null
+}
+
+/** Runs a stage: what it came to, and how long it took, ms. */
+async function timed<T>(work: () => Promise<T>): Promise<{ value?: T; error: ProbeError | null; durationMs: number }> {
+  const from = performance.now()
+  try {
+    return { value: await work(), error: null, durationMs: performance.now() - from }
+  } catch (error) {
+    return { error: asProbeError(error), durationMs: performance.now() - from }
+  }
+}
+
+/** A stage that ended so, with what is known of it and what the error shows. */
+export const stageOf = (durationMs: number, known: Evidence | Facts, error: ProbeError | null): Stage => ({
+  durationMs,
+  evidence: evidence(known, error?.evidence ?? {}),
+  error,
+})
+
+/** Dials. The connection is the caller's to end. */
+export async function dial(
+  { host, address }: Endpoint,
+  options: DialOptions,
+  material: Material,
+  budget: Budget,
+): Promise<Dialled> {
+  const known = { address, port: host.port }
+  const { value: socket, error, durationMs } = await timed(() => connect(address, host.port, budget))
+  const tcp = stageOf(durationMs, known, error)
+  const nothing = { tcp, tls: null, handshake: null, socket: null, error }
+  if (!socket) return nothing
+  if (!options.tls) return { ...nothing, socket }
+
+  let secured: Handshake | null = null
+  let sslRequestMs = 0
+  const tls = await timed(async () => {
+    const from = performance.now()
+    await requestTls(socket, budget)
+    sslRequestMs = roundMs(performance.now() - from)
+    const { certificate: present, maxVersion } = options
+    secured = await handshake(socket, { tlsName: host.tlsName, material, present, maxVersion }, budget)
+    if (options.hold) await awaitAlert(secured.socket, budget)
+    return secured
+  })
+  if (tls.value) {
+    const stage = stageOf(tls.durationMs, evidence(tls.value.evidence, { sslRequestMs }), null)
+    return { tcp, tls: stage, handshake: tls.value, socket: tls.value.socket, error: null }
+  }
+  socket.destroy()
+  // A reset before the first byte belongs to the connection, not to TLS.
+  if (tls.error?.code === 'TCP_RESET')
+    return { ...nothing, tcp: stageOf(tls.durationMs, known, tls.error), error: tls.error }
+  return { tcp, tls: stageOf(tls.durationMs, {}, tls.error), handshake: secured, socket: null, error: tls.error }
+}
