@@ -1,11 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { COMMANDS, type Flags, probeArguments, readArguments, UsageError } from '../src/commands/arguments.ts'
+import { readArguments } from '../src/commands/arguments.ts'
+import type { Values } from '../src/commands/command.ts'
+import { COMMANDS } from '../src/commands/index.ts'
+import { type PROBE_FLAGS, probeArguments } from '../src/commands/probe-options.ts'
+import { UsageError } from '../src/commands/usage.ts'
 
 /** Reads a command line as cli.ts does: what it says is wrong, or what was understood. */
-function read(words: readonly string[], env: NodeJS.ProcessEnv = {}) {
+async function read(words: readonly string[], env: NodeJS.ProcessEnv = {}) {
   try {
-    const { command, flags, words: rest } = readArguments(words, env)
-    return { command, words: rest, ...probeArguments(flags) }
+    const { command, flags, words: rest } = await readArguments(words, env)
+    return { command, words: rest, ...probeArguments(flags as Values<typeof PROBE_FLAGS>) }
   } catch (error) {
     if (error instanceof UsageError) return error.message
     throw error
@@ -58,7 +62,7 @@ describe('bad usage', () => {
     [['bootstrap', '--json'], 'bootstrap has no option --json'],
     [['generate', '--custom'], "Unknown option '--custom'"],
     [['schema:check', 'twice'], '"twice" is one word too many for schema:check'],
-  ] as [string[], string][])('%j is one line', (words, line) => expect(read(words)).toBe(line))
+  ] as [string[], string][])('%j is one line', async (words, line) => expect(await read(words)).toBe(line))
 })
 
 describe('what is nearly right', () => {
@@ -79,9 +83,9 @@ describe('what is nearly right', () => {
     ['la', 'lab'],
     ['l', null],
     ['ls', null],
-  ])('the command %s: did you mean %s?', (typed, meant) => {
+  ])('the command %s: did you mean %s?', async (typed, meant) => {
     const near = meant ? `; did you mean ${meant}?` : ';'
-    expect(read([typed])).toBe(`there is no command "${typed}"${near} --help lists them`)
+    expect(await read([typed])).toBe(`there is no command "${typed}"${near} --help lists them`)
   })
 
   it.each([
@@ -99,8 +103,8 @@ describe('what is nearly right', () => {
     ['generate', '--hepl', '--help'],
     ['probe', '--constant', null],
     ['probe', '-v', null],
-  ])('%s %s: did you mean %s?', (command, typed, meant) =>
-    expect(read([command, typed])).toBe(
+  ])('%s %s: did you mean %s?', async (command, typed, meant) =>
+    expect(await read([command, typed])).toBe(
       `Unknown option '${typed.replace('=5', '')}'${meant ? `; did you mean ${meant}?` : ''}`,
     ),
   )
@@ -129,28 +133,28 @@ describe('options that npm took for itself', () => {
     [['migrate'], { certs_dir: '/run/certs' }, '--certs-dir', 'run migrate -- --certs-dir /run/certs'],
     [['migrate'], { certs_dir: '/run/my certs' }, '--certs-dir', 'run migrate -- --certs-dir VALUE'],
     [['bootstrap', 'x'], { database: 'true' }, '--database', 'run bootstrap -- --database x'],
-  ] as [string[], Record<string, string>, string, string][])('%j with %j', (words, taken, names, again) => {
+  ] as [string[], Record<string, string>, string, string][])('%j with %j', async (words, taken, names, again) => {
     const env = Object.fromEntries(Object.entries(taken).map(([name, value]) => [`npm_config_${name}`, value]))
-    expect(read(words, env)).toBe(`npm took ${names} for itself: npm ${again}`)
+    expect(await read(words, env)).toBe(`npm took ${names} for itself: npm ${again}`)
   })
 
-  it('are those of the command asked for, and help is given all the same', () => {
+  it('are those of the command asked for, and help is given all the same', async () => {
     const env = { npm_config_keep: 'true', npm_config_engine: 'x' }
-    expect(read(['migrate'], env)).toMatchObject({ command: 'migrate' })
-    expect(readArguments(['probe', '--help'], env).command).toBe('--help')
+    expect(await read(['migrate'], env)).toMatchObject({ command: 'migrate' })
+    expect((await readArguments(['probe', '--help'], env)).command).toBe('--help')
   })
 
-  it("are not looked for among npm's own settings", () => {
+  it("are not looked for among npm's own settings", async () => {
     const names = ['registry', 'cache', 'json', 'dry_run', 'verbose', 'loglevel', 'all', 'user_agent', 'database']
     const env = Object.fromEntries(names.map(name => [`npm_config_${name}`, 'true']))
-    expect(read(['probe'], env)).toEqual({ command: 'probe', words: [], format: 'text', options: {} })
+    expect(await read(['probe'], env)).toEqual({ command: 'probe', words: [], format: 'text', options: {} })
   })
 })
 
 describe('good usage', () => {
-  it('is understood, in any order, the last value winning', () => {
+  it('is understood, in any order, the last value winning', async () => {
     const words = ['--writes', '2', '--keep', '--markdown', '--wait=0', '--deadline=0.5', '--writes=100']
-    expect(read(['probe', ...words, '--visible-within', '1', '--all-addresses', '--certs-dir', 'a b'])).toEqual({
+    expect(await read(['probe', ...words, '--visible-within', '1', '--all-addresses', '--certs-dir', 'a b'])).toEqual({
       command: 'probe',
       words: [],
       format: 'markdown',
@@ -166,30 +170,26 @@ describe('good usage', () => {
     })
   })
 
-  it('without options leaves the defaults to the configuration', () =>
-    expect(read(['start'])).toEqual({ command: 'start', words: [], format: 'text', options: {} }))
+  it('without options leaves the defaults to the configuration', async () =>
+    expect(await read(['start'])).toEqual({ command: 'start', words: [], format: 'text', options: {} }))
 
-  it.each(Object.keys(COMMANDS))('--help and --version of %s win over what else is right', command => {
-    expect(readArguments([command, '--help']).command).toBe('--help')
-    expect(readArguments([command, '-h', 'too', 'many', 'words']).command).toBe('--help')
-    expect(readArguments([command, '--version']).command).toBe('--version')
+  it.each(Object.keys(COMMANDS))('--help and --version of %s win over what else is right', async command => {
+    expect((await readArguments([command, '--help'])).command).toBe('--help')
+    expect((await readArguments([command, '-h', 'too', 'many', 'words'])).command).toBe('--help')
+    expect((await readArguments([command, '--version'])).command).toBe('--version')
   })
 
-  it('of help and version needs no command', () => {
-    expect(['--help', '-h', 'help', '--version'].map(word => readArguments([word]).command)).toEqual([
-      '--help',
-      '--help',
-      '--help',
-      '--version',
-    ])
+  it('of help and version needs no command', async () => {
+    const read = await Promise.all(['--help', '-h', 'help', '--version'].map(word => readArguments([word])))
+    expect(read.map(({ command }) => command)).toEqual(['--help', '--help', '--help', '--version'])
   })
 
-  it('passes words on to the tests', () => {
-    const { command, words, flags } = readArguments(['test', 'test/url.test.ts', '--', '--reporter=json'])
+  it('passes words on to the tests', async () => {
+    const { command, words, flags } = await readArguments(['test', 'test/url.test.ts', '--', '--reporter=json'])
     expect({ command, words, flags: { ...flags } }).toEqual({
       command: 'test',
       words: ['test/url.test.ts', '--reporter=json'],
-      flags: {} satisfies Flags,
+      flags: {},
     })
   })
 })

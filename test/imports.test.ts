@@ -1,9 +1,9 @@
-/** The direction of imports (house.md): a file imports only from its own tier or one to its left. */
+/** The direction of imports: a file imports only from its own tier or one to its left. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { COMMANDS } from '../src/commands/arguments.ts'
+import { COMMANDS } from '../src/commands/index.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
@@ -29,13 +29,13 @@ const TIERS: readonly (readonly string[])[] = [
   ['database/'],
   ['row/'],
   ['checks/'],
-  ['report/report.ts'],
+  ['report/evidence.ts', 'report/report.ts'],
   // what makes a report of the checks
   ['checks/attempts.ts'],
   ['report/'],
-  // the commands beside probe and migrate, and what the command line is made of
-  ['commands/', 'failure/explain.ts', 'development/'],
+  ['failure/explain.ts', 'development/'],
   ['development/throwaway/'],
+  ['commands/'],
   ['cli.ts'],
   // entries, which nobody imports
   ['probe.ts', 'migrate.ts'],
@@ -80,9 +80,10 @@ function tierOf(file: string): number {
   return TIERS.findIndex(tier => best !== undefined && tier.includes(best))
 }
 
-const THROWAWAY = 'development/throwaway/'
-
 const line = ({ from, to, how }: Import): string => `${from} imports ${to} (${how})`
+
+/** A file that only a command needs is imported when it runs; its types cost nothing. */
+const isFromCommand = ({ from, how }: Import): boolean => from.startsWith('commands/') && how !== 'static'
 
 describe('the imports of src/', () => {
   test('are all found: as many as there are relative paths in quotes', () => {
@@ -110,7 +111,7 @@ describe('the imports of src/', () => {
     const naming = FILES.filter(file =>
       /\bopenEvidence\b/.test(withoutComments(readFileSync(join(ROOT, 'src', file), 'utf8'))),
     )
-    expect(naming.sort()).toEqual(['failure/error.ts', 'report/report.ts'])
+    expect(naming.sort()).toEqual(['failure/error.ts', 'report/evidence.ts'])
   })
 
   test('lead to no entry but cli.ts, and to that from the entries only', () => {
@@ -122,14 +123,37 @@ describe('the imports of src/', () => {
     expect(named.sort()).toEqual(['migrate.ts', 'probe.ts'])
   })
 
-  test('reach development/throwaway/ from cli.ts only, and dynamically', () => {
-    const into = IMPORTS.filter(({ from, to }) => to.startsWith(THROWAWAY) && !from.startsWith(THROWAWAY))
-    expect(new Set(into.map(line))).toEqual(new Set([`cli.ts imports ${THROWAWAY}index.ts (dynamic)`]))
+  test('reach development/ from commands/ only, and dynamically', () => {
+    const inside = /^development\//
+    const into = IMPORTS.filter(({ from, to }) => inside.test(to) && !inside.test(from))
+    expect(into.filter(isFromCommand).map(({ to }) => to)).not.toEqual([])
+    expect(into.filter(found => !isFromCommand(found)).map(line)).toEqual([])
+    const throwaway = into.filter(({ to, how }) => to.startsWith('development/throwaway/') && how === 'dynamic')
+    expect(throwaway.map(({ from }) => from)).toEqual(['commands/start.ts'])
   })
 
-  test('leave src/ from cli.ts only, and dynamically: what is not there in production', () => {
+  test('leave src/ from commands/ only, and dynamically: what is not there in production', () => {
     const out = IMPORTS.filter(({ to }) => to.startsWith('..'))
-    expect(out.filter(({ from, how }) => from !== 'cli.ts' || how !== 'dynamic').map(line)).toEqual([])
+    expect(out.filter(found => !isFromCommand(found)).map(line)).toEqual([])
+  })
+
+  test('load a command when it is asked for: nothing of a command but its types is imported statically', () => {
+    const files = IMPORTS.filter(({ from, how }) => from === 'commands/index.ts' && how === 'dynamic').map(
+      ({ to }) => to,
+    )
+    expect(files).toHaveLength(Object.keys(COMMANDS).length)
+    expect(IMPORTS.filter(({ to, how }) => files.includes(to) && how === 'static').map(line)).toEqual([])
+  })
+
+  test('of the command line reach no driver, no Drizzle and no settings before a command runs', () => {
+    const reached = new Set([
+      'cli.ts',
+      ...FILES.filter(file => importsOf('commands/index.ts').some(({ to }) => to === file)),
+    ])
+    for (const file of reached)
+      for (const { from, to, how } of IMPORTS) if (from === file && how === 'static') reached.add(to)
+    const light = /^(cli\.ts|commands\/.*|failure\/(error|codes)\.ts|report\/(plain|evidence)\.ts)$/
+    expect([...reached].filter(file => !light.test(file))).toEqual([])
   })
 })
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'v
 import { type Migrated, migrate } from '../src/database/migrate.ts'
 import type { Throwaway } from '../src/development/throwaway/index.ts'
 import type { Code } from '../src/failure/codes.ts'
-import { opened } from '../src/report/report.ts'
+import { opened } from '../src/report/evidence.ts'
 import { EXPECTED_COLUMNS, GRANTS } from '../src/schema.ts'
 import { loadConfig } from '../src/settings/config.ts'
 import { clientOf, pemOf } from './helpers/clients.ts'

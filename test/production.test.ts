@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { COMMANDS } from '../src/commands/arguments.ts'
+import { COMMANDS, loadCommands } from '../src/commands/index.ts'
 import type { Throwaway } from '../src/development/throwaway/index.ts'
 import { startServer } from './helpers/target.ts'
 
@@ -102,7 +102,7 @@ describe('a production install', () => {
   })
 
   it('says of every other command in one line what it needs', async () => {
-    const names = Object.entries(COMMANDS).flatMap(([name, { development }]) => (development ? [name] : []))
+    const names = (await loadCommands()).flatMap(([name, { development }]) => (development ? [name] : []))
     expect(names).toEqual(expect.arrayContaining(['start', 'generate', 'schema:check', 'test']))
     await Promise.all(
       names.map(async name =>
@@ -113,6 +113,16 @@ describe('a production install', () => {
         }),
       ),
     )
+  })
+
+  it('says so of npm test as well, before any of its tools is missed', async () => {
+    const { PATH, HOME } = process.env
+    const env = { PATH, HOME, npm_config_update_notifier: 'false' }
+    await expect(execute('npm', ['-s', 'test'], { cwd: copy, env })).rejects.toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: 'connection-probe 1.0.0: schema:check needs the development install (npm ci without --omit=dev)\n',
+    })
   })
 })
 
@@ -131,7 +141,9 @@ describe('package.json', () => {
   })
 
   it('has a script for every command, which becomes the process that signals reach', () => {
-    for (const command of Object.keys(COMMANDS))
+    for (const command of Object.keys(COMMANDS).filter(name => name !== 'test'))
       expect(scripts[command]).toBe(`exec node --import tsx src/cli.ts ${command}`)
+    // The tools one after the other; words for it are words for the last.
+    expect(scripts.test).toMatch(/^node --import tsx src\/cli\.ts schema:check && .* && exec vitest run --config \S+$/)
   })
 })

@@ -4,7 +4,11 @@ import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { CRITERIA } from '../src/checks/check.ts'
 import { checksOf } from '../src/checks/index.ts'
-import { COMMANDS, probeArguments, readArguments } from '../src/commands/arguments.ts'
+import { readArguments } from '../src/commands/arguments.ts'
+import type { Values } from '../src/commands/command.ts'
+import { helpText } from '../src/commands/help.ts'
+import { COMMANDS, loadCommands } from '../src/commands/index.ts'
+import { type PROBE_FLAGS, probeArguments } from '../src/commands/probe-options.ts'
 import { bootstrapSql } from '../src/database/bootstrap/index.ts'
 import { CODES } from '../src/failure/codes.ts'
 import { troubleshootingTable } from '../src/failure/explain.ts'
@@ -26,13 +30,16 @@ const commands = [...README.matchAll(/\bnpm (?:run (?:-s )?)?(?!run)([a-z][a-z:]
   .map(([, name = '', rest = '']) => [name, ...rest.split(/\s+/).filter(word => word !== '' && word !== '--')])
 
 describe('README', () => {
-  it.each([...new Set(commands.map(words => words.join(' ')))])('npm run %s is a command, and takes that', line => {
-    const [name = '', ...words] = line.split(' ')
-    expect(scripts[name]).toBe(`exec node --import tsx src/cli.ts ${name}`)
-    const { flags, words: rest } = readArguments([name, ...words])
-    probeArguments(flags)
-    if (name === 'explain') expect([...Object.keys(CODES), 'CODE']).toContain(rest[0])
-  })
+  it.each([...new Set(commands.map(words => words.join(' ')))])(
+    'npm run %s is a command, and takes that',
+    async line => {
+      const [name = '', ...words] = line.split(' ')
+      if (name !== 'test') expect(scripts[name]).toBe(`exec node --import tsx src/cli.ts ${name}`)
+      const { flags, words: rest } = await readArguments([name, ...words])
+      probeArguments(flags as Values<typeof PROBE_FLAGS>)
+      if (name === 'explain') expect([...Object.keys(CODES), 'CODE']).toContain(rest[0])
+    },
+  )
 
   it('names the oldest Node that works, and everywhere the one that is supported', () => {
     const workflow = readFileSync(join(ROOT, '.github/workflows/check.yml'), 'utf8')
@@ -53,6 +60,16 @@ describe('README', () => {
     const codes = list.split(', ').map(item => item.replace(/^(\d+) (.*)$/, '| $1 | $2 |'))
     expect(codes).toHaveLength(5)
     expect(README.match(/^\| \d+ \| [^|]*\|/gm)).toEqual(codes)
+  })
+
+  it('quotes every command, in the groups and with the options that they have', async () => {
+    expect(blocks('')).toContain(helpText('connection-probe 1.0.0', await loadCommands()))
+  })
+
+  it('says which commands a production install has', async () => {
+    const names = (await loadCommands()).flatMap(([name, { development }]) => (development ? [] : [`\`${name}\``]))
+    const list = `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
+    expect(README.replace(/\s+/g, ' ')).toContain(`\`npm ci --omit=dev\` is enough for ${list}.`)
   })
 
   it('quotes the bootstrap for CockroachDB', () => {

@@ -1,8 +1,8 @@
 /**
- * `npm run build`: one file, dist/connection-probe.mjs, that plain Node runs with no node_modules: probe, migrate,
- * explain, bootstrap and certs:check, with the migrations and the bootstrap's SQL inside.
+ * `npm run build`: one file, dist/connection-probe.mjs, that plain Node runs with no node_modules: every command but
+ * those for developers, with the migrations and the bootstrap's SQL inside.
  *
- * What is for developers stays outside: those imports are left as they are, and never reached (cli.ts).
+ * What those import stays outside, and is never reached: cli.ts refuses them.
  */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -12,14 +12,8 @@ import { readMigrations } from '../database/migrations.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Dynamic imports of cli.ts that need the development install. */
-const DEVELOPMENT = [
-  './development/throwaway/index.ts',
-  './development/schema-check/index.ts',
-  './development/build.ts',
-  '../test/lab/main.ts',
-  '../test/bench/main.ts',
-]
+/** What stays outside, whatever is imported from there: src/commands/ imports it when a command is run. */
+const DEVELOPMENT = ['./src/development/*', './test/*']
 
 const sqlOf = (engine: string) => readFileSync(new URL(`../database/bootstrap/${engine}.sql`, import.meta.url), 'utf8')
 
@@ -37,7 +31,7 @@ export async function build(outfile = `${ROOT}dist/connection-probe.mjs`): Promi
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    // Inline, so that it stays one file; cli.ts reads it when there is a stack to print.
+    // Inline, so that it stays one file; source-maps.ts reads it when there is a stack to print.
     sourcemap: 'inline',
     sourcesContent: false,
     minifySyntax: true,

@@ -1,14 +1,15 @@
 /**
  * The report: what a run found out, as plain data (`--json`, schemaVersion 1). It is JSON as it stands; the reporters
- * beside this file are pure functions from it to a string. Evidence is opened here, and nowhere else.
+ * beside this file are pure functions from it to a string.
  */
 import { roundMs } from '../budget.ts'
 import { CRITERIA, type CriterionId } from '../checks/check.ts'
 import { type CheckId, checksOf } from '../checks/index.ts'
 import type { Result } from '../checks/run.ts'
 import type { Layer, Warning } from '../failure/codes.ts'
-import { type Evidence, evidence, type Facts, type Failure, openEvidence, redact } from '../failure/error.ts'
+import { type Evidence, evidence, type Facts, type Failure } from '../failure/error.ts'
 import type { Origin, Target } from '../settings/config.ts'
+import { opened } from './evidence.ts'
 
 export type { CriterionId } from '../checks/check.ts'
 export { type CheckId, checksOf } from '../checks/index.ts'
@@ -68,20 +69,6 @@ export function configurationReport(run: Run, failure: Failure, seen: Evidence |
       : { check, ...nothing, status: 'failed', evidence: evidence(seen), failure }
   })
   return assembleReport({ ...run, checks: results.map(checkResult) })
-}
-
-/** Nested deeper than this is nothing that a reader wants, and what walks through it by recursion ends in a crash. */
-const DEEPEST = 40
-
-/** Evidence for the report, every text in it redacted: what a server says of itself may quote anything. */
-export const opened = (evidence: Evidence): Facts => redactValue(openEvidence(evidence), 0) as Facts
-
-function redactValue(value: unknown, depth: number): unknown {
-  if (typeof value === 'string') return value.length < 8 ? value : redact(value, 4000)
-  if (typeof value !== 'object' || value === null) return value
-  if (depth > DEEPEST) return '[nested deeper]'
-  if (Array.isArray(value)) return value.map(inner => redactValue(inner, depth + 1))
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [redact(key), redactValue(inner, depth + 1)]))
 }
 
 /** A result as the report has it. */

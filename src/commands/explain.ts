@@ -1,0 +1,25 @@
+/** `npm run explain -- CODE`: what a failure code means. */
+import type { Code } from '../failure/codes.ts'
+import { defineCommand, EXIT } from './command.ts'
+import { didYouMean, quoted, UsageError } from './usage.ts'
+
+export const explain = defineCommand({
+  group: 'understand',
+  does: 'what a failure code means, and how to fix it',
+  words: ['CODE'],
+  flags: {},
+  development: false,
+  async run({ words: [code] }, program) {
+    const { CODES } = await import('../failure/codes.ts')
+    const codes = Object.keys(CODES)
+    if (code === undefined) throw new UsageError(`explain wants a failure code: ${codes.join(', ')}`)
+    const known = codes.find(name => name === code.toUpperCase())
+    if (!known) {
+      const near = didYouMean(code.toUpperCase(), codes)
+      throw new UsageError(`there is no failure code ${quoted(code)}${near || ';'} npm run explain lists them`)
+    }
+    const { explain } = await import('../failure/explain.ts')
+    await program.print(explain(known as Code))
+    return EXIT.ok
+  },
+})

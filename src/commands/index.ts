@@ -1,0 +1,23 @@
+/** Every command, in the order of the help. One is loaded when it is asked for, all of them for the help. */
+import type { Command } from './command.ts'
+
+export const COMMANDS = {
+  start: async () => (await import('./start.ts')).start,
+  probe: async () => (await import('./probe.ts')).probe,
+  migrate: async () => (await import('./migrate.ts')).migrate,
+  explain: async () => (await import('./explain.ts')).explain,
+  'certs:check': async () => (await import('./certs-check.ts')).certsCheck,
+  bootstrap: async () => (await import('./bootstrap.ts')).bootstrap,
+  generate: async () => (await import('./generate.ts')).generate,
+  'schema:check': async () => (await import('./schema-check.ts')).schemaCheck,
+  build: async () => (await import('./build.ts')).build,
+  bench: async () => (await import('./bench.ts')).bench,
+  lab: async () => (await import('./lab.ts')).lab,
+  test: async () => (await import('./test.ts')).test,
+} satisfies Readonly<Record<string, () => Promise<Command>>>
+
+export type CommandName = keyof typeof COMMANDS
+
+/** All of them with their names, loaded. */
+export const loadCommands = (): Promise<[string, Command][]> =>
+  Promise.all(Object.entries(COMMANDS).map(async ([name, load]): Promise<[string, Command]> => [name, await load()]))

@@ -1,0 +1,60 @@
+/** The probe with right settings, as `probe` and `start` run it: progress on stderr, the report on stdout. */
+import { probe } from '../checks/attempts.ts'
+import { redact } from '../failure/error.ts'
+import { plain } from '../report/plain.ts'
+import type { WarningCode } from '../report/report.ts'
+import type { ProbeConfig } from '../settings/config.ts'
+import { EXIT, type Program } from './command.ts'
+import { boundLookups } from './lookups.ts'
+import type { Renderer } from './renderer.ts'
+
+interface Run {
+  readonly render: Renderer
+  readonly program: Program
+  readonly signal: AbortSignal
+  /** what the report says of the target besides what it finds out */
+  readonly remark?: string
+  /** warnings that are no news there */
+  readonly expected?: readonly WarningCode[]
+}
+
+/** Probes and prints the report; returns the exit code. */
+export async function probeAndPrint(config: ProbeConfig, run: Run): Promise<number> {
+  const { render, program, signal, remark, expected = [] } = run
+  boundLookups(config)
+  const line = progressLine(program.draw)
+  const note = (text: string) => {
+    line.clear()
+    program.note(plain(redact(text), 1000))
+  }
+  const report = await probe(config, { signal, note, progress: line.show, program: program.name })
+  line.clear()
+  const warnings = report.warnings.filter(({ code }) => !expected.includes(code))
+  await program.print(render({ ...report, warnings }, { colour: program.colour, remark }))
+  if (signal.aborted) return EXIT.interrupted
+  return report.verdict === 'pass' ? EXIT.ok : EXIT.failed
+}
+
+/** A line that rewrites itself, on a terminal only; `clear` takes it away before something else is said. */
+function progressLine(draw: Program['draw']): { show: (done: number, total: number) => void; clear: () => void } {
+  if (!draw) return { show: () => undefined, clear: () => undefined }
+  // From the first write on: what came before says nothing of the rate.
+  let startedAt = 0
+  let shown = 0
+  const clear = () => {
+    if (shown > 0) draw('\r\u001b[K')
+    shown = 0
+  }
+  const show = (done: number, total: number) => {
+    const now = performance.now()
+    if (startedAt === 0) startedAt = now
+    if (done === total) clear()
+    else if (now - startedAt > 100 && now - shown > 100) {
+      shown = now
+      const rate = ((done - 1) / (now - startedAt)) * 1000
+      const left = Math.ceil((total - done) / rate)
+      draw(`\r\u001b[K${done} of ${total} writes, ${Math.round(rate)} per second, ${left} s left`)
+    }
+  }
+  return { show, clear }
+}

@@ -1,0 +1,16 @@
+/** Evidence for people and machines: opened here, and nowhere else. */
+import { type Evidence, type Facts, openEvidence, redact } from '../failure/error.ts'
+
+/** Nested deeper than this is nothing that a reader wants, and what walks through it by recursion ends in a crash. */
+const DEEPEST = 40
+
+/** Evidence for the report, every text in it redacted: what a server says of itself may quote anything. */
+export const opened = (evidence: Evidence): Facts => redactValue(openEvidence(evidence), 0) as Facts
+
+function redactValue(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return value.length < 8 ? value : redact(value, 4000)
+  if (typeof value !== 'object' || value === null) return value
+  if (depth > DEEPEST) return '[nested deeper]'
+  if (Array.isArray(value)) return value.map(inner => redactValue(inner, depth + 1))
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [redact(key), redactValue(inner, depth + 1)]))
+}
