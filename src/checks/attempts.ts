@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { roundMs, startBudget } from '../budget.ts'
 import { CODES, type Warning } from '../failure/codes.ts'
 import { assembleReport, checkResult, type Report } from '../report/report.ts'
+import { diallerOf } from '../session/path.ts'
 import type { ProbeConfig, Target } from '../settings/config.ts'
 import { rowsLeft } from './clean-up.ts'
 import { checksOf } from './index.ts'
@@ -58,6 +59,7 @@ async function attempt(
   let target: Target = { host, port, database, user, tlsName, address: null, engine: null }
   const results = await runChecks(checksOf(config.options.allAddresses), {
     ...{ config, budget, runId, unremoved, note, progress },
+    dialler: diallerOf({ config, budget }),
     warn: (code, message) => warnings.push({ code, message }),
     reached: what => {
       target = { ...target, ...what }

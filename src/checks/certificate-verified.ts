@@ -1,5 +1,4 @@
-import { isClosedAfterKeys } from '../dial/handshake.ts'
-import { ProbeError } from '../failure/error.ts'
+import { isClosedAfterKeys, ProbeError } from '../failure/error.ts'
 import { defineCheck } from './check.ts'
 import { factsOf, isRefused, isTurnedDown, otherOutcome, tryLogin } from './refused-login.ts'
 import { session } from './session.ts'

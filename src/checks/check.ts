@@ -5,6 +5,7 @@
 import type { Layer, WarningCode } from '../failure/codes.ts'
 import type { Evidence, Facts, ProbeError } from '../failure/error.ts'
 import type { OpenContext } from '../session/open.ts'
+import type { Dialler } from '../session/path.ts'
 import type { Session } from '../session/postgres.ts'
 import type { Target } from '../settings/config.ts'
 
@@ -20,6 +21,7 @@ export type CriterionId = (typeof CRITERIA)[number]['id']
 
 /** What a check works with, besides what the checks that it needs have found. */
 export interface Context extends OpenContext {
+  readonly dialler: Dialler
   readonly runId: string
   /** the ids of the rows that may be there by our doing, also those that an earlier attempt could not remove */
   readonly unremoved: Set<string>

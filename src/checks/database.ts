@@ -1,11 +1,11 @@
 /** The database exists and takes the session; and the sessions that the checks after this one work with. */
 import { TABLE_NAME } from '../database/sql.ts'
-import type { Endpoint } from '../dial/dial.ts'
 import { CODES } from '../failure/codes.ts'
 import { asProbeError, evidence, ProbeError } from '../failure/error.ts'
-import { type Opened, open, ownLogin } from '../session/open.ts'
+import type { Opened } from '../session/open.ts'
 import type { Second } from '../session/path.ts'
 import type { Session } from '../session/postgres.ts'
+import type { Endpoint } from '../settings/config.ts'
 import { type Context, defineCheck, StillLost } from './check.ts'
 import { exactlyOne, proveOwnSession } from './own-session.ts'
 import { session } from './session.ts'
@@ -27,7 +27,7 @@ export interface Sessions {
 /** Drizzle and the driver are loaded by now, or loading (attempts.ts). */
 async function sessionsOn(context: Context, inUse: Opened, second: Second): Promise<Sessions> {
   const { openSession } = await import('../row/index.ts')
-  const { budget, sessions, lostIn } = context
+  const { budget, dialler, sessions, lostIn } = context
   const kept = async (opening: Promise<Session>): Promise<Session> => {
     const session = await opening
     sessions.push(session)
@@ -35,7 +35,7 @@ async function sessionsOn(context: Context, inUse: Opened, second: Second): Prom
   }
   const writer = await kept(openSession(inUse, budget))
   const another: Sessions['another'] = async (within = budget, endpoint = inUse) =>
-    openSession(await open({ ...context, budget: within }, endpoint, ownLogin(context.config)), within)
+    openSession(await dialler.open(endpoint, undefined, within), within)
   let reader = kept(second.claim().then(opened => openSession(opened, budget)))
   // Whoever asks for it is told.
   reader.catch(() => undefined)

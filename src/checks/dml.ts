@@ -1,10 +1,8 @@
 import { TABLE_NAME, VERBS } from '../database/sql.ts'
-import { endpointKey } from '../dial/dial.ts'
 import { ProbeError } from '../failure/error.ts'
-import { ownLogin } from '../session/open.ts'
-import { reopen } from '../session/path.ts'
 import type { Session } from '../session/postgres.ts'
 import { retried } from '../session/retry.ts'
+import { endpointKey } from '../settings/config.ts'
 import { type Context, defineCheck } from './check.ts'
 import { removeRows, sweep } from './clean-up.ts'
 import { database } from './database.ts'
@@ -50,7 +48,7 @@ export const dml = defineCheck({
     const clock = await readClock(sessions.writer)
     const inUse = endpointKey(opened)
     const inOrder = [opened, ...endpoints.filter(endpoint => endpointKey(endpoint) !== inUse)]
-    const reconnect = async () => openSession(await reopen(context, inOrder, ownLogin(context.config)), context.budget)
+    const reconnect = async () => openSession(await context.dialler.reopen(inOrder), context.budget)
     const rows = createRows(context, clock, reconnect, context.unremoved)
     context.atEnd(() => removeRows(context, sessions, rows))
 

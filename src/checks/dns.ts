@@ -1,4 +1,3 @@
-import { lookUp } from '../session/path.ts'
 import { defineCheck } from './check.ts'
 import { config } from './config.ts'
 
@@ -8,8 +7,8 @@ export const dns = defineCheck({
   criterion: null,
   needs: { config },
   title: 'the host has an IPv6 address',
-  async run(context) {
-    const { endpoints, evidence } = await lookUp(context)
+  async run({ dialler }) {
+    const { endpoints, evidence } = await dialler.lookUp()
     return { evidence, found: { endpoints } }
   },
 })

@@ -3,10 +3,10 @@
  * other checks go through; a few at a time. Each row must be there for the reader through the address in use as well,
  * since two databases may answer to one name.
  */
-import { type Endpoint, endpointKey } from '../dial/dial.ts'
 import { asProbeError, type Facts, ProbeError } from '../failure/error.ts'
 import type { Rows } from '../row/index.ts'
 import type { Session } from '../session/postgres.ts'
+import { type Endpoint, endpointKey } from '../settings/config.ts'
 import { type Context, defineCheck } from './check.ts'
 import { database, type Sessions } from './database.ts'
 import { dml } from './dml.ts'

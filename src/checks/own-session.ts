@@ -1,8 +1,7 @@
 /** Whether the session that answers is the one that was opened, and no other. */
-import { literal } from '../database/sql.ts'
+import { literal, SESSION_TOKEN } from '../database/sql.ts'
 import { ProbeError } from '../failure/error.ts'
 import { ifKnown } from '../session/if-known.ts'
-import { SESSION_TOKEN } from '../session/open.ts'
 import type { Session } from '../session/postgres.ts'
 
 /** A setting made in the session, which it keeps to its end; unlike SESSION_TOKEN it is gone after DISCARD ALL. */

@@ -2,11 +2,9 @@
  * What must be refused is really tried. A refusal counts only if it is the refusal asked for; AuthenticationOk means let
  * in, whatever follows.
  */
-import type { Endpoint } from '../dial/dial.ts'
-import { isCertificateRefusal } from '../dial/handshake.ts'
-import { type Facts, ProbeError } from '../failure/error.ts'
-import { type Login, type Opened, open } from '../session/open.ts'
-import { isPathLost, PATH_LOST } from '../session/path.ts'
+import { type Facts, isCertificateRefusal, ProbeError } from '../failure/error.ts'
+import type { Login, Opened } from '../session/open.ts'
+import type { Endpoint } from '../settings/config.ts'
 import type { Context } from './check.ts'
 
 /**
@@ -14,7 +12,7 @@ import type { Context } from './check.ts'
  * the run, and one that the server has not seen go yet, that is never more than four connections.
  */
 export async function tryLogin(context: Context, endpoint: Endpoint, login: Login): Promise<Opened> {
-  const opened = await open(context, endpoint, login)
+  const opened = await context.dialler.open(endpoint, login)
   opened.socket?.destroy()
   return opened
 }
@@ -41,6 +39,16 @@ export const isTurnedDown = ({ error }: Opened): boolean => error !== null && is
 
 /** The same, said with an alert. */
 export const isAlerted = (tried: Opened): boolean => isTurnedDown(tried) && alertOf(tried) !== null
+
+/**
+ * Whether a dial to where a session was opened a moment ago found the way gone: nothing is wrong with the port, the
+ * certificates or the settings then, whatever their layer's own hint says.
+ */
+const isPathLost = ({ code, layer }: ProbeError): boolean =>
+  (layer === 'tcp' && code !== 'TCP_FAILED') || code === 'TLS_TIMEOUT' || code === 'SESSION_TIMEOUT'
+
+const PATH_LOST =
+  'the way was there when the run began and went away in it: ping -6 the address, fly machine list and fly logs -a multiplayer-fabric-crdb; then probe again'
 
 /** Anything else than the refusal asked for: its own cause, never a pass. */
 export function otherOutcome(what: string, { error }: Opened, evidence: Facts): ProbeError {

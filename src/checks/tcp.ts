@@ -1,6 +1,4 @@
 import { engineName } from '../database/engine.ts'
-import { ownLogin } from '../session/open.ts'
-import { openPath } from '../session/path.ts'
 import { defineCheck } from './check.ts'
 import { dns } from './dns.ts'
 import { stageOutcome } from './stage.ts'
@@ -13,7 +11,7 @@ export const tcp = defineCheck({
   needs: { dns },
   title: 'a TCP connection over IPv6 opens',
   async run(context, { dns: { endpoints } }) {
-    const { opened, tried, second } = await openPath(context, endpoints, ownLogin(context.config), true)
+    const { opened, tried, second } = await context.dialler.openPath(endpoints)
     const { host, address, stages, startup } = opened
     const isConnected = stages.tcp?.error === null
     const { port, tlsName } = host

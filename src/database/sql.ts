@@ -20,3 +20,6 @@ export const identifier = (name: string): string => `"${name.replaceAll('"', '""
 /** The rows with these ids, as every statement about them that has no parameters names them. */
 export const rowsById = (ids: readonly string[]): string =>
   `public.${TABLE_NAME} WHERE id IN (${ids.map(literal).join(', ')})`
+
+/** A setting of our own that no server knows and every server keeps: what sets it at startup finds it again. */
+export const SESSION_TOKEN = 'connection_probe.session'

@@ -6,19 +6,10 @@ import type net from 'node:net'
 import type tls from 'node:tls'
 import { type Budget, roundMs } from '../budget.ts'
 import { asProbeError, type Evidence, evidence, type Facts, type ProbeError } from '../failure/error.ts'
-import type { Host } from '../settings/config.ts'
+import type { Endpoint } from '../settings/config.ts'
 import { connect } from './connect.ts'
 import { awaitAlert, type Handshake, handshake, type Material, type Presented } from './handshake.ts'
 import { requestTls } from './ssl-request.ts'
-
-/** What is dialled: an address of a host. Several hosts may share one. */
-export interface Endpoint {
-  readonly host: Host
-  readonly address: string
-}
-
-/** One text for an endpoint's address and port. */
-export const endpointKey = ({ host, address }: Endpoint): string => `[${address}]:${host.port}`
 
 /** How one stage of a connection ended. */
 export interface Stage {

@@ -221,13 +221,3 @@ export const brokenOff = (cause?: unknown): ProbeError =>
     'the server breaks off where it verifies the client certificate, without an alert',
     { cause, origin: { kind: 'tls', alert: null, keysExchanged: true } },
   )
-
-/** Whether TLS was broken off over our certificate: before the keys are exchanged the server cannot know of it. */
-export const isCertificateRefusal = ({ code, origin }: ProbeError): boolean =>
-  (code === 'TLS_CLIENT_REQUIRED' || code === 'TLS_CLIENT_REJECTED') && keysExchanged(origin)
-
-/** Whether the server ended the connection inside the handshake, after the keys: it had our certificate to verify. */
-export const isClosedAfterKeys = ({ code, origin }: ProbeError): boolean =>
-  code === 'TLS_CLOSED' && keysExchanged(origin)
-
-const keysExchanged = (origin: ProbeError['origin']): boolean => origin?.kind === 'tls' && origin.keysExchanged

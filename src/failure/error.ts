@@ -128,6 +128,16 @@ function sqlstateIn(error: unknown): string | null {
   return null
 }
 
+/** Whether TLS was broken off over our certificate: before the keys are exchanged the server cannot know of it. */
+export const isCertificateRefusal = ({ code, origin }: ProbeError): boolean =>
+  (code === 'TLS_CLIENT_REQUIRED' || code === 'TLS_CLIENT_REJECTED') && keysExchanged(origin)
+
+/** Whether the server ended the connection inside the handshake, after the keys: it had our certificate to verify. */
+export const isClosedAfterKeys = ({ code, origin }: ProbeError): boolean =>
+  code === 'TLS_CLOSED' && keysExchanged(origin)
+
+const keysExchanged = (origin: ProbeError['origin']): boolean => origin?.kind === 'tls' && origin.keysExchanged
+
 /** Only a ProbeError is the target's doing; anything else is a bug, and is thrown. */
 export function asProbeError(error: unknown): ProbeError {
   if (error instanceof ProbeError) return error

@@ -7,16 +7,11 @@ import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
 import type tls from 'node:tls'
 import { type Budget, remainingMs } from '../budget.ts'
-import { type Dialled, type DialOptions, dial, type Endpoint, type Stage, stageOf } from '../dial/dial.ts'
-import {
-  brokenOff,
-  type Handshake,
-  isCertificateRefusal,
-  isClosedAfterKeys,
-  type Presented,
-} from '../dial/handshake.ts'
-import { asProbeError, evidence, type ProbeError } from '../failure/error.ts'
-import type { ProbeConfig } from '../settings/config.ts'
+import { SESSION_TOKEN } from '../database/sql.ts'
+import { type Dialled, type DialOptions, dial, type Stage, stageOf } from '../dial/dial.ts'
+import { brokenOff, type Handshake, type Presented } from '../dial/handshake.ts'
+import { asProbeError, evidence, isCertificateRefusal, isClosedAfterKeys, type ProbeError } from '../failure/error.ts'
+import type { Endpoint, ProbeConfig } from '../settings/config.ts'
 import { type Startup, startup, startupEvidence } from './startup.ts'
 
 /** The stages after the lookup, in order. `database` is what follows AuthenticationOk. */
@@ -54,9 +49,6 @@ export interface OpenContext {
   readonly config: ProbeConfig
   readonly budget: Budget
 }
-
-/** A setting of our own that no server knows and every server keeps: what sets it at startup finds it again. */
-export const SESSION_TOKEN = 'connection_probe.session'
 
 /**
  * What every session sets at startup: the server ends for itself what we no longer wait for (a little before we give

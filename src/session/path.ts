@@ -4,12 +4,12 @@
  * deployment's, and ends the path.
  */
 import { setMaxListeners } from 'node:events'
-import { pause, remainingMs } from '../budget.ts'
-import { type Endpoint, endpointKey } from '../dial/dial.ts'
+import { type Budget, pause, remainingMs } from '../budget.ts'
 import { resolve } from '../dial/resolve.ts'
 import { CODES } from '../failure/codes.ts'
 import { asProbeError, type Evidence, evidence, type Facts, ProbeError } from '../failure/error.ts'
-import { type Login, type OpenContext, type Opened, open, STAGES } from './open.ts'
+import { type Endpoint, endpointKey } from '../settings/config.ts'
+import { type Login, type OpenContext, type Opened, open, ownLogin, STAGES } from './open.ts'
 
 /** What the lookups found. */
 export interface LookUp {
@@ -124,16 +124,6 @@ export async function openPath(
   return { opened: best, tried, second: null }
 }
 
-/**
- * Whether a dial to where a session was opened a moment ago found the way gone: nothing is wrong with the port, the
- * certificates or the settings then, whatever their layer's own hint says.
- */
-export const isPathLost = ({ code, layer }: ProbeError): boolean =>
-  (layer === 'tcp' && code !== 'TCP_FAILED') || code === 'TLS_TIMEOUT' || code === 'SESSION_TIMEOUT'
-
-export const PATH_LOST =
-  'the way was there when the run began and went away in it: ping -6 the address, fly machine list and fly logs -a multiplayer-fabric-crdb; then probe again'
-
 /** Waits between two tries of something that may come back, ms. */
 const PAUSE_MS = 250
 
@@ -142,7 +132,7 @@ const PAUSE_MS = 250
  * must be settled although the first connection is gone.
  * Rejects with the last attempt's failure.
  */
-export async function reopen(context: OpenContext, endpoints: readonly Endpoint[], login: Login): Promise<Opened> {
+async function reopen(context: OpenContext, endpoints: readonly Endpoint[], login: Login): Promise<Opened> {
   let last: ProbeError | null = null
   for (;;) {
     for (const endpoint of endpoints) {
@@ -155,5 +145,26 @@ export async function reopen(context: OpenContext, endpoints: readonly Endpoint[
     }
     await pause(PAUSE_MS, context.budget)
     if (last && remainingMs(context.budget) === 0) throw last
+  }
+}
+
+/** The ways of one run to the server, under its budget. */
+export interface Dialler {
+  lookUp(): Promise<LookUp>
+  /** Opens the path as the configured user, two connections to each endpoint. */
+  openPath(endpoints: readonly Endpoint[]): Promise<Path>
+  /** Opens one connection, as the configured user unless another login is given. The socket is the caller's to end. */
+  open(endpoint: Endpoint, login?: Login, within?: Budget): Promise<Opened>
+  /** Opens a session as the configured user on any of the endpoints, and goes on trying until the deadline. */
+  reopen(endpoints: readonly Endpoint[]): Promise<Opened>
+}
+
+export function diallerOf(context: OpenContext): Dialler {
+  const own = ownLogin(context.config)
+  return {
+    lookUp: () => lookUp(context),
+    openPath: endpoints => openPath(context, endpoints, own, true),
+    open: (endpoint, login = own, within = context.budget) => open({ ...context, budget: within }, endpoint, login),
+    reopen: endpoints => reopen(context, endpoints, own),
   }
 }

@@ -47,6 +47,15 @@ export interface Host {
   readonly tlsName: string
 }
 
+/** What is dialled: an address of a host. Several hosts may share one. */
+export interface Endpoint {
+  readonly host: Host
+  readonly address: string
+}
+
+/** One text for an endpoint's address and port. */
+export const endpointKey = ({ host, address }: Endpoint): string => `[${address}]:${host.port}`
+
 /** Where names are looked up; tests bring their own. */
 export interface NameService {
   /** getaddrinfo, all addresses of one family */
