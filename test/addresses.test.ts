@@ -5,8 +5,10 @@
 import net from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Throwaway } from '../src/development/throwaway/index.ts'
+import { configOf } from './helpers/probe.ts'
 import { relay } from './helpers/relay.ts'
-import { check, cli, migrated, probeWith, proxyTo, verdictOf } from './helpers/target.ts'
+import { cli, migrated, proxyTo, run } from './helpers/target.ts'
+import { check, expectVerdict } from './helpers/verdict.ts'
 
 let server: Throwaway
 beforeAll(async () => {
@@ -33,8 +35,8 @@ const rows = async () => (await server.runAsRoot('SELECT count(*)::int4 AS n FRO
 describe('several hosts', () => {
   it('goes on to the next one when the first refuses, and says which it used', async () => {
     const dead = await closedPort()
-    const report = await probeWith(environment(dead, server.port))
-    expect(verdictOf(report)).toEqual({ failure: null, failed: {}, blocked: [] })
+    const report = await run(configOf(environment(dead, server.port)))
+    expectVerdict(report, {})
     expect(report.target).toMatchObject({ address: '::1', port: server.port })
     expect(check(report, 'tcp').evidence.tried).toMatchObject([
       { port: dead, outcome: 'TCP_REFUSED' },
@@ -44,7 +46,7 @@ describe('several hosts', () => {
 
   it('names the failure that got furthest when none is left', async () => {
     await using bare = await proxyTo(server, { onSslRequest: { send: Buffer.from('N'), next: 'close' } })
-    const report = await probeWith(environment(await closedPort(), bare.port))
+    const report = await run(configOf(environment(await closedPort(), bare.port)))
     expect(report.failure).toMatchObject({ layer: 'tls', code: 'TLS_NOT_OFFERED' })
     expect(report.target).toMatchObject({ address: '::1', port: bare.port })
   })
@@ -54,10 +56,10 @@ describe('--all-addresses', () => {
   it('passes when every one of them serves, and leaves no row', async () => {
     await using second = await relay({ target: { port: server.port } })
     await using third = await relay({ target: { port: server.port } })
-    const report = await probeWith(environment(server.port, second.port, third.port), {
-      options: { allAddresses: true },
-    })
-    expect(verdictOf(report)).toEqual({ failure: null, failed: {}, blocked: [] })
+    const report = await run(
+      configOf(environment(server.port, second.port, third.port), { options: { allAddresses: true } }),
+    )
+    expectVerdict(report, {})
     expect(check(report, 'every-address').evidence.addresses).toMatchObject([
       { port: server.port, outcome: 'connected' },
       { port: second.port, outcome: 'written and read' },
@@ -76,8 +78,7 @@ describe('--all-addresses', () => {
     )
     const report = JSON.parse(stdout)
     expect(code).toBe(1)
-    expect(verdictOf(report)).toMatchObject({ failure: 'tcp TCP_REFUSED', failed: { 'every-address': 'TCP_REFUSED' } })
-    expect(verdictOf(report).blocked).toEqual([])
+    expectVerdict(report, { check: 'every-address', code: 'TCP_REFUSED' })
     expect(check(report, 'every-address').evidence.addresses).toMatchObject([
       { port: server.port, outcome: 'connected' },
       { port: dead, outcome: 'TCP_REFUSED' },
@@ -88,28 +89,28 @@ describe('--all-addresses', () => {
 
   it('fails when one presents no TLS', async () => {
     await using bare = await proxyTo(server, { onSslRequest: { send: Buffer.from('N'), next: 'close' } })
-    const report = await probeWith(environment(server.port, bare.port), { options: { allAddresses: true } })
-    expect(verdictOf(report)).toMatchObject({
-      failure: 'tls TLS_NOT_OFFERED',
-      failed: { 'every-address': 'TLS_NOT_OFFERED' },
-    })
+    const report = await run(configOf(environment(server.port, bare.port), { options: { allAddresses: true } }))
+    expectVerdict(report, { check: 'every-address', code: 'TLS_NOT_OFFERED' })
     expect(check(report, 'tcp').status).toBe('passed')
   })
 
   it('fails when two databases answer to one name, and leaves no row in either', async () => {
     await using other = await migrated({ authority: server.authority, clientAuthority: server.clientAuthority })
-    const report = await probeWith(environment(server.port, other.port), {
-      options: { allAddresses: true, visibleWithinMs: 500 },
+    const report = await run(
+      configOf(environment(server.port, other.port), { options: { allAddresses: true, visibleWithinMs: 500 } }),
+    )
+    expectVerdict(report, {
+      check: 'every-address',
+      code: 'ROW_NOT_VISIBLE',
+      hint: 'two databases answer to one name',
+      message: /^a row written through ::1 is not there for a reader through ::1/,
+      evidence: {
+        addresses: [
+          { port: server.port, outcome: 'connected' },
+          { port: other.port, outcome: 'ROW_NOT_VISIBLE' },
+        ],
+      },
     })
-    expect(verdictOf(report)).toMatchObject({
-      failure: 'visibility ROW_NOT_VISIBLE',
-      failed: { 'every-address': 'ROW_NOT_VISIBLE' },
-    })
-    expect(check(report, 'every-address').evidence.addresses).toMatchObject([
-      { port: server.port, outcome: 'connected' },
-      { port: other.port, outcome: 'ROW_NOT_VISIBLE' },
-    ])
-    expect(report.failure?.message).toMatch(/^a row written through ::1 is not there for a reader through ::1/)
     expect(report.warnings.map(({ code }) => code)).not.toContain('ROWS_LEFT')
     const [left] = await other.runAsRoot('SELECT count(*)::int4 AS n FROM connection_probe')
     expect([await rows(), left?.n]).toEqual([0, 0])
@@ -122,12 +123,8 @@ describe('--all-addresses', () => {
     await using pooled = await proxyTo(server, {
       startup: ({ id, startup = {} }) => (id === dropped ? { ...startup, options: '' } : startup),
     })
-    const report = await probeWith(environment(server.port, pooled.port), { options: { allAddresses: true } })
-    expect(verdictOf(report)).toMatchObject({
-      failure: 'reuse CONNECTION_REPLACED',
-      failed: { 'every-address': 'CONNECTION_REPLACED' },
-    })
-    expect(report.failure?.hint).toContain('drops startup options')
+    const report = await run(configOf(environment(server.port, pooled.port), { options: { allAddresses: true } }))
+    expectVerdict(report, { check: 'every-address', code: 'CONNECTION_REPLACED', hint: 'drops startup options' })
     expect(await rows()).toBe(0)
   })
 
@@ -136,11 +133,10 @@ describe('--all-addresses', () => {
       onStatement: sql =>
         /^select/i.test(sql) && sql.includes('"connection_probe"') ? { row: () => undefined } : undefined,
     })
-    const report = await probeWith(environment(server.port, forgetful.port), {
-      options: { allAddresses: true, visibleWithinMs: 500 },
-    })
-    expect(verdictOf(report).failed['every-address']).toBe('ROW_NOT_VISIBLE')
-    expect(report.failure?.message).toContain('::1')
+    const report = await run(
+      configOf(environment(server.port, forgetful.port), { options: { allAddresses: true, visibleWithinMs: 500 } }),
+    )
+    expectVerdict(report, { check: 'every-address', code: 'ROW_NOT_VISIBLE', message: /::1/ })
     expect(await rows()).toBe(0)
   })
 })

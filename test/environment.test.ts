@@ -13,7 +13,8 @@ import { createAuthority } from '../src/development/throwaway/authority.ts'
 import type { Throwaway } from '../src/development/throwaway/index.ts'
 import { withoutEnvironment } from '../src/session/without-environment.ts'
 import { pemOf } from './helpers/clients.ts'
-import { type CliResult, cli, migrated, startServer } from './helpers/target.ts'
+import type { Ended } from './helpers/process.ts'
+import { cli, migrated, startServer } from './helpers/target.ts'
 
 /** The manual's list (libpq-envars), and what older and newer releases know besides. */
 const LIBPQ = `
@@ -117,8 +118,10 @@ const hostile = (ca: string): NodeJS.ProcessEnv => ({
 /** Node 22 says of NODE_USE_ENV_PROXY, before any code runs, that it is experimental. */
 const NODES_OWN = /^\(node:\d+\) \[UNDICI-EHPA\].*\n\(Use `node --trace-warnings .*\n/
 
-async function run(...how: Parameters<typeof cli>): Promise<CliResult> {
-  const result = await cli(...how)
+type Outcome = Omit<Ended, 'lingeredMs'>
+
+async function run(...how: Parameters<typeof cli>): Promise<Outcome> {
+  const { lingeredMs: _, ...result } = await cli(...how)
   return { ...result, stderr: result.stderr.replace(NODES_OWN, '') }
 }
 const probe = (env: NodeJS.ProcessEnv) =>
@@ -127,7 +130,7 @@ const migrate = ({ url, certsDir }: Throwaway, env: NodeJS.ProcessEnv) =>
   run(['migrate', '--certs-dir', certsDir], { MIGRATION_DATABASE_URL: url('gateway_admin'), ...env })
 
 /** What of a run may not depend on the environment. */
-function verdict({ code, stdout, stderr }: CliResult) {
+function verdict({ code, stdout, stderr }: Outcome) {
   const { verdict, failure, checks, target, warnings } = JSON.parse(stdout)
   const statuses = checks.map(({ id, status }: { id: string; status: string }) => `${id} ${status}`)
   return { code, stderr, verdict, failure, statuses, target, warnings }

@@ -2,11 +2,9 @@
 import { describe, expect, it } from 'vitest'
 import { CODES } from '../src/failure/codes.ts'
 import {
-  BLOCKED_BY,
   type Case,
   describeFaults,
   expectNothingLeft,
-  expectVerdict,
   idsIn,
   isDelete,
   isInsert,
@@ -17,7 +15,7 @@ import {
   useBase,
 } from './helpers/faults.ts'
 import { cut, error, once as onceOnly } from './helpers/statement-faults.ts'
-import { check } from './helpers/target.ts'
+import { check, expectVerdict } from './helpers/verdict.ts'
 
 /** A fault for the first so many removals: dml's own, row-visible's, those of the sequential writes. */
 function onDelete(
@@ -54,24 +52,21 @@ const REMOVED: readonly Case[] = [
   {
     fault: 'the connection lost after a removal: not to find the row again is no alarm',
     proxy: onDelete(one, cut('after')),
-    top: 'write CONNECTION_LOST',
-    failed: { dml: 'CONNECTION_LOST' },
-    blocked: BLOCKED_BY.dml,
+    check: 'dml',
+    code: 'CONNECTION_LOST',
   },
   {
     fault: 'the connection lost before a removal',
     proxy: onDelete(one, cut('before')),
-    top: 'write CONNECTION_LOST',
-    failed: { dml: 'CONNECTION_LOST' },
-    blocked: BLOCKED_BY.dml,
+    check: 'dml',
+    code: 'CONNECTION_LOST',
   },
   { fault: 'the removal of the writes contended', proxy: onDelete(many, error('40001', 'restart transaction'), 3) },
   {
     fault: 'the removal of the writes refused, again at the end: the warning says what is left',
     proxy: onDelete(many, error('53100', 'could not extend file'), 100),
-    top: 'write WRITE_REFUSED',
-    failed: { 'sequential-writes': 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.writes,
+    check: 'sequential-writes',
+    code: 'WRITE_REFUSED',
     rowsLeft: 'exactly',
   },
   {
@@ -85,7 +80,7 @@ const REMOVED: readonly Case[] = [
         },
       }
     },
-    evidence: { 'row-visible': { settled: 'repeated' } },
+    seen: { 'row-visible': { settled: 'repeated' } },
   },
   {
     fault: 'an insert of unknown outcome whose settling is refused',
@@ -95,11 +90,10 @@ const REMOVED: readonly Case[] = [
         return isInsert(sql) && sequenceOf(params) === 0 ? error('40003', 'ambiguous') : undefined
       },
     }),
-    top: 'write WRITE_AMBIGUOUS',
-    failed: { 'row-visible': 'WRITE_AMBIGUOUS' },
-    blocked: BLOCKED_BY.row,
+    check: 'row-visible',
+    code: 'WRITE_AMBIGUOUS',
     hint: 'first: look up the SQLSTATE',
-    evidence: { 'row-visible': { first: 'WRITE_AMBIGUOUS', settling: 'WRITE_REFUSED' } },
+    evidence: { first: 'WRITE_AMBIGUOUS', settling: 'WRITE_REFUSED' },
     rowsLeft: 'unfounded',
   },
 ]
@@ -110,7 +104,7 @@ describeFaults('removing rows', base, REMOVED)
 describe('many writes', () => {
   it('are verified and removed by the thousand, and counted', async () => {
     const { report, database } = await probeCase(base(), { options: { writes: 1001 } })
-    expectVerdict(report, { evidence: { 'sequential-writes': { writes: 1001, read: 1001, retries: 0 } } })
+    expectVerdict(report, { seen: { 'sequential-writes': { writes: 1001, read: 1001, retries: 0 } } })
     await expectNothingLeft(base(), database, report)
   })
 })
@@ -152,7 +146,7 @@ describe('rows that are to be kept', () => {
         isInsert(sql) && sequenceOf(params) === 2 ? error('40003', 'ambiguous') : undefined,
     })
     const { report, database } = await probeCase(base(), { options: { keep: true, writes: 4 }, proxy })
-    expectVerdict(report, { evidence: { 'sequential-writes': { settled: 1 } } })
+    expectVerdict(report, { seen: { 'sequential-writes': { settled: 1 } } })
     expect(await base().count(database)).toBe(5)
   })
 })
@@ -169,9 +163,8 @@ describe('the end of a run', () => {
       options: { deadlineMs: 3000, writes: 50, visibleWithinMs: 1000 },
     })
     expectVerdict(report, {
-      top: 'run DEADLINE',
-      failed: { 'sequential-writes': 'DEADLINE' },
-      blocked: BLOCKED_BY.writes,
+      check: 'sequential-writes',
+      code: 'DEADLINE',
     })
     expect(report.durationMs).toBeLessThan(3500)
     await expectNothingLeft(base(), database, report)

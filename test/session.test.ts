@@ -4,7 +4,6 @@ import { startBudget } from '../src/budget.ts'
 import { createSlots } from '../src/session/open.ts'
 import { openPath } from '../src/session/path.ts'
 import { openSession, type Session } from '../src/session/postgres.ts'
-import { loadConfig } from '../src/settings/config.ts'
 import { makeCredentials } from './helpers/clients.ts'
 import { scriptedServer } from './helpers/scripted.ts'
 import type { SessionServer } from './helpers/sessions.ts'
@@ -21,11 +20,10 @@ beforeAll(async () => {
 const silentServer = (reply: Reply = 'silent') => scriptedServer({ tls: credentials.server, onStatement: () => reply })
 
 async function sessionOn(server: SessionServer): Promise<Session> {
-  const loaded = loadConfig({ role: 'writer', env: targetOf(server, credentials) })
-  if (!loaded.ok) throw loaded.error
+  const config = targetOf(server, credentials)
   const budget = startBudget(20_000, new AbortController().signal)
   const login = { user: 'gateway_writer', certificate: 'own', tls: true } as const
-  const { opened } = await openPath({ config: loaded.config, budget, slots: createSlots() }, login)
+  const { opened } = await openPath({ config, budget, slots: createSlots() }, login)
   if (!opened?.socket || !opened.startup) throw new Error('no session')
   return openSession(opened.socket, opened.startup, opened, budget)
 }

@@ -2,15 +2,17 @@
 import net from 'node:net'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { ProbeError } from '../src/failure/error.ts'
+import type { NameService } from '../src/settings/config.ts'
 import type { Act } from './helpers/acts.ts'
 import { makeCredentials } from './helpers/clients.ts'
 import { idsIn, isDelete } from './helpers/faults.ts'
 import { type Listener, listen } from './helpers/listen.ts'
+import { configOf } from './helpers/probe.ts'
 import { refusal } from './helpers/scripted.ts'
 import type { Reply } from './helpers/statements.ts'
-import { cli, type ProbeOptions, probeWith, settings } from './helpers/target.ts'
+import { cli, run, settings } from './helpers/target.ts'
 import { errorResponse } from './helpers/wire.ts'
-import { type Credentials, targetOf } from './hostile/bounds.ts'
+import { type Credentials, environmentOf, targetOf } from './hostile/bounds.ts'
 import { type Recording, record, replay } from './hostile/recorded.ts'
 
 let credentials: Credentials
@@ -42,7 +44,7 @@ async function probeUntilCured({ onAccept, onSslRequest, onStartup }: Trouble) {
     cured = true
     if (text.startsWith('attempt ')) notes.push(text)
   }
-  const report = await probeWith(targetOf(server, credentials), { options: WAIT, note })
+  const report = await run(targetOf(server, credentials, WAIT), { note })
   return { report, notes }
 }
 
@@ -71,13 +73,13 @@ describe.concurrent('waits for', () => {
     const note = (text: string) => {
       if (text.startsWith('attempt ')) notes = said.push(text)
     }
-    const report = await probeWith(targetOf(server, credentials), { options: WAIT, note })
+    const report = await run(targetOf(server, credentials, WAIT), { note })
     expect([report.verdict, report.attempts]).toEqual(['pass', 3])
     expect(said[0]).toContain('READ_TIMEOUT')
-    const once = await probeWith(targetOf(server, credentials), { options: { ...WAIT, waitMs: 0 } })
+    const once = await run(targetOf(server, credentials, { ...WAIT, waitMs: 0 }))
     expect(once.verdict).toBe('pass')
     notes = 0
-    const { failure } = await probeWith(targetOf(server, credentials), { options: { ...WAIT, waitMs: 0 } })
+    const { failure } = await run(targetOf(server, credentials, { ...WAIT, waitMs: 0 }))
     expect([failure?.code, failure?.sqlstate]).toEqual(['READ_TIMEOUT', '57014'])
     expect(failure?.hint).toContain('the node answers and its data does not')
   })
@@ -95,7 +97,7 @@ describe.concurrent('waits for', () => {
     const note = () => {
       if (opened.length === 0) opened.push(listen(serve, { port }))
     }
-    const report = await probeWith(targetOf({ port }, credentials), { options: WAIT, note })
+    const report = await run(targetOf({ port }, credentials, WAIT), { note })
     for (const listener of opened) await (await listener)[Symbol.asyncDispose]()
     expect(report.failure).toBeNull()
     expect(report.attempts).toBeGreaterThan(1)
@@ -104,7 +106,7 @@ describe.concurrent('waits for', () => {
   test('a name that appears', async () => {
     await using server = await replay(recording, credentials)
     let known = false
-    const names: ProbeOptions['names'] = {
+    const names: NameService = {
       lookup: async (_host, family) => {
         if (known && family === 6) return ['::1']
         throw Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' })
@@ -114,8 +116,8 @@ describe.concurrent('waits for', () => {
     const note = () => {
       known = true
     }
-    const env = { ...targetOf(server, credentials), ...settings({ port: server.port, host: 'localhost' }) }
-    const report = await probeWith(env, { options: WAIT, names, note })
+    const env = { ...environmentOf(server, credentials), ...settings({ port: server.port, host: 'localhost' }) }
+    const report = await run(configOf(env, { options: WAIT, names }), { note })
     expect(report.failure).toBeNull()
     expect(report.attempts).toBeGreaterThan(1)
   })
@@ -157,7 +159,7 @@ describe('rows that an attempt could not remove', () => {
       if (++attempts === 2) mend()
       left = server.rows.size
     }
-    const report = await probeWith(targetOf(server, credentials), { options: WAIT, note })
+    const report = await run(targetOf(server, credentials, WAIT), { note })
     expect([attempts, left]).toEqual([2, 3])
     expect([report.verdict, report.warnings.map(({ code }) => code)]).toEqual([
       'pass',
@@ -169,7 +171,7 @@ describe('rows that an attempt could not remove', () => {
   test('are named by the last one, where none could', async () => {
     const { mend: _, ...script } = losing()
     await using server = await replay(recording, credentials, script)
-    const report = await probeWith(targetOf(server, credentials), { options: { ...WAIT, waitMs: 6000 } })
+    const report = await run(targetOf(server, credentials, { ...WAIT, waitMs: 6000 }))
     expect([report.failure?.code, report.attempts > 1]).toEqual(['TLS_CLOSED', true])
     expect(server.rows.size).toBe(3)
     const left = report.warnings.find(({ code }) => code === 'ROWS_LEFT')?.message
@@ -181,14 +183,14 @@ describe.concurrent('does not wait for', () => {
   test('the server’s certificate', async () => {
     const others = await makeCredentials([])
     await using server = await replay(recording, credentials, { tls: others.server })
-    const report = await probeWith(targetOf(server, credentials), { options: WAIT })
+    const report = await run(targetOf(server, credentials, WAIT))
     expect([report.failure?.code, report.attempts]).toEqual(['TLS_SERVER_UNTRUSTED', 1])
   })
 
   test('the identity', async () => {
     const onStartup = refusal('28000', 'certificate authentication failed for user "gateway_writer"')
     await using server = await replay(recording, credentials, { onStartup })
-    const report = await probeWith(targetOf(server, credentials), { options: WAIT })
+    const report = await run(targetOf(server, credentials, WAIT))
     expect([report.failure?.code, report.attempts]).toEqual(['AUTH_IDENTITY', 1])
   })
 
@@ -198,7 +200,7 @@ describe.concurrent('does not wait for', () => {
       onStatement: sql => (sql.startsWith('CREATE TABLE') ? { error: exists } : undefined),
       onSslRequest: session => (session.id > 2 ? { send: busy, next: 'close' } : 'go on'),
     })
-    const report = await probeWith(targetOf(server, credentials), { options: { ...WAIT, deadlineMs: 10_000 } })
+    const report = await run(targetOf(server, credentials, { ...WAIT, deadlineMs: 10_000 }))
     const codes = report.checks.flatMap(({ failure }) => (failure ? [failure.code] : []))
     expect(codes).toContain('SERVER_BUSY')
     expect(codes).toContain('DDL_ALLOWED')
@@ -215,7 +217,7 @@ describe.concurrent('does not wait for', () => {
 describe.concurrent('ends', () => {
   test('after one attempt where it is not asked for', async () => {
     const { port } = await closed()
-    const report = await probeWith(targetOf({ port }, credentials), { options: { ...WAIT, waitMs: 0 } })
+    const report = await run(targetOf({ port }, credentials, { ...WAIT, waitMs: 0 }))
     expect([report.failure?.code, report.attempts]).toEqual(['TCP_REFUSED', 1])
   })
 
@@ -223,8 +225,7 @@ describe.concurrent('ends', () => {
     const { port } = await closed()
     const notes: string[] = []
     const from = performance.now()
-    const report = await probeWith(targetOf({ port }, credentials), {
-      options: { ...WAIT, waitMs: 2500 },
+    const report = await run(targetOf({ port }, credentials, { ...WAIT, waitMs: 2500 }), {
       note: text => void notes.push(text),
     })
     expect(report.failure?.code).toBe('TCP_REFUSED')
@@ -244,7 +245,7 @@ describe.concurrent('ends', () => {
       at = performance.now()
       controller.abort(new ProbeError('INTERRUPTED', 'interrupted by SIGINT'))
     }
-    const report = await probeWith(targetOf({ port }, credentials), { options: WAIT, note, signal: controller.signal })
+    const report = await run(targetOf({ port }, credentials, WAIT), { note, signal: controller.signal })
     expect(performance.now() - at).toBeLessThan(500)
     expect(report.failure?.code).toBe('INTERRUPTED')
   })
@@ -253,7 +254,7 @@ describe.concurrent('ends', () => {
     await using server = await replay(recording, credentials, { onStartup: 'silent' })
     const controller = new AbortController()
     const options = { ...WAIT, deadlineMs: 20_000 }
-    const ending = probeWith(targetOf(server, credentials), { options, signal: controller.signal })
+    const ending = run(targetOf(server, credentials, options), { signal: controller.signal })
     await server.until(({ sessions }) => sessions.some(({ startup }) => startup !== undefined))
     const from = performance.now()
     controller.abort(new ProbeError('INTERRUPTED', 'interrupted by SIGINT'))
