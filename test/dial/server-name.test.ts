@@ -2,8 +2,8 @@
 import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { beforeAll, expect, test } from 'vitest'
-import { type Authority, createAuthority, type IssueOptions } from '../src/development/throwaway/authority.ts'
-import { matchServerName } from '../src/dial/server-name.ts'
+import { type Authority, createAuthority, type IssueOptions } from '../../src/development/throwaway/authority.ts'
+import { matchServerName } from '../../src/dial/server-name.ts'
 
 let authority: Authority
 beforeAll(async () => {

@@ -1,6 +1,6 @@
 /** Where comments, strings and quoted names end: each text, and the statements that a server would see in it. */
 import { describe, expect, test } from 'vitest'
-import { parseMigration, parseSql } from '../src/development/schema-check/sql.ts'
+import { parseMigration, parseSql } from '../../../src/development/schema-check/sql.ts'
 
 const STATEMENTS: readonly [sql: string, statements: readonly string[]][] = [
   ['', []],

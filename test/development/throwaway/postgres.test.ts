@@ -5,11 +5,16 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createAuthority } from '../../src/development/throwaway/authority.ts'
-import { createTemplate, startThrowaway, type Template, type Throwaway } from '../../src/development/throwaway/index.ts'
+import { createAuthority } from '../../../src/development/throwaway/authority.ts'
+import {
+  createTemplate,
+  startThrowaway,
+  type Template,
+  type Throwaway,
+} from '../../../src/development/throwaway/index.ts'
 import { alive, startParent, vanished } from './processes.ts'
 
-const ROOT = resolve(import.meta.dirname, '../..')
+const ROOT = resolve(import.meta.dirname, '../../..')
 const NOBODY = { uid: 65534, gid: 65534 } as const
 const asRoot = process.getuid?.() === 0
 
@@ -175,7 +180,7 @@ async function makeClone(directory: string): Promise<void> {
       await cp(join(packages, name), join(directory, 'node_modules', name), { recursive: true, verbatimSymlinks: true })
     else await symlink(join(packages, name), join(directory, 'node_modules', name))
   }
-  for (const path of ['package.json', 'src', 'test/throwaway']) {
+  for (const path of ['package.json', 'src', 'test/development/throwaway']) {
     await cp(join(ROOT, path), join(directory, path), { recursive: true })
   }
 }

@@ -3,13 +3,13 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { bootstrapSteps } from '../../src/database/bootstrap/index.ts'
+import { bootstrapSteps } from '../../../src/database/bootstrap/index.ts'
 import {
   defaultEngine,
   findCockroach,
   startCockroachCluster,
   startThrowaway,
-} from '../../src/development/throwaway/index.ts'
+} from '../../../src/development/throwaway/index.ts'
 import { alive } from './processes.ts'
 
 // The process handling, on a stand-in: there is no CockroachDB on the build machine (fake-cockroach.mjs).

@@ -1,8 +1,8 @@
 import { isIPv6 } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isHostName, isIPv4Notation, isIPv6Literal, isWrappedIPv4, needsZone } from '../src/settings/address.ts'
-import { parseUrl } from '../src/settings/url.ts'
+import { isHostName, isIPv4Notation, isIPv6Literal, isWrappedIPv4, needsZone } from '../../src/settings/address.ts'
+import { parseUrl } from '../../src/settings/url.ts'
 
 const codes = (text: string) => parseUrl(text, 'DATABASE_URL').problems.map(({ code }) => code)
 

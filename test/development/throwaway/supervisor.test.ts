@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 
-const SCRIPT = fileURLToPath(new URL('../../src/development/throwaway/supervisor.sh', import.meta.url))
+const SCRIPT = fileURLToPath(new URL('../../../src/development/throwaway/supervisor.sh', import.meta.url))
 
 test('whoever started it is gone before it says a word: its directory goes, too', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'supervisor-'))

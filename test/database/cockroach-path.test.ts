@@ -4,13 +4,13 @@
  * conversations (attribution/startup.test.ts); this shows that its own questions are asked, and their answers decide.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { migrate } from '../src/database/migrate.ts'
-import type { Throwaway } from '../src/development/throwaway/index.ts'
-import { loadConfig } from '../src/settings/config.ts'
-import { asCockroach, type Overrides } from './helpers/as-cockroach.ts'
-import { configOf } from './helpers/probe.ts'
-import { migrated, run, startServer } from './helpers/target.ts'
-import { check, expectVerdict } from './helpers/verdict.ts'
+import { migrate } from '../../src/database/migrate.ts'
+import type { Throwaway } from '../../src/development/throwaway/index.ts'
+import { loadConfig } from '../../src/settings/config.ts'
+import { asCockroach, type Overrides } from '../helpers/as-cockroach.ts'
+import { configOf } from '../helpers/probe.ts'
+import { migrated, run, startServer } from '../helpers/target.ts'
+import { check, expectVerdict } from '../helpers/verdict.ts'
 
 describe('the probe on what says that it is CockroachDB', () => {
   let server: Throwaway

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { bootstrapSql, bootstrapSteps } from '../../src/database/bootstrap/index.ts'
-import { startThrowaway, type Throwaway } from '../../src/development/throwaway/index.ts'
-import { runSteps } from '../../src/development/throwaway/root.ts'
+import { bootstrapSql, bootstrapSteps } from '../../../src/database/bootstrap/index.ts'
+import { startThrowaway, type Throwaway } from '../../../src/development/throwaway/index.ts'
+import { runSteps } from '../../../src/development/throwaway/root.ts'
 
 describe('the bootstrap', { timeout: 20_000 }, () => {
   it('is one statement a line, each once, in the database it is for', () => {

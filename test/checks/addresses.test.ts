@@ -4,11 +4,11 @@
  */
 import net from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Throwaway } from '../src/development/throwaway/index.ts'
-import { configOf } from './helpers/probe.ts'
-import { relay } from './helpers/relay.ts'
-import { cli, migrated, proxyTo, run } from './helpers/target.ts'
-import { check, expectVerdict } from './helpers/verdict.ts'
+import type { Throwaway } from '../../src/development/throwaway/index.ts'
+import { configOf } from '../helpers/probe.ts'
+import { relay } from '../helpers/relay.ts'
+import { cli, migrated, proxyTo, run } from '../helpers/target.ts'
+import { check, expectVerdict } from '../helpers/verdict.ts'
 
 let server: Throwaway
 beforeAll(async () => {

@@ -1,15 +1,15 @@
 /** A session that is gone: what was under way on it, and what comes after, ends with the reason why it is gone. */
 import { beforeAll, expect, test } from 'vitest'
-import { startBudget } from '../src/budget.ts'
-import { createSlots } from '../src/session/open.ts'
-import { openPath } from '../src/session/path.ts'
-import { openSession, type Session } from '../src/session/postgres.ts'
-import { makeCredentials } from './helpers/clients.ts'
-import { scriptedServer } from './helpers/scripted.ts'
-import type { SessionServer } from './helpers/sessions.ts'
-import type { Reply } from './helpers/statements.ts'
-import { dataRow, noticeResponse, rowDescription } from './helpers/wire.ts'
-import { type Credentials, noUnhandled, targetOf } from './hostile/bounds.ts'
+import { startBudget } from '../../src/budget.ts'
+import { createSlots } from '../../src/session/open.ts'
+import { openPath } from '../../src/session/path.ts'
+import { openSession, type Session } from '../../src/session/postgres.ts'
+import { makeCredentials } from '../helpers/clients.ts'
+import { scriptedServer } from '../helpers/scripted.ts'
+import type { SessionServer } from '../helpers/sessions.ts'
+import type { Reply } from '../helpers/statements.ts'
+import { dataRow, noticeResponse, rowDescription } from '../helpers/wire.ts'
+import { type Credentials, noUnhandled, targetOf } from '../hostile/bounds.ts'
 
 noUnhandled()
 let credentials: Credentials

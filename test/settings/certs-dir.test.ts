@@ -11,10 +11,10 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Authority, createAuthority, type IssueOptions } from '../src/development/throwaway/authority.ts'
-import { issueClient, issueNode, writeCertsDir, writePair } from '../src/development/throwaway/certs-dir.ts'
-import { checkCertsDir } from '../src/settings/certs-dir.ts'
-import type { Finding } from '../src/settings/certs-dir-text.ts'
+import { type Authority, createAuthority, type IssueOptions } from '../../src/development/throwaway/authority.ts'
+import { issueClient, issueNode, writeCertsDir, writePair } from '../../src/development/throwaway/certs-dir.ts'
+import { checkCertsDir } from '../../src/settings/certs-dir.ts'
+import type { Finding } from '../../src/settings/certs-dir-text.ts'
 
 const DAY = 86_400_000
 const days = (count: number) => new Date(Date.now() + count * DAY)

@@ -1,6 +1,6 @@
 /** The rows of a run: whatever becomes of a statement, each is written once and removed. */
 import { describe, expect, it } from 'vitest'
-import { CODES } from '../src/failure/codes.ts'
+import { CODES } from '../../src/failure/codes.ts'
 import {
   type Case,
   describeFaults,
@@ -13,9 +13,9 @@ import {
   probeCase,
   sequenceOf,
   useBase,
-} from './helpers/faults.ts'
-import { cut, error, once as onceOnly } from './helpers/statement-faults.ts'
-import { check, expectVerdict } from './helpers/verdict.ts'
+} from '../helpers/faults.ts'
+import { cut, error, once as onceOnly } from '../helpers/statement-faults.ts'
+import { check, expectVerdict } from '../helpers/verdict.ts'
 
 /** A fault for the first so many removals: dml's own, row-visible's, those of the sequential writes. */
 function onDelete(
@@ -172,7 +172,7 @@ describe('the end of a run', () => {
 
   it('is INTERRUPTED where it is interrupted under its writes, and the rows are gone', async () => {
     const interruption = new AbortController()
-    const { ProbeError } = await import('../src/failure/error.ts')
+    const { ProbeError } = await import('../../src/failure/error.ts')
     const proxy = () => ({
       onStatement(sql: string, params: readonly (string | null)[]) {
         if (isInsert(sql) && sequenceOf(params) === 30)

@@ -3,9 +3,9 @@ import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createAuthority } from '../src/development/throwaway/authority.ts'
-import { CODES } from '../src/failure/codes.ts'
-import { type ConfigInput, DEFAULT_OPTIONS, type Loaded, loadConfig, SYSTEM_NAMES } from '../src/settings/config.ts'
+import { createAuthority } from '../../src/development/throwaway/authority.ts'
+import { CODES } from '../../src/failure/codes.ts'
+import { type ConfigInput, DEFAULT_OPTIONS, type Loaded, loadConfig, SYSTEM_NAMES } from '../../src/settings/config.ts'
 
 const URL = 'postgresql://gateway_writer@db.internal:26258/uro?sslmode=verify-full'
 let env: NodeJS.ProcessEnv

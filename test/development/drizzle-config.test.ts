@@ -5,11 +5,11 @@ import { isIP } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
-import { createAuthority } from '../src/development/throwaway/authority.ts'
+import { createAuthority } from '../../src/development/throwaway/authority.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
 
-const REPOSITORY = fileURLToPath(new URL('..', import.meta.url))
+const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 const KIT = join(dirname(createRequire(import.meta.url).resolve('drizzle-kit/api')), 'bin.cjs')
 const URL_BASE = 'postgresql://gateway_admin@db.internal:26258/uro'
 

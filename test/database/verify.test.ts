@@ -6,8 +6,8 @@ import {
   columnDifferences,
   verifyGrants,
   verifyTable,
-} from '../src/database/verify.ts'
-import { EXPECTED_COLUMNS } from '../src/schema.ts'
+} from '../../src/database/verify.ts'
+import { EXPECTED_COLUMNS } from '../../src/schema.ts'
 
 const COLUMNS: readonly CatalogueColumn[] = EXPECTED_COLUMNS.map(({ name, type, notNull, primaryKey }) => ({
   oid: '4711',

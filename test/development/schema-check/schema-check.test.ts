@@ -7,11 +7,11 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, test, vi } from 'vitest'
-import { checkSchema } from '../src/development/schema-check/index.ts'
+import { checkSchema } from '../../../src/development/schema-check/index.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
-const REPOSITORY = fileURLToPath(new URL('..', import.meta.url))
+const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url))
 const KIT = join(dirname(createRequire(import.meta.url).resolve('drizzle-kit/api')), 'bin.cjs')
 const SCHEMA = 'src/schema.ts'
 const TABLE = 'drizzle/0000_connection_probe.sql'

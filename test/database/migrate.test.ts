@@ -3,20 +3,20 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
-import { type Migrated, migrate } from '../src/database/migrate.ts'
-import type { Throwaway } from '../src/development/throwaway/index.ts'
-import type { Code } from '../src/failure/codes.ts'
-import { EXPECTED_COLUMNS, GRANTS } from '../src/schema.ts'
-import { loadConfig } from '../src/settings/config.ts'
-import { clientOf, pemOf } from './helpers/clients.ts'
-import { faultyProxy } from './helpers/proxy.ts'
-import { cut } from './helpers/statement-faults.ts'
-import { statementsOf } from './helpers/statements.ts'
-import { cli, startServer } from './helpers/target.ts'
+import { type Migrated, migrate } from '../../src/database/migrate.ts'
+import type { Throwaway } from '../../src/development/throwaway/index.ts'
+import type { Code } from '../../src/failure/codes.ts'
+import { EXPECTED_COLUMNS, GRANTS } from '../../src/schema.ts'
+import { loadConfig } from '../../src/settings/config.ts'
+import { clientOf, pemOf } from '../helpers/clients.ts'
+import { faultyProxy } from '../helpers/proxy.ts'
+import { cut } from '../helpers/statement-faults.ts'
+import { statementsOf } from '../helpers/statements.ts'
+import { cli, startServer } from '../helpers/target.ts'
 
 const TAGS = ['0000_connection_probe', '0001_grants']
 const NAME = 'crdb.test.internal'
-const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 let server: Throwaway
 let root: ReturnType<typeof clientOf>

@@ -9,12 +9,12 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createAuthority } from '../src/development/throwaway/authority.ts'
-import type { Throwaway } from '../src/development/throwaway/index.ts'
-import { withoutEnvironment } from '../src/session/without-environment.ts'
-import { pemOf } from './helpers/clients.ts'
-import type { Ended } from './helpers/process.ts'
-import { cli, migrated, startServer } from './helpers/target.ts'
+import { createAuthority } from '../../src/development/throwaway/authority.ts'
+import type { Throwaway } from '../../src/development/throwaway/index.ts'
+import { withoutEnvironment } from '../../src/session/without-environment.ts'
+import { pemOf } from '../helpers/clients.ts'
+import type { Ended } from '../helpers/process.ts'
+import { cli, migrated, startServer } from '../helpers/target.ts'
 
 /** The manual's list (libpq-envars), and what older and newer releases know besides. */
 const LIBPQ = `

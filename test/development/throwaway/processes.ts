@@ -12,13 +12,13 @@ export interface Parent {
   readonly rows: unknown
 }
 
-/** Starts test/throwaway/parent.ts of the clone at `root`; rejects with its stderr when it fails. */
+/** Starts test/development/throwaway/parent.ts of the clone at `root`; rejects with its stderr when it fails. */
 export async function startParent(
   root: string,
   options: object,
   spawned: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv } = {},
 ): Promise<Parent> {
-  const file = join(root, 'test/throwaway/parent.ts')
+  const file = join(root, 'test/development/throwaway/parent.ts')
   const child = spawn(process.execPath, ['--import', 'tsx', file, JSON.stringify(options)], {
     cwd: root,
     stdio: ['pipe', 'pipe', 'pipe'],
