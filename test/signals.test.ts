@@ -7,9 +7,9 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Throwaway, ThrowawayOptions } from '../src/development/throwaway/index.ts'
+import { alive, vanished } from './development/throwaway/processes.ts'
 import { clientOf } from './helpers/clients.ts'
 import { engineVariables, migrated } from './helpers/target.ts'
-import { alive, vanished } from './throwaway/processes.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 const ENDLESS = ['--writes', '100000000']

@@ -11,8 +11,9 @@ import { createAuthority, type IssueOptions } from '../../src/development/throwa
 import type { Code } from '../../src/failure/codes.ts'
 import { loadConfig } from '../../src/settings/config.ts'
 import { type Listener, listen } from '../helpers/listen.ts'
+import { CLIENT, days, makePki, type Pki } from '../helpers/pki.ts'
 import { cli, settings } from '../helpers/target.ts'
-import { CLIENT, days, expectAttributed, expectSaid, makePki, type Pki } from './cases.ts'
+import { expectSaid, expectVerdict } from '../helpers/verdict.ts'
 
 let pki: Pki
 let dir: string
@@ -179,7 +180,7 @@ describe('as a process: exit code 2, and nothing is sent', () => {
     const result = await cli(['probe', '--json'], await fault[0]())
     expect([result.code, result.stderr]).toEqual([2, ''])
     const report = JSON.parse(result.stdout)
-    expectAttributed(report, { code, check: 'config' })
+    expectVerdict(report, { code, check: 'config' })
     expect(report.attempts).toBe(0)
     const [, secret = ''] = pki.pem.key.split('\n')
     expect(result.stdout).not.toContain(secret)

@@ -8,9 +8,11 @@ import type { Throwaway } from '../../src/development/throwaway/index.ts'
 import type { NameService, ProbeConfig } from '../../src/settings/config.ts'
 import { type DnsBehaviour, dnsServer, type Records } from '../helpers/dns.ts'
 import { listen } from '../helpers/listen.ts'
+import { makePki, type Pki } from '../helpers/pki.ts'
+import { configOf } from '../helpers/probe.ts'
 import { scriptedServer } from '../helpers/scripted.ts'
-import { check, migrated, namesOf, verdictOf } from '../helpers/target.ts'
-import { configOf, type Expected, expectAttributed, makePki, type Pki, run, target } from './cases.ts'
+import { migrated, namesOf, run, target } from '../helpers/target.ts'
+import { check, type Expected, expectVerdict } from '../helpers/verdict.ts'
 
 const HOST = 'db.internal'
 const DEADLINE_MS = 1_600 // the lookup may take a quarter of it
@@ -125,14 +127,14 @@ const cases: Readonly<Record<string, Case>> = {
 test.each(Object.entries(cases))('%s', async (_name, { records = {}, behaviour = 'answer', host, hosts, expected }) => {
   await using server = await dnsServer({ records, behaviour })
   const report = await run(configFor(namesFrom(server.server, hosts), host))
-  expectAttributed(report, { check: 'dns', ...expected })
+  expectVerdict(report, { check: 'dns', ...expected })
   expect(report.durationMs).toBeLessThan(DEADLINE_MS / 4 + 500)
 })
 
 test('a resolver that cannot be reached', async () => {
   const gone = await closedResolver()
   const report = await run(configFor(namesFrom(gone), 'db.example'))
-  expectAttributed(report, { code: 'DNS_FAILED', check: 'dns', evidence: { resolver: 'ECONNREFUSED' } })
+  expectVerdict(report, { code: 'DNS_FAILED', check: 'dns', evidence: { resolver: 'ECONNREFUSED' } })
 })
 
 async function closedResolver(): Promise<string> {
@@ -145,7 +147,7 @@ test('late, but in time: the path goes on', async () => {
   await using resolver = await dnsServer({ records: { [HOST]: { AAAA: ['::1'] } }, behaviour: { lateMs: 250 } })
   const config = target(server, pki.pem, { host: HOST, names: namesFrom(resolver.server), deadlineMs: DEADLINE_MS })
   const report = await run(config)
-  expectAttributed(report, { code: 'TLS_CLOSED', check: 'tls' })
+  expectVerdict(report, { code: 'TLS_CLOSED', check: 'tls' })
   expect(check(report, 'dns')).toMatchObject({ status: 'passed', evidence: { addresses: ['::1'] } })
   expect(check(report, 'dns').durationMs).toBeGreaterThan(200)
 })
@@ -182,7 +184,7 @@ describe('several addresses', () => {
   // fe80::1 without a zone and ff02::1 are dead by themselves: no packet is sent.
   test('the first unreachable: both outcomes are evidence, the second is used', async () => {
     const report = await probeAt(['fe80::1', '::1'])
-    expect(verdictOf(report)).toEqual({ failure: null, failed: {}, blocked: [] })
+    expectVerdict(report, {})
     expect(report.target.address).toBe('::1')
     expect(check(report, 'dns').evidence).toMatchObject({ addresses: ['fe80::1', '::1'] })
     expect(check(report, 'tcp').evidence).toMatchObject({
@@ -203,7 +205,7 @@ describe('several addresses', () => {
 
   test('all dead: the outcome of each is evidence', async () => {
     const report = await probeAt(['fe80::1', 'ff02::1'])
-    expectAttributed(report, {
+    expectVerdict(report, {
       code: 'TCP_UNREACHABLE',
       check: 'tcp',
       evidence: { tried: [{ address: 'fe80::1' }, { address: 'ff02::1', outcome: 'TCP_UNREACHABLE' }] },
@@ -222,7 +224,7 @@ describe('several addresses', () => {
   test('the first closed: refused, and the second is used', async () => {
     const { port } = await closed()
     const report = await probeHosts(port)
-    expect(verdictOf(report)).toEqual({ failure: null, failed: {}, blocked: [] })
+    expectVerdict(report, {})
     expect(check(report, 'tcp').evidence).toMatchObject({
       tried: [
         { port, outcome: 'TCP_REFUSED' },
@@ -234,7 +236,7 @@ describe('several addresses', () => {
   test('the first silent: its timeout is evidence, and the second is used', async () => {
     await using silent = await scriptedServer({ onAccept: 'silent' })
     const report = await probeHosts(silent.port, 6_000)
-    expect(verdictOf(report)).toEqual({ failure: null, failed: {}, blocked: [] })
+    expectVerdict(report, {})
     expect(check(report, 'tcp').evidence).toMatchObject({
       tried: [{ outcome: 'TLS_TIMEOUT' }, { outcome: 'connected' }],
     })

@@ -4,11 +4,9 @@ import type { Engine } from '../../src/development/throwaway/index.ts'
 import { makeCredentials } from '../helpers/clients.ts'
 import { cockroachServer } from '../helpers/cockroach.ts'
 import {
-  BLOCKED_BY,
   type Case,
   describeFaults,
   expectNothingLeft,
-  expectVerdict,
   insertTrigger,
   isDelete,
   isInsert,
@@ -19,8 +17,10 @@ import {
   sequenceOf,
   useBase,
 } from '../helpers/faults.ts'
+import { configOf } from '../helpers/probe.ts'
 import { error } from '../helpers/statement-faults.ts'
-import { probeWith, settings } from '../helpers/target.ts'
+import { run, settings } from '../helpers/target.ts'
+import { expectVerdict } from '../helpers/verdict.ts'
 import { parse, query } from '../helpers/wire.ts'
 
 const POSTGRESQL: readonly Engine[] = ['postgresql']
@@ -97,31 +97,28 @@ const CASES: readonly Case[] = [
     fault: 'the row of the independent read is answered from memory: it was never there to be removed',
     engines: POSTGRESQL,
     ...vanishing(0),
-    top: 'visibility ROW_NOT_VISIBLE',
-    failed: { 'row-visible': 'ROW_NOT_VISIBLE' },
-    blocked: BLOCKED_BY.row,
+    check: 'row-visible',
+    code: 'ROW_NOT_VISIBLE',
     hint: 'something that answers from memory',
-    evidence: { 'row-visible': { absent: [expect.any(String)] } },
+    evidence: { absent: [expect.any(String)] },
     rowsLeft: 'unfounded',
   },
   {
     fault: 'one of the sequential writes is answered from memory',
     engines: POSTGRESQL,
     ...vanishing(3),
-    top: 'visibility ROW_NOT_VISIBLE',
-    failed: { 'sequential-writes': 'ROW_NOT_VISIBLE' },
-    blocked: BLOCKED_BY.writes,
+    check: 'sequential-writes',
+    code: 'ROW_NOT_VISIBLE',
     hint: 'something that answers from memory',
-    evidence: { 'sequential-writes': { absent: [expect.any(String)] } },
+    evidence: { absent: [expect.any(String)] },
     rowsLeft: 'unfounded',
   },
   {
     fault: 'a trigger that swallows the DELETE of the sequential writes',
     engines: POSTGRESQL,
     sql: keepRows('OLD.sequence > 0'),
-    top: 'write WRITE_REFUSED',
-    failed: { 'sequential-writes': 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.writes,
+    check: 'sequential-writes',
+    code: 'WRITE_REFUSED',
     hint: 'a trigger, a rule',
     rowsLeft: 'exactly',
     afterwards: 'DROP TRIGGER meddle ON public.connection_probe',
@@ -130,9 +127,8 @@ const CASES: readonly Case[] = [
     fault: 'a trigger that swallows the DELETE of the row that is read independently',
     engines: POSTGRESQL,
     sql: keepRows('OLD.sequence = 0'),
-    top: 'write WRITE_REFUSED',
-    failed: { 'row-visible': 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.row,
+    check: 'row-visible',
+    code: 'WRITE_REFUSED',
     hint: 'a trigger, a rule',
     rowsLeft: 'exactly',
     afterwards: 'DROP TRIGGER meddle ON public.connection_probe',
@@ -143,11 +139,10 @@ const CASES: readonly Case[] = [
     sql: SWALLOW,
     proxy: () => ({ onStatement: claimed }),
     options: { visibleWithinMs: 40 },
-    top: 'write WRITE_REFUSED',
-    failed: { dml: 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.dml,
+    check: 'dml',
+    code: 'WRITE_REFUSED',
     hint: 'a trigger, a rule',
-    evidence: { dml: { verb: 'INSERT' } },
+    evidence: { verb: 'INSERT' },
   },
   {
     fault: 'inserted values given back on the same connection, and to nobody else',
@@ -155,58 +150,52 @@ const CASES: readonly Case[] = [
     engines: POSTGRESQL,
     proxy: memory,
     options: { visibleWithinMs: 40 },
-    top: 'visibility ROW_NOT_VISIBLE',
-    failed: { 'row-visible': 'ROW_NOT_VISIBLE' },
-    blocked: BLOCKED_BY.row,
+    check: 'row-visible',
+    code: 'ROW_NOT_VISIBLE',
   },
   {
     fault: 'an insert that is never committed, answered with success',
     engines: ['cockroachdb'],
     proxy: memory,
     options: { visibleWithinMs: 1000, deadlineMs: 12_000 },
-    top: expect.stringMatching(/^visibility (READ_TIMEOUT|ROW_NOT_VISIBLE)$/),
-    failed: { 'row-visible': expect.stringMatching(/^(READ_TIMEOUT|ROW_NOT_VISIBLE)$/) },
-    blocked: BLOCKED_BY.row,
+    check: 'row-visible',
+    code: expect.stringMatching(/^(READ_TIMEOUT|ROW_NOT_VISIBLE)$/),
     hint: '',
   },
   {
     fault: 'a row that is gone when it is read after its insert',
     proxy: forgetful,
-    top: 'write WRITE_REFUSED',
-    failed: { dml: 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.dml,
+    check: 'dml',
+    code: 'WRITE_REFUSED',
     hint: 'a trigger, a rule',
-    evidence: { dml: { verb: 'INSERT' } },
+    evidence: { verb: 'INSERT' },
   },
   {
     fault: 'an UPDATE that is answered with success and changes nothing',
     proxy: () => ({ onStatement: sql => (/^update /.test(sql) ? { row: () => undefined } : undefined) }),
-    top: 'write WRITE_REFUSED',
-    failed: { dml: 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.dml,
+    check: 'dml',
+    code: 'WRITE_REFUSED',
     hint: 'a trigger, a rule',
-    evidence: { dml: { verb: 'UPDATE' } },
+    evidence: { verb: 'UPDATE' },
   },
   {
     fault: 'an UPDATE that gives back the old row',
     engines: POSTGRESQL,
     sql: `CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$;
       CREATE TRIGGER meddle BEFORE UPDATE ON public.connection_probe FOR EACH ROW EXECUTE FUNCTION public.meddle()`,
-    top: 'visibility ROW_MISMATCH',
-    failed: { dml: 'ROW_MISMATCH' },
-    blocked: BLOCKED_BY.dml,
-    evidence: { dml: { differing: [expect.objectContaining({ column: 'payload' })] } },
+    check: 'dml',
+    code: 'ROW_MISMATCH',
+    evidence: { differing: [expect.objectContaining({ column: 'payload' })] },
   },
   {
     fault: 'a DELETE that is answered with success and removes nothing',
     engines: POSTGRESQL,
     sql: `CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
       CREATE TRIGGER meddle BEFORE DELETE ON public.connection_probe FOR EACH ROW EXECUTE FUNCTION public.meddle()`,
-    top: 'write WRITE_REFUSED',
-    failed: { dml: 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.dml,
+    check: 'dml',
+    code: 'WRITE_REFUSED',
     hint: 'a trigger, a rule',
-    evidence: { dml: { verb: 'DELETE' } },
+    evidence: { verb: 'DELETE' },
     rowsLeft: 'exactly',
     afterwards: 'DROP TRIGGER meddle ON public.connection_probe',
   },
@@ -217,9 +206,8 @@ const CASES: readonly Case[] = [
         UPDATE public.connection_probe SET payload = OLD.payload WHERE id = OLD.id; RETURN NULL; END $$;
       CREATE TRIGGER meddle AFTER UPDATE ON public.connection_probe FOR EACH ROW
         WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION public.meddle()`,
-    top: 'visibility ROW_MISMATCH',
-    failed: { dml: 'ROW_MISMATCH' },
-    blocked: BLOCKED_BY.dml,
+    check: 'dml',
+    code: 'ROW_MISMATCH',
   },
   {
     fault: 'a DELETE that a trigger takes back',
@@ -227,11 +215,10 @@ const CASES: readonly Case[] = [
     sql: `CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         INSERT INTO public.connection_probe VALUES (OLD.*); RETURN NULL; END $$;
       CREATE TRIGGER meddle AFTER DELETE ON public.connection_probe FOR EACH ROW EXECUTE FUNCTION public.meddle()`,
-    top: 'write WRITE_REFUSED',
-    failed: { dml: 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.dml,
+    check: 'dml',
+    code: 'WRITE_REFUSED',
     hint: 'a trigger, a rule',
-    evidence: { dml: { verb: 'DELETE', back: [expect.any(String)] } },
+    evidence: { verb: 'DELETE', back: [expect.any(String)] },
     rowsLeft: 'exactly',
     afterwards: 'DROP TRIGGER meddle ON public.connection_probe',
   },
@@ -241,77 +228,71 @@ const CASES: readonly Case[] = [
       let left = 1
       return { onStatement: sql => (isDelete(sql) && left-- > 0 ? { row: () => undefined } : undefined) }
     },
-    top: 'visibility ROW_NOT_VISIBLE',
-    failed: { dml: 'ROW_NOT_VISIBLE' },
-    blocked: BLOCKED_BY.dml,
+    check: 'dml',
+    code: 'ROW_NOT_VISIBLE',
     hint: 'something that answers from memory',
-    evidence: { dml: { absent: [expect.any(String)] } },
+    evidence: { absent: [expect.any(String)] },
     rowsLeft: 'unfounded',
   },
   {
     fault: 'no answer about the table is an answer: there is none',
     proxy: empty(/pg_catalog\.pg_attribute/),
-    top: 'schema TABLE_MISSING',
-    failed: { table: 'TABLE_MISSING' },
-    blocked: BLOCKED_BY.table,
+    check: 'table',
+    code: 'TABLE_MISSING',
   },
   {
     fault: 'no answer about the privileges',
     proxy: empty(/has_table_privilege/),
-    top: 'database CATALOGUE_FAILED',
-    failed: { table: 'CATALOGUE_FAILED' },
-    blocked: BLOCKED_BY.table,
+    check: 'table',
+    code: 'CATALOGUE_FAILED',
   },
   {
     fault: 'no answer about the roles',
     proxy: empty(/pg_catalog\.pg_roles WHERE/),
-    top: 'privilege ADMIN_AT_RUNTIME',
-    failed: { role: 'ADMIN_AT_RUNTIME' },
-    blocked: BLOCKED_BY.role,
+    check: 'role',
+    code: 'ADMIN_AT_RUNTIME',
   },
   {
     fault: 'no answer to who the user is',
     proxy: empty(/session_user/),
-    top: 'database CATALOGUE_FAILED',
-    failed: { role: 'CATALOGUE_FAILED' },
-    blocked: BLOCKED_BY.role,
+    check: 'role',
+    code: 'CATALOGUE_FAILED',
   },
   {
     fault: 'no answer to which database this is',
     proxy: empty(/current_database\(\) AS name/),
-    top: 'database CATALOGUE_FAILED',
-    failed: { database: 'CATALOGUE_FAILED' },
-    blocked: BLOCKED_BY.database,
+    check: 'database',
+    code: 'CATALOGUE_FAILED',
   },
   {
     fault: 'every catalogue question answered with no row',
     proxy: empty(/pg_catalog|session_user|clock_timestamp|pg_backend_pid|session_id|privileges/),
-    top: 'database CATALOGUE_FAILED',
-    failed: { database: 'CATALOGUE_FAILED' },
-    blocked: BLOCKED_BY.database,
+    check: 'database',
+    code: 'CATALOGUE_FAILED',
   },
-  ...(['XX000', '42P01', '0A000', '22012'] as const).map(code => ({
-    fault: `default privileges that are asked for, and answered with ${code}`,
-    engines: POSTGRESQL,
-    proxy: () => ({
-      onStatement: (sql: string) => (sql.includes('pg_default_acl') ? error(code, 'no') : undefined),
+  ...(['XX000', '42P01', '0A000', '22012'] as const).map(
+    (code): Case => ({
+      fault: `default privileges that are asked for, and answered with ${code}`,
+      engines: POSTGRESQL,
+      proxy: () => ({
+        onStatement: (sql: string) => (sql.includes('pg_default_acl') ? error(code, 'no') : undefined),
+      }),
+      check: 'ddl-refused',
+      code: 'CATALOGUE_FAILED' as const,
     }),
-    top: 'database CATALOGUE_FAILED' as const,
-    failed: { 'ddl-refused': 'CATALOGUE_FAILED' as const },
-  })),
+  ),
   {
     fault: 'no answer to which session this is',
     proxy: empty(/connection_probe\.session/),
-    top: 'database CATALOGUE_FAILED',
-    failed: { database: 'CATALOGUE_FAILED' },
-    blocked: BLOCKED_BY.database,
+    check: 'database',
+    code: 'CATALOGUE_FAILED',
   },
   {
     fault: 'a CREATE TABLE that is answered with success',
     proxy: inPlaceOf(/^CREATE TABLE public\.connection_probe/, 'SELECT 1 WHERE false', 'CREATE TABLE'),
-    top: 'privilege DDL_ALLOWED',
-    failed: { 'ddl-refused': 'DDL_ALLOWED' },
-    evidence: { 'ddl-refused': { createTable: '00000', creatable: [] } },
+    check: 'ddl-refused',
+    code: 'DDL_ALLOWED',
+    evidence: { createTable: '00000', creatable: [] },
   },
   {
     fault: 'a CREATE TABLE that finds the name taken, where the catalogue says that nothing may be created',
@@ -321,16 +302,16 @@ const CASES: readonly Case[] = [
       'DO',
     ),
     engines: POSTGRESQL,
-    top: 'privilege DDL_ALLOWED',
-    failed: { 'ddl-refused': 'DDL_ALLOWED' },
-    evidence: { 'ddl-refused': { createTable: '42P07', creatable: [] } },
+    check: 'ddl-refused',
+    code: 'DDL_ALLOWED',
+    evidence: { createTable: '42P07', creatable: [] },
   },
   {
     fault: 'a catalogue that says CREATE is allowed, where it is refused',
     proxy: inPlaceOf(/has_database_privilege/, `SELECT 'schema public'::text AS name`, 'SELECT 1'),
-    top: 'privilege DDL_ALLOWED',
-    failed: { 'ddl-refused': 'DDL_ALLOWED' },
-    evidence: { 'ddl-refused': { createTable: '42501', creatable: ['schema public'] } },
+    check: 'ddl-refused',
+    code: 'DDL_ALLOWED',
+    evidence: { createTable: '42501', creatable: ['schema public'] },
   },
 ]
 
@@ -342,11 +323,10 @@ describe('a server that answers every statement with success', () => {
     const credentials = await makeCredentials()
     const { ca, cert = '', key = '' } = credentials.client('gateway_writer')
     await using server = await cockroachServer({ tls: credentials.server })
-    const report = await probeWith(settings({ port: server.port, pem: { ca, cert, key } }))
+    const report = await run(configOf(settings({ port: server.port, pem: { ca, cert, key } })))
     expectVerdict(report, {
-      top: 'database CATALOGUE_FAILED',
-      failed: { database: 'CATALOGUE_FAILED' },
-      blocked: BLOCKED_BY.database,
+      check: 'database',
+      code: 'CATALOGUE_FAILED',
     })
     expect(server.statements.filter(({ sql }) => /^\s*(insert|update|delete|create)/i.test(sql))).toEqual([])
   })
@@ -356,7 +336,7 @@ describe('a run without a fault', () => {
   it('passes, and shows what each check has seen', async () => {
     const { report, database } = await probeCase(base(), {})
     expectVerdict(report, {
-      evidence: {
+      seen: {
         config: { role: 'writer', sslmode: 'verify-full' },
         tcp: { address: '::1' },
         database: { exists: true, database },

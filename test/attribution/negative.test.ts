@@ -3,17 +3,20 @@ import { writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Throwaway } from '../../src/development/throwaway/index.ts'
+import type { Code } from '../../src/failure/codes.ts'
 import type { CheckId } from '../../src/report/report.ts'
 import type { ProbeConfig } from '../../src/settings/config.ts'
 import type { Act, HandshakeAct } from '../helpers/acts.ts'
 import { clientOf, pemOf } from '../helpers/clients.ts'
+import { makePki, type Pki, presenting } from '../helpers/pki.ts'
+import { configOf, writerConfig } from '../helpers/probe.ts'
 import { faultyProxy } from '../helpers/proxy.ts'
 import { refusal } from '../helpers/scripted.ts'
 import type { Session } from '../helpers/sessions.ts'
-import { check, cli, migrated, type Pem, verdictOf } from '../helpers/target.ts'
+import { cli, migrated, type Pem, run, target } from '../helpers/target.ts'
 import type { ServerTls } from '../helpers/tls-side.ts'
+import { check, type Expected, expectVerdict } from '../helpers/verdict.ts'
 import { authenticationOk, challenge, errorResponse } from '../helpers/wire.ts'
-import { configOf, type Expected, expectAttributed, makePki, type Pki, presenting, run, target } from './cases.ts'
 
 let server: Throwaway
 let pki: Pki
@@ -22,10 +25,8 @@ beforeAll(async () => {
 })
 afterAll(() => server?.stop())
 
-const asWriter = (): ProbeConfig =>
-  configOf({ DATABASE_URL: server.url('gateway_writer') }, { options: { certsDir: server.certsDir } })
+const asWriter = (): ProbeConfig => writerConfig(server)
 
-const PASSED = { failure: null, failed: {}, blocked: [] }
 const ROOT = 'hostssl all root all cert'
 const CERT = 'hostssl all all all cert'
 
@@ -79,7 +80,7 @@ describe('a real server that lets in whom it must not', () => {
   ]
   test.each(open)('%s', async (_name, lines, identities, expected) => {
     await rules(lines, identities)
-    expectAttributed(await run(asWriter()), expected)
+    expectVerdict(await run(asWriter()), expected)
   })
 
   test('as a role that our certificate names besides', async () => {
@@ -91,7 +92,7 @@ describe('a real server that lets in whom it must not', () => {
     await server.runAsRoot('ALTER ROLE gateway_reader LOGIN')
     const lines = ['hostssl all gateway_writer,gateway_reader all cert map=names', CERT]
     await rules(lines, ['names gateway_writer gateway_writer', 'names gateway_writer gateway_reader'])
-    expectAttributed(await run(presenting(asWriter(), named)), {
+    expectVerdict(await run(presenting(asWriter(), named)), {
       ...bound,
       evidence: {
         triedAs: 'gateway_reader',
@@ -106,13 +107,13 @@ describe('a real server that lets in whom it must not', () => {
     await server.runAsRoot('ALTER ROLE gateway_admin CONNECTION LIMIT 0')
     const report = await run(asWriter())
     await server.runAsRoot('ALTER ROLE gateway_admin CONNECTION LIMIT -1')
-    expectAttributed(report, { ...bound, evidence: { triedAs: 'gateway_admin', sqlstate: '53300' } })
+    expectVerdict(report, { ...bound, evidence: { triedAs: 'gateway_admin', sqlstate: '53300' } })
   })
 
   test('a password asked for in plaintext lets nobody in: passes, with a warning', async () => {
     await rules(['hostnossl all gateway_writer all scram-sha-256', CERT])
     const report = await run(asWriter())
-    expect(verdictOf(report)).toEqual(PASSED)
+    expectVerdict(report, {})
     expect(report.warnings.map(({ code }) => code)).toContain('PLAINTEXT_ACCEPTED')
     expect(check(report, 'certificate-required').evidence).toMatchObject({
       withoutTls: { challenge: 'AuthenticationSASL' },
@@ -121,7 +122,7 @@ describe('a real server that lets in whom it must not', () => {
 
   test('a password asked for on TLS: as the writer refused, as gateway_admin not the refusal asked for', async () => {
     await rules(['hostssl all gateway_admin all scram-sha-256', CERT])
-    expectAttributed(await run(asWriter()), { code: 'AUTH_NO_CERTIFICATE', check: 'certificate-bound' })
+    expectVerdict(await run(asWriter()), { code: 'AUTH_NO_CERTIFICATE', check: 'certificate-bound' })
   })
 
   test('as a process: exit code 1', async () => {
@@ -129,7 +130,7 @@ describe('a real server that lets in whom it must not', () => {
     const env = { DATABASE_URL: server.url('gateway_writer') }
     const { code, stdout } = await cli(['probe', '--json', '--certs-dir', server.certsDir], env)
     expect(code).toBe(1)
-    expectAttributed(JSON.parse(stdout), { code: 'CERTLESS_LOGIN_ALLOWED', check: 'certificate-required' })
+    expectVerdict(JSON.parse(stdout), { code: 'CERTLESS_LOGIN_ALLOWED', check: 'certificate-required' })
   })
 
   afterAll(() => rules([CERT]))
@@ -150,7 +151,7 @@ describe('who is there to try', () => {
 
   test('gateway_admin, where it may log in', async () => {
     const report = await run(asWriter())
-    expect(verdictOf(report)).toEqual(PASSED)
+    expectVerdict(report, {})
     expect(check(report, 'certificate-bound').evidence).toMatchObject({ triedAs: 'gateway_admin', sqlstate: '28000' })
   })
 
@@ -163,7 +164,7 @@ describe('who is there to try', () => {
     await root.unsafe(take)
     const report = await run(asWriter())
     await root.unsafe(give)
-    expect(verdictOf(report)).toEqual(PASSED)
+    expectVerdict(report, {})
     expect(triedAs(report)).toBe('root')
   })
 
@@ -172,7 +173,7 @@ describe('who is there to try', () => {
     await root.unsafe(`${take}; ALTER ROLE root NOLOGIN`)
     const report = await run(asWriter())
     await root.unsafe(`${give}; ALTER ROLE root LOGIN`)
-    expectAttributed(report, {
+    expectVerdict(report, {
       code: 'NEGATIVE_INCONCLUSIVE',
       check: 'certificate-bound',
       evidence: { roles: expect.arrayContaining(['root NOLOGIN']) },
@@ -224,7 +225,7 @@ describe('a refusal for another reason, before a real server', () => {
     })
 
   const fatal = (C: string, M: string) => errorResponse({ S: 'FATAL', V: 'FATAL', C, M, R: 'x' })
-  const reasons: readonly (readonly [string, Act, Expected['code']])[] = [
+  const reasons: readonly (readonly [string, Act, Code])[] = [
     ['busy', refusal('53300', 'sorry, too many clients already'), 'SERVER_BUSY'],
     ['read-only', refusal('25006', 'cannot execute in a read-only transaction'), 'SESSION_REFUSED'],
     ['draining', refusal('57P01', 'server is not accepting clients, try another node'), 'SERVER_DRAINING'],
@@ -243,7 +244,7 @@ describe('a refusal for another reason, before a real server', () => {
     const failed = CHECK_OF[attempt]
     // That nothing comes back where a session was opened a moment ago has a hint of its own.
     const hint = code === 'SESSION_TIMEOUT' && { hint: /the way was there/ }
-    expectAttributed(report, { code, check: failed, message: /was not refused but ended otherwise/, ...hint })
+    expectVerdict(report, { code, check: failed, message: /was not refused but ended otherwise/, ...hint })
     expect(between.maxOpen).toBeLessThanOrEqual(4)
   })
 
@@ -258,7 +259,7 @@ describe('a refusal for another reason, before a real server', () => {
       'certificate-bound': 'FOREIGN_LOGIN_ALLOWED',
     } as const
     const failed = CHECK_OF[attempt] as keyof typeof code
-    expectAttributed(await run(target(between, pem)), { code: code[failed], check: failed })
+    expectVerdict(await run(target(between, pem)), { code: code[failed], check: failed })
   })
 
   const refused: readonly (readonly [Attempt, string, { startup?: Act; certificate?: HandshakeAct }])[] = [
@@ -285,12 +286,12 @@ describe('a refusal for another reason, before a real server', () => {
   test.each(everyVersion)('the login %s is refused by %s: passes', async (attempt, _name, act, tls) => {
     await using between = await proxy(attempt, act, tls)
     const pem = attempt === 'with a broken signature' ? unverifiable(pki.pem) : pki.pem
-    expect(verdictOf(await run(target(between, pem)))).toEqual(PASSED)
+    expectVerdict(await run(target(between, pem)), {})
   })
 
   test('a server that verifies no client certificate: FORGED_LOGIN_ALLOWED, and why that matters', async () => {
     await using between = await proxy('with a broken signature', {})
-    expectAttributed(await run(target(between, unverifiable(pki.pem))), {
+    expectVerdict(await run(target(between, unverifiable(pki.pem))), {
       code: 'FORGED_LOGIN_ALLOWED',
       check: 'certificate-verified',
       message: /^gateway_writer was let in with a certificate whose signature is broken$/,
@@ -300,24 +301,22 @@ describe('a refusal for another reason, before a real server', () => {
 
   // CockroachDB says so with 28000 where the range with its users cannot be read.
   const LOOKUP_FAILED = refusal('28000', 'internal error while retrieving user account', 'func1')
-  const not: readonly (readonly [Attempt, string, { startup?: Act; certificate?: HandshakeAct }, Expected['code']])[] =
-    [
-      ['without a certificate', 'another alert', { certificate: { alert: 80 } }, 'TLS_FAILED'],
-      ['without a certificate', '08P01', { startup: refusal('08P01', 'protocol violation') }, 'SESSION_REFUSED'],
-      ['as gateway_admin', '08P01', { startup: refusal('08P01', 'protocol violation') }, 'SESSION_REFUSED'],
-      ['as gateway_admin', 'a challenge', { startup: { send: challenge(10) } }, 'AUTH_NO_CERTIFICATE'],
-      ['with a broken signature', 'another alert', { certificate: { alert: 80 } }, 'TLS_FAILED'],
-      ['with a broken signature', 'a challenge', { startup: { send: challenge(10) } }, 'AUTH_NO_CERTIFICATE'],
-      ['with a broken signature', '08P01', { startup: refusal('08P01', 'protocol violation') }, 'SESSION_REFUSED'],
-      ...(['without a certificate', 'as gateway_admin'] as const).map(
-        attempt =>
-          [attempt, 'a look at the user that failed', { startup: LOOKUP_FAILED }, 'SERVER_UNAVAILABLE'] as const,
-      ),
-    ]
+  const not: readonly (readonly [Attempt, string, { startup?: Act; certificate?: HandshakeAct }, Code])[] = [
+    ['without a certificate', 'another alert', { certificate: { alert: 80 } }, 'TLS_FAILED'],
+    ['without a certificate', '08P01', { startup: refusal('08P01', 'protocol violation') }, 'SESSION_REFUSED'],
+    ['as gateway_admin', '08P01', { startup: refusal('08P01', 'protocol violation') }, 'SESSION_REFUSED'],
+    ['as gateway_admin', 'a challenge', { startup: { send: challenge(10) } }, 'AUTH_NO_CERTIFICATE'],
+    ['with a broken signature', 'another alert', { certificate: { alert: 80 } }, 'TLS_FAILED'],
+    ['with a broken signature', 'a challenge', { startup: { send: challenge(10) } }, 'AUTH_NO_CERTIFICATE'],
+    ['with a broken signature', '08P01', { startup: refusal('08P01', 'protocol violation') }, 'SESSION_REFUSED'],
+    ...(['without a certificate', 'as gateway_admin'] as const).map(
+      attempt => [attempt, 'a look at the user that failed', { startup: LOOKUP_FAILED }, 'SERVER_UNAVAILABLE'] as const,
+    ),
+  ]
   test.each(not)('the login %s is not refused by %s', async (attempt, _name, act, code) => {
     await using between = await proxy(attempt, act)
     const pem = attempt === 'with a broken signature' ? unverifiable(pki.pem) : pki.pem
-    expectAttributed(await run(target(between, pem)), { code, check: CHECK_OF[attempt] })
+    expectVerdict(await run(target(between, pem)), { code, check: CHECK_OF[attempt] })
   })
 })
 
@@ -330,7 +329,7 @@ test('an alert about a certificate before one could come is no refusal of the lo
     // The first two are the sessions'.
     onClientHello: () => (++hellos === 3 ? { alert: 42 } : undefined),
   })
-  expectAttributed(await run(target(between, pki.pem)), {
+  expectVerdict(await run(target(between, pki.pem)), {
     code: 'TLS_CLIENT_REJECTED',
     check: 'certificate-required',
     message: /was not refused but ended otherwise/,

@@ -11,17 +11,11 @@ import type { Engine } from '../../src/development/throwaway/index.ts'
 import type { CheckId } from '../../src/report/report.ts'
 import type { Options } from '../../src/settings/config.ts'
 import { asCockroach } from '../helpers/as-cockroach.ts'
-import {
-  BLOCKED_BY,
-  type Expected,
-  expectNothingLeft,
-  expectVerdict,
-  isFinalRead,
-  isInsert,
-  useBase,
-} from '../helpers/faults.ts'
+import { expectNothingLeft, isFinalRead, isInsert, useBase } from '../helpers/faults.ts'
 import { type PoolerOptions, pooler, type Unit } from '../helpers/pooler.ts'
-import { probeWith, settings, tlsOf } from '../helpers/target.ts'
+import { configOf } from '../helpers/probe.ts'
+import { run, settings, tlsOf } from '../helpers/target.ts'
+import { type Expected, expectVerdict } from '../helpers/verdict.ts'
 
 type Pooling = Omit<PoolerOptions, 'upstream' | 'credentials' | 'tls'>
 
@@ -37,19 +31,11 @@ interface Case {
   readonly discards?: true
 }
 
-const BLOCKED: Partial<Record<CheckId, readonly CheckId[]>> = {
-  database: BLOCKED_BY.database,
-  dml: BLOCKED_BY.dml,
-  'row-visible': BLOCKED_BY.row,
-  'sequential-writes': BLOCKED_BY.writes,
-}
-
 /** The check whose statement met another session, and which statement it was. */
 const replaced = (id: CheckId, evidence: object, hint?: string): Expected => ({
-  top: 'reuse CONNECTION_REPLACED',
-  failed: { [id]: 'CONNECTION_REPLACED' },
-  blocked: BLOCKED[id] ?? [],
-  evidence: { [id]: evidence },
+  check: id,
+  code: 'CONNECTION_REPLACED',
+  evidence,
   ...(hint !== undefined && { hint }),
 })
 
@@ -199,8 +185,8 @@ const CASES: readonly Case[] = [
         client.id <= READER || client.startup?.user !== 'gateway_writer' ? `${client.id}` : `${WRITER}`,
     }),
     expected: {
-      top: 'session CERTLESS_LOGIN_ALLOWED',
-      failed: { 'certificate-required': 'CERTLESS_LOGIN_ALLOWED' },
+      check: 'certificate-required',
+      code: 'CERTLESS_LOGIN_ALLOWED',
     },
   },
 ]
@@ -221,9 +207,11 @@ async function probeBehind(engine: Engine, { pooler: pooling, options }: Case) {
     },
     ...pooling(),
   })
-  const report = await probeWith(settings({ port: pool.port, database, pem: pem('gateway_writer') }), {
-    options: { writes: 5, visibleWithinMs: 5000, ...options },
-  })
+  const report = await run(
+    configOf(settings({ port: pool.port, database, pem: pem('gateway_writer') }), {
+      options: { writes: 5, visibleWithinMs: 5000, ...options },
+    }),
+  )
   return { report, database }
 }
 

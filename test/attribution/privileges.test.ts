@@ -4,8 +4,8 @@ import type { Engine } from '../../src/development/throwaway/index.ts'
 import type { Code } from '../../src/failure/codes.ts'
 import type { CheckId } from '../../src/report/report.ts'
 import { clientOf } from '../helpers/clients.ts'
-import { BLOCKED_BY, type Case, describeFaults, expectVerdict, probeCase, useBase } from '../helpers/faults.ts'
-import { check } from '../helpers/target.ts'
+import { type Case, describeFaults, probeCase, useBase } from '../helpers/faults.ts'
+import { check, expectVerdict } from '../helpers/verdict.ts'
 
 const POSTGRESQL: readonly Engine[] = ['postgresql']
 const COCKROACHDB: readonly Engine[] = ['cockroachdb']
@@ -16,21 +16,19 @@ const VERBS = ['SELECT', 'INSERT', 'UPDATE', 'DELETE'] as const
 const MISSING: readonly Case[] = VERBS.map(verb => ({
   fault: `no ${verb}`,
   sql: `REVOKE ${verb} ON public.connection_probe FROM gateway_writer`,
-  top: 'privilege DML_DENIED',
-  failed: { dml: 'DML_DENIED' },
-  blocked: BLOCKED_BY.dml,
-  evidence: { dml: { missing: [verb], held: VERBS.filter(held => held !== verb) } },
+  check: 'dml',
+  code: 'DML_DENIED',
+  evidence: { missing: [verb], held: VERBS.filter(held => held !== verb) },
 }))
 
-/** A role that is more than a writer; `also`: what else that makes wrong. */
+/** A role that is more than a writer. */
 const admin = (fault: string, sql: string | undefined, evidence: object, more: Partial<Case> = {}): Case => ({
   fault,
   ...(sql && { sql }),
-  top: 'privilege ADMIN_AT_RUNTIME',
-  blocked: BLOCKED_BY.role,
+  check: 'role',
+  code: 'ADMIN_AT_RUNTIME',
+  evidence,
   ...more,
-  failed: { role: 'ADMIN_AT_RUNTIME', ...more.failed },
-  evidence: { role: evidence },
 })
 
 const DDL: Partial<Record<CheckId, Code>> = { 'ddl-refused': 'DDL_ALLOWED' }
@@ -51,7 +49,7 @@ const ADMINISTRATORS: readonly Case[] = [
     { attributes: ['SUPERUSER'] },
     {
       engines: POSTGRESQL,
-      failed: DDL,
+      also: DDL,
     },
   ),
   admin(
@@ -60,7 +58,7 @@ const ADMINISTRATORS: readonly Case[] = [
     { memberships: ['admin'] },
     {
       engines: COCKROACHDB,
-      failed: DDL,
+      also: DDL,
     },
   ),
   admin(
@@ -68,7 +66,7 @@ const ADMINISTRATORS: readonly Case[] = [
     'GRANT gateway_admin TO gateway_writer',
     { memberships: ['gateway_admin'] },
     {
-      failed: DDL,
+      also: DDL,
     },
   ),
   admin('a member of gateway_reader', 'GRANT gateway_reader TO gateway_writer', { memberships: ['gateway_reader'] }),
@@ -94,16 +92,16 @@ const ADMINISTRATORS: readonly Case[] = [
     'the owner of another table',
     'CREATE SCHEMA other; CREATE TABLE other.t (n int); ALTER TABLE other.t OWNER TO gateway_writer',
     { owned: ['table other.t'] },
-    { engines: POSTGRESQL, failed: DDL },
+    { engines: POSTGRESQL, also: DDL },
   ),
   admin(
     'the owner of a schema',
     'CREATE SCHEMA other; ALTER SCHEMA other OWNER TO gateway_writer',
     { owned: ['schema other'] },
-    { failed: DDL },
+    { also: DDL },
   ),
   {
-    ...admin('the owner of the database', undefined, { owned: ['database uro'] }, { engines: POSTGRESQL, failed: DDL }),
+    ...admin('the owner of the database', undefined, { owned: ['database uro'] }, { engines: POSTGRESQL, also: DDL }),
     sql: database => `ALTER DATABASE ${database} OWNER TO gateway_writer`,
   },
   admin(
@@ -112,7 +110,7 @@ const ADMINISTRATORS: readonly Case[] = [
     { currentUser: 'gateway_admin' },
     {
       user: 'gateway_admin',
-      failed: DDL,
+      also: DDL,
     },
   ),
   admin(
@@ -121,7 +119,7 @@ const ADMINISTRATORS: readonly Case[] = [
     { currentUser: 'root' },
     {
       user: 'root',
-      failed: DDL,
+      also: DDL,
     },
   ),
   admin(
@@ -136,15 +134,15 @@ const ADMINISTRATORS: readonly Case[] = [
 const creates = (fault: string, sql: Case['sql'] & {}, where: RegExp): Case => ({
   fault,
   sql,
-  top: 'privilege DDL_ALLOWED',
-  failed: DDL,
-  evidence: { 'ddl-refused': { creatable: [expect.stringMatching(where)] } },
+  check: 'ddl-refused',
+  code: 'DDL_ALLOWED',
+  evidence: { creatable: [expect.stringMatching(where)] },
 })
 
 const CREATE: readonly Case[] = ['gateway_writer', 'public'].flatMap(who => [
   {
     ...creates(`CREATE on schema public to ${who}`, `GRANT CREATE ON SCHEMA public TO ${who}`, /^schema public$/),
-    evidence: { 'ddl-refused': { createTable: '42P07', creatable: ['schema public'] } },
+    evidence: { createTable: '42P07', creatable: ['schema public'] },
   },
   creates(
     `CREATE on another schema to ${who}`,
@@ -175,21 +173,19 @@ const CREATE: readonly Case[] = ['gateway_writer', 'public'].flatMap(who => [
 const excess = (fault: string, sql: string, sentence: string, more: Partial<Case> = {}): Case => ({
   fault,
   sql,
-  top: 'privilege GRANT_EXCESS',
-  failed: EXCESS,
-  evidence: { 'ddl-refused': { createTable: '42501', excess: [sentence], elsewhere: [] } },
+  check: 'ddl-refused',
+  code: 'GRANT_EXCESS',
+  evidence: { createTable: '42501', excess: [sentence], elsewhere: [] },
   ...more,
 })
 
 const elsewhere = (fault: string, privilege: string, who: string, more: Partial<Case> = {}): Case => ({
   fault,
   sql: `CREATE SCHEMA other; CREATE TABLE other.t (n int); GRANT ${privilege} ON other.t TO ${who}`,
-  top: 'privilege DDL_ALLOWED',
-  failed: DDL,
+  check: 'ddl-refused',
+  code: 'DDL_ALLOWED',
   hint: 'as root take away',
-  evidence: {
-    'ddl-refused': { createTable: '42501', excess: [], elsewhere: [`${privilege} on other.t to ${who}`] },
-  },
+  evidence: { createTable: '42501', excess: [], elsewhere: [`${privilege} on other.t to ${who}`] },
   ...more,
 })
 
@@ -228,10 +224,10 @@ const other = (fault: string, sql: Case['sql'] & {}, what: RegExp, engines?: rea
   fault,
   sql,
   ...(engines && { engines }),
-  top: 'privilege DDL_ALLOWED',
-  failed: DDL,
+  check: 'ddl-refused',
+  code: 'DDL_ALLOWED',
   hint: 'as root take away',
-  evidence: { 'ddl-refused': { createTable: '42501', creatable: [], elsewhere: [expect.stringMatching(what)] } },
+  evidence: { createTable: '42501', creatable: [], elsewhere: [expect.stringMatching(what)] },
 })
 
 /** Privileges on what is no table, grant options, and what the next table would bring along. */
@@ -312,18 +308,16 @@ const HIDDEN: readonly Case[] = [
     fault: 'row-level security without a policy',
     engines: POSTGRESQL,
     sql: 'ALTER TABLE public.connection_probe ENABLE ROW LEVEL SECURITY',
-    top: 'privilege DML_DENIED',
-    failed: { dml: 'DML_DENIED' },
-    blocked: BLOCKED_BY.dml,
+    check: 'dml',
+    code: 'DML_DENIED',
   },
   {
     fault: 'row-level security that lets rows in and hides them',
     engines: POSTGRESQL,
     sql: `ALTER TABLE public.connection_probe ENABLE ROW LEVEL SECURITY;
       CREATE POLICY inwards ON public.connection_probe FOR INSERT WITH CHECK (true)`,
-    top: 'write WRITE_REFUSED',
-    failed: { dml: 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.dml,
+    check: 'dml',
+    code: 'WRITE_REFUSED',
     hint: 'a trigger, a rule',
     rowsLeft: 'exactly',
   },
@@ -387,7 +381,7 @@ describe('what is blocked says by what', () => {
   it('nothing is written unless it can be removed', async () => {
     const one = { sql: 'REVOKE DELETE ON public.connection_probe FROM gateway_writer', proxy: () => ({}) }
     const { report, statements } = await probeCase(base(), one)
-    expectVerdict(report, { top: 'privilege DML_DENIED', failed: { dml: 'DML_DENIED' }, blocked: BLOCKED_BY.dml })
+    expectVerdict(report, { check: 'dml', code: 'DML_DENIED' })
     expect(statements.filter(({ sql }) => /^(insert|update|delete)/i.test(sql))).toEqual([])
   })
 })

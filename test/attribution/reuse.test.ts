@@ -2,7 +2,6 @@
 import { expect } from 'vitest'
 import type { CheckId } from '../../src/report/report.ts'
 import {
-  BLOCKED_BY,
   type Case,
   describeFaults,
   idsIn,
@@ -26,18 +25,10 @@ const ELSEWHERE: Fault = { row: values => [...values.slice(0, -1), 'somebody els
 const replaced = (fault: string, proxy: () => ProxyFault, id: CheckId, evidence: object = {}): Case => ({
   fault,
   proxy,
-  top: 'reuse CONNECTION_REPLACED',
-  failed: { [id]: 'CONNECTION_REPLACED' },
-  blocked: BLOCKED[id] ?? [],
-  evidence: { [id]: { after: 'somebody else', ...evidence } },
+  check: id,
+  code: 'CONNECTION_REPLACED',
+  evidence: { after: 'somebody else', ...evidence },
 })
-
-const BLOCKED: Partial<Record<CheckId, readonly CheckId[]>> = {
-  database: BLOCKED_BY.database,
-  dml: BLOCKED_BY.dml,
-  'row-visible': BLOCKED_BY.row,
-  'sequential-writes': BLOCKED_BY.writes,
-}
 
 /** Other startup options than the client's; its own statement_timeout stays. */
 const startingWith = (change: (options: string) => string) => (): ProxyFault => ({
@@ -74,7 +65,7 @@ const CASES: readonly Case[] = [
   {
     ...replaced('the insert of dml answered by another session', onInsert(-1, ELSEWHERE), 'dml'),
     // PostgreSQL has said before who it is, CockroachDB says it here first: then what follows comes from elsewhere.
-    evidence: { dml: { statement: expect.stringMatching(/^the (insert of row -1|select of a row)$/) } },
+    evidence: { statement: expect.stringMatching(/^the (insert of row -1|select of a row)$/) },
   },
   replaced(
     'the update answered by another session',
@@ -120,7 +111,7 @@ const CASES: readonly Case[] = [
   {
     ...replaced('one session behind both connections', oneSessionForAll, 'row-visible', { session: '4242' }),
     engines: ['postgresql'],
-    evidence: { 'row-visible': { session: '4242' } },
+    evidence: { session: '4242' },
   },
   {
     ...replaced(
@@ -128,7 +119,7 @@ const CASES: readonly Case[] = [
       startingWith(all => all.replace(TOKEN, '')),
       'database',
     ),
-    evidence: { database: { missing: 'connection_probe.session' } },
+    evidence: { missing: 'connection_probe.session' },
     hint: 'a pooler, a proxy',
   },
   {
@@ -137,23 +128,21 @@ const CASES: readonly Case[] = [
       startingWith(all => all.replace(TOKEN, ' -c connection_probe.session=0123456789abcdef')),
       'database',
     ),
-    evidence: { database: { setting: 'connection_probe.session' } },
+    evidence: { setting: 'connection_probe.session' },
     hint: 'a pooler, a proxy',
   },
   {
     fault: 'a session handed over inside a transaction',
     proxy: () => ({ onServerMessage: firstReady('T') }),
-    top: 'session SESSION_PROTOCOL',
-    failed: { database: 'SESSION_PROTOCOL' },
-    blocked: BLOCKED_BY.database,
+    check: 'database',
+    code: 'SESSION_PROTOCOL',
   },
   {
     fault: 'the link lost between two writes',
     proxy: onInsert(4, cut('before')),
-    top: 'write CONNECTION_LOST',
-    failed: { 'sequential-writes': 'CONNECTION_LOST' },
-    blocked: BLOCKED_BY.writes,
-    evidence: { 'sequential-writes': { outcome: 'the row had not been written', writes: 3 } },
+    check: 'sequential-writes',
+    code: 'CONNECTION_LOST',
+    evidence: { outcome: 'the row had not been written', writes: 3 },
   },
   {
     ...replaced(
@@ -171,9 +160,9 @@ const CASES: readonly Case[] = [
   {
     fault: 'a named prepared statement left on the session',
     proxy: first('PREPARE leaked AS SELECT 1'),
-    top: 'reuse STATEMENTS_NAMED',
-    failed: { 'statements-unnamed': 'STATEMENTS_NAMED' },
-    evidence: { 'statements-unnamed': { named: ['leaked'] } },
+    check: 'statements-unnamed',
+    code: 'STATEMENTS_NAMED',
+    evidence: { named: ['leaked'] },
   },
   {
     fault: 'rows missing in the select at the end',
@@ -183,18 +172,16 @@ const CASES: readonly Case[] = [
         return isFinalRead(sql) ? { row: values => (left-- > 0 ? undefined : values) } : undefined
       },
     }),
-    top: 'visibility ROW_NOT_VISIBLE',
-    failed: { 'sequential-writes': 'ROW_NOT_VISIBLE' },
-    blocked: BLOCKED_BY.writes,
-    evidence: { 'sequential-writes': { absent: [expect.anything(), expect.anything()] } },
+    check: 'sequential-writes',
+    code: 'ROW_NOT_VISIBLE',
+    evidence: { absent: [expect.anything(), expect.anything()] },
   },
   {
     fault: 'a value changed in the select at the end',
     proxy: () => ({ onStatement: sql => (isFinalRead(sql) ? changed('origin', 'elsewhere') : undefined) }),
-    top: 'visibility ROW_MISMATCH',
-    failed: { 'sequential-writes': 'ROW_MISMATCH' },
-    blocked: BLOCKED_BY.writes,
-    evidence: { 'sequential-writes': { differing: [expect.objectContaining({ column: 'origin' })] } },
+    check: 'sequential-writes',
+    code: 'ROW_MISMATCH',
+    evidence: { differing: [expect.objectContaining({ column: 'origin' })] },
   },
 ]
 

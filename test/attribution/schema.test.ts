@@ -1,14 +1,13 @@
 /** The table is not what src/ declares, or cannot be touched: which of the two it is, is never confused. */
 import { expect } from 'vitest'
-import { BLOCKED_BY, type Case, describeFaults, tableWith, useBase } from '../helpers/faults.ts'
+import { type Case, describeFaults, tableWith, useBase } from '../helpers/faults.ts'
 
 const mismatch = (fault: string, sql: Case['sql'], difference: string, more: Partial<Case> = {}): Case => ({
   fault,
   ...(sql && { sql }),
-  top: 'schema TABLE_MISMATCH',
-  failed: { table: 'TABLE_MISMATCH' },
-  blocked: BLOCKED_BY.table,
-  evidence: { table: { differences: [difference] } },
+  check: 'table',
+  code: 'TABLE_MISMATCH',
+  evidence: { differences: [difference] },
   ...more,
 })
 
@@ -22,22 +21,20 @@ const CASES: readonly Case[] = [
   {
     fault: 'no table',
     sql: 'DROP TABLE public.connection_probe',
-    top: 'schema TABLE_MISSING',
-    failed: { table: 'TABLE_MISSING' },
-    blocked: BLOCKED_BY.table,
+    check: 'table',
+    code: 'TABLE_MISSING',
     table: false,
   },
   {
     fault: 'a table of that name in another schema only',
     sql: `DROP TABLE public.connection_probe; ${OTHER}`,
-    top: 'schema TABLE_MISSING',
-    failed: { table: 'TABLE_MISSING' },
-    blocked: BLOCKED_BY.table,
+    check: 'table',
+    code: 'TABLE_MISSING',
     table: false,
   },
   {
     ...mismatch('a renamed column', 'ALTER TABLE public.connection_probe RENAME COLUMN origin TO source', ''),
-    evidence: { table: { differences: ['column origin is missing', 'column source (text) is not declared'] } },
+    evidence: { differences: ['column origin is missing', 'column source (text) is not declared'] },
   },
   mismatch(
     'an added column',
@@ -74,7 +71,7 @@ const CASES: readonly Case[] = [
        GRANT SELECT, INSERT, UPDATE, DELETE ON public.connection_probe TO gateway_writer`,
       'public.connection_probe is no table (v)',
     ),
-    evidence: { table: { differences: expect.arrayContaining(['public.connection_probe is no table (v)']) } },
+    evidence: { differences: expect.arrayContaining(['public.connection_probe is no table (v)']) },
     table: false,
   },
   mismatch(
@@ -95,19 +92,17 @@ const CASES: readonly Case[] = [
   {
     fault: 'a table without any grant does not look like a missing one',
     sql: 'REVOKE ALL ON public.connection_probe FROM gateway_writer',
-    top: 'privilege DML_DENIED',
-    failed: { dml: 'DML_DENIED' },
-    blocked: BLOCKED_BY.dml,
-    evidence: { dml: { held: [], missing: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'] } },
+    check: 'dml',
+    code: 'DML_DENIED',
+    evidence: { held: [], missing: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'] },
   },
   {
     fault: 'no USAGE on schema public',
     sql: 'REVOKE USAGE ON SCHEMA public FROM gateway_writer, public',
-    top: 'privilege DML_DENIED',
-    failed: { dml: 'DML_DENIED' },
-    blocked: BLOCKED_BY.dml,
+    check: 'dml',
+    code: 'DML_DENIED',
     hint: 'GRANT USAGE ON SCHEMA public TO gateway_writer',
-    evidence: { dml: { missing: ['USAGE on schema public'] } },
+    evidence: { missing: ['USAGE on schema public'] },
   },
 ]
 

@@ -10,8 +10,11 @@ import type { Report } from '../../src/report/report.ts'
 import type { Act } from '../helpers/acts.ts'
 import { postgresClient } from '../helpers/clients.ts'
 import { cockroachReplay, cockroachScenario, cockroachScenarios, cockroachServer } from '../helpers/cockroach.ts'
+import { CLIENT, makePki, type Pki, presenting } from '../helpers/pki.ts'
+import { configOf } from '../helpers/probe.ts'
 import { accepted, refusal, type Script, scriptedServer } from '../helpers/scripted.ts'
-import { check, cli, settings, startServer } from '../helpers/target.ts'
+import { cli, run, settings, startServer, target } from '../helpers/target.ts'
+import { check, type Expected, expectSaid, expectVerdict } from '../helpers/verdict.ts'
 import {
   announce,
   authenticationOk,
@@ -21,18 +24,6 @@ import {
   readFields,
   readyForQuery,
 } from '../helpers/wire.ts'
-import {
-  CLIENT,
-  configOf,
-  type Expected,
-  expectAttributed,
-  expectSaid,
-  makePki,
-  type Pki,
-  presenting,
-  run,
-  target,
-} from './cases.ts'
 
 let pki: Pki
 beforeAll(async () => {
@@ -114,14 +105,14 @@ describe('by a real PostgreSQL', () => {
     )
 
   test.each(Object.entries(users))('%s', async (user, { expected }) => {
-    expectAttributed(await run(configAs(user)), expected)
+    expectVerdict(await run(configAs(user)), expected)
   })
 
   // The certificate is the writer's, the user is somebody else: by rule `cert`, and by `clientcert=verify-full`.
   test.each(['gateway_admin', 'gateway_reader'])('this certificate as %s', async user => {
     const { credentials } = configAs('gateway_writer')
     const config = { ...configAs(user), credentials }
-    expectAttributed(await run(config), {
+    expectVerdict(await run(config), {
       code: 'AUTH_IDENTITY',
       check: 'session',
       evidence: { sqlstate: '28000', routine: 'auth_failed' },
@@ -135,7 +126,7 @@ describe('by a real PostgreSQL', () => {
   ]
   test.each(databases)('database %s', async (database, expected) => {
     const report = await run(configAs('gateway_writer', database))
-    expectAttributed(report, { check: 'database', ...expected })
+    expectVerdict(report, { check: 'database', ...expected })
     expect(check(report, 'certificate-required').status).toBe('passed')
   })
 
@@ -145,7 +136,7 @@ describe('by a real PostgreSQL', () => {
       cli(['probe', '--certs-dir', server.certsDir], { DATABASE_URL: server.url('gateway_writer', 'nope') }),
     ])
     expect([session.code, database.code]).toEqual([1, 1])
-    expectAttributed(JSON.parse(session.stdout), { code: 'AUTH_ROLE_UNKNOWN', check: 'session' })
+    expectVerdict(JSON.parse(session.stdout), { code: 'AUTH_ROLE_UNKNOWN', check: 'session' })
     expectSaid(database.stdout, 'DATABASE_MISSING', 'SHOW DATABASES')
   })
 
@@ -162,7 +153,7 @@ describe('by a real PostgreSQL', () => {
     let report: Report
     do report = await run(config)
     while (report.failure?.layer !== 'session') // it takes the signal when it comes to it
-    expectAttributed(report, { code: 'SERVER_UNAVAILABLE', check: 'session', sqlstate: '57P03' })
+    expectVerdict(report, { code: 'SERVER_UNAVAILABLE', check: 'session', sqlstate: '57P03' })
   })
 })
 
@@ -173,18 +164,18 @@ describe('by a CockroachDB, as recorded', () => {
   test.each(['22.1', 'current'] as const)('an unknown role, release %s', async release => {
     await using server = await cockroachServer({ tls: tls(), release, roles })
     const sqlstate = release === '22.1' ? '28000' : '28P01'
-    expectAttributed(await run(target(server, pki.pem)), { code: 'AUTH_ROLE_UNKNOWN', check: 'session', sqlstate })
+    expectVerdict(await run(target(server, pki.pem)), { code: 'AUTH_ROLE_UNKNOWN', check: 'session', sqlstate })
   })
 
   test('a role without LOGIN', async () => {
     await using server = await cockroachServer({ tls: tls(), roles: { ...roles, gateway_writer: false } })
-    expectAttributed(await run(target(server, pki.pem)), { code: 'AUTH_LOGIN_DENIED', check: 'session' })
+    expectVerdict(await run(target(server, pki.pem)), { code: 'AUTH_LOGIN_DENIED', check: 'session' })
   })
 
   test('the certificate of somebody else', async () => {
     await using server = await cockroachServer({ tls: tls() })
     const report = await run(target(server, pki.pem, { user: 'gateway_admin' }))
-    expectAttributed(report, {
+    expectVerdict(report, {
       code: 'AUTH_IDENTITY',
       check: 'session',
       message: /requested user is gateway_admin, but certificate is for \[gateway_writer\]/,
@@ -204,7 +195,7 @@ describe('by a CockroachDB, as recorded', () => {
 
   test('draining', async () => {
     await using server = await cockroachServer({ tls: tls(), draining: true })
-    expectAttributed(await run(target(server, pki.pem)), { code: 'SERVER_DRAINING', check: 'tls', sqlstate: '57P01' })
+    expectVerdict(await run(target(server, pki.pem)), { code: 'SERVER_DRAINING', check: 'tls', sqlstate: '57P01' })
   })
 
   // The catalogue may be unreadable without a database, or answer from another one: the first use decides.
@@ -217,7 +208,7 @@ describe('by a CockroachDB, as recorded', () => {
     const onStatement = (sql: string) => (/current_database/.test(sql) && answer) || recorded?.result
     await using server = await cockroachServer({ tls: tls(), onStatement })
     const report = await run(target(server, pki.pem, { database: 'nope' }))
-    expectAttributed(report, { code: 'DATABASE_MISSING', check: 'database', message: /"nope"/ })
+    expectVerdict(report, { code: 'DATABASE_MISSING', check: 'database', message: /"nope"/ })
     expect(check(report, 'certificate-required')).toMatchObject({
       status: 'passed',
       evidence: { withoutCertificate: { challenge: 'AuthenticationSASL' }, withoutTls: { sqlstate: '08P01' } },
@@ -236,7 +227,7 @@ describe('by a CockroachDB, as recorded', () => {
   test.each(replayed)('%s, word by word', async (name, expected) => {
     const maxVersion = name.endsWith('TLS 1.2') ? 'TLSv1.2' : 'TLSv1.3'
     await using server = await scriptedServer(cockroachReplay(name, { ...pki.server, maxVersion }))
-    expectAttributed(await run(target(server, pki.pem)), expected)
+    expectVerdict(await run(target(server, pki.pem)), expected)
   })
 })
 
@@ -339,7 +330,7 @@ describe('by bytes', () => {
   test.each(faults)('%s', async (_name, script, expected) => {
     await using server = await scriptedServer({ tls: pki.server, ...script })
     const report = await run(target(server, pki.pem))
-    expectAttributed(report, expected)
+    expectVerdict(report, expected)
     // two to the path, and what must be refused: two without a certificate; one with a broken one, dialled again perhaps
     expect(server.connections).toBeLessThanOrEqual(expected.check === 'session' ? 2 : 6)
     expect(server.maxOpen).toBeLessThanOrEqual(4)
@@ -352,20 +343,20 @@ describe('by bytes', () => {
   ]
   test.each(silences)('silence %s', async (_name, script, expected) => {
     await using server = await scriptedServer({ tls: pki.server, ...script })
-    expectAttributed(await run(target(server, pki.pem, { deadlineMs: 1_600 })), expected)
+    expectVerdict(await run(target(server, pki.pem, { deadlineMs: 1_600 })), expected)
     await server.until(({ open }) => open === 0)
   })
 
   test('a server that knows nothing of its own catalogue', async () => {
     await using server = await scriptedServer({ tls: pki.server, ...toUs({ send: accepted() }) })
-    expectAttributed(await run(target(server, pki.pem)), { code: 'CATALOGUE_FAILED', check: 'database' })
+    expectVerdict(await run(target(server, pki.pem)), { code: 'CATALOGUE_FAILED', check: 'database' })
   })
 
   test('as a process: exit code 1', async () => {
     await using server = await scriptedServer({ tls: pki.server, ...toUs({ send: challenge(10) }) })
     const { code, stdout } = await cli(['probe', '--json'], settings({ port: server.port, pem: pki.pem }))
     expect(code).toBe(1)
-    expectAttributed(JSON.parse(stdout), { code: 'AUTH_NO_CERTIFICATE', check: 'session' })
+    expectVerdict(JSON.parse(stdout), { code: 'AUTH_NO_CERTIFICATE', check: 'session' })
   })
 })
 

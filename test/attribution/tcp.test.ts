@@ -8,9 +8,11 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { classifyConnect } from '../../src/failure/classify.ts'
 import type { Report } from '../../src/report/report.ts'
 import { listen } from '../helpers/listen.ts'
+import { makePki, type Pki } from '../helpers/pki.ts'
+import { ended } from '../helpers/process.ts'
 import { scriptedServer } from '../helpers/scripted.ts'
-import { cli, namesOf, settings, startCli } from '../helpers/target.ts'
-import { expectAttributed, expectSaid, makePki, type Pki, run, target } from './cases.ts'
+import { cli, namesOf, run, settings, startCli, target } from '../helpers/target.ts'
+import { expectSaid, expectVerdict } from '../helpers/verdict.ts'
 
 let pki: Pki
 beforeAll(async () => {
@@ -51,7 +53,7 @@ async function fullPort(): Promise<AsyncDisposable & { readonly port: number }> 
 
 test('refused: nobody listens', async () => {
   const report = await run(target({ port: await closedPort() }, pki.pem))
-  expectAttributed(report, {
+  expectVerdict(report, {
     code: 'TCP_REFUSED',
     check: 'tcp',
     evidence: { address: '::1', tried: [{ address: '::1', outcome: 'TCP_REFUSED' }] },
@@ -63,7 +65,7 @@ test('refused: nobody listens', async () => {
 test('silently dropped', async () => {
   await using full = await fullPort()
   const report = await run(target(full, pki.pem, { deadlineMs: 1_600 }))
-  expectAttributed(report, {
+  expectVerdict(report, {
     code: 'TCP_TIMEOUT',
     check: 'tcp',
     message: /did not answer within 400 ms$/,
@@ -79,7 +81,7 @@ describe('unreachable: an address to which the kernel itself has no way', () => 
   ]
   test.each(addresses)('%s', async (_name, address, errno) => {
     const report = await run(target({ port: 26257 }, pki.pem, { host: `[${address.replace('%', '%25')}]` }))
-    expectAttributed(report, { code: 'TCP_UNREACHABLE', check: 'tcp', evidence: { address } })
+    expectVerdict(report, { code: 'TCP_UNREACHABLE', check: 'tcp', evidence: { address } })
     expect(report.failure?.causes).toMatchObject([{ code: errno }])
   })
 
@@ -88,13 +90,13 @@ describe('unreachable: an address to which the kernel itself has no way', () => 
     const names = namesOf({ 'db.internal': ['fe80::1'] })
     const report = await run(target({ port: 26257 }, pki.pem, { host: 'db.internal', names }))
     const message = /^\[fe80::1\]:26257 is a link-local address without a zone/
-    expectAttributed(report, { code: 'TCP_UNREACHABLE', check: 'tcp', message, evidence: { address: 'fe80::1' } })
+    expectVerdict(report, { code: 'TCP_UNREACHABLE', check: 'tcp', message, evidence: { address: 'fe80::1' } })
   })
 })
 
 test('reset, before the server said anything', async () => {
   await using server = await scriptedServer({ onAccept: 'reset' })
-  expectAttributed(await run(target(server, pki.pem)), {
+  expectVerdict(await run(target(server, pki.pem)), {
     code: 'TCP_RESET',
     check: 'tcp',
     evidence: { tried: [{ outcome: 'TCP_RESET' }] },
@@ -107,15 +109,12 @@ test('any other errno: no file descriptors left', async () => {
   const script = fileURLToPath(new URL('without-descriptors.ts', import.meta.url))
   const child = spawn('sh', ['-c', `ulimit -n 256; exec "$0" --import tsx "$1"`, process.execPath, script], {
     env: { PATH: process.env.PATH, ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
-  let stdout = ''
-  child.stdout.setEncoding('utf8').on('data', text => {
-    stdout += text
-  })
-  expect(await once(child, 'close')).toEqual([0, null])
-  const report: Report = JSON.parse(stdout)
-  expectAttributed(report, { code: 'TCP_FAILED', check: 'tcp', message: /fails with EMFILE$/ })
+  const result = await ended(child)
+  expect(result).toMatchObject({ code: 0, stderr: '' })
+  const report: Report = JSON.parse(result.stdout)
+  expectVerdict(report, { code: 'TCP_FAILED', check: 'tcp', message: /fails with EMFILE$/ })
   expect(report.failure?.causes).toMatchObject([{ code: 'EMFILE' }])
 })
 
@@ -149,7 +148,7 @@ test('the deadline comes where too little is left for a wait: steps that were sl
   const hosts = Array.from({ length: 6 }, () => `localhost:${server.port}`).join()
   const env = { DATABASE_URL: `postgresql://gateway_writer@${hosts}/uro` }
   const report = await run(target(server, pki.pem, { deadlineMs, env, names: { lookup, servers: null } }))
-  expectAttributed(report, { code: 'DEADLINE', check: 'tls', message: /^the deadline came while/ })
+  expectVerdict(report, { code: 'DEADLINE', check: 'tls', message: /^the deadline came while/ })
 })
 
 test('interrupted: exit code 130 within a second, and still a report', async () => {
@@ -159,5 +158,5 @@ test('interrupted: exit code 130 within a second, and still a report', async () 
   child.kill('SIGINT')
   const { code, stdout } = await result
   expect(code).toBe(130)
-  expectAttributed(JSON.parse(stdout), { code: 'INTERRUPTED', check: 'tls' })
+  expectVerdict(JSON.parse(stdout), { code: 'INTERRUPTED', check: 'tls' })
 })

@@ -14,22 +14,12 @@ import type { Throwaway } from '../../src/development/throwaway/index.ts'
 import { open } from '../../src/session/open.ts'
 import type { ProbeConfig } from '../../src/settings/config.ts'
 import { cockroachServer } from '../helpers/cockroach.ts'
+import { CLIENT, days, makePki, type Pki, presenting, SERVER } from '../helpers/pki.ts'
+import { writerConfig } from '../helpers/probe.ts'
 import { refusal, scriptedServer } from '../helpers/scripted.ts'
-import { check, cli, settings, startServer } from '../helpers/target.ts'
+import { cli, run, settings, startServer, target } from '../helpers/target.ts'
+import { check, type Expected, expectVerdict } from '../helpers/verdict.ts'
 import { challenge } from '../helpers/wire.ts'
-import {
-  CLIENT,
-  configOf,
-  days,
-  type Expected,
-  expectAttributed,
-  makePki,
-  type Pki,
-  presenting,
-  run,
-  SERVER,
-  target,
-} from './cases.ts'
 
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const
 
@@ -64,7 +54,7 @@ describe.each(VERSIONS)('an alert about the client certificate, %s', maxVersion 
       onClientCertificate: { alert, next },
     })
     const report = await run(target(server, pki.pem))
-    expectAttributed(report, { check: 'tls', ...verdict })
+    expectVerdict(report, { check: 'tls', ...verdict })
     expect(server.connections).toBeLessThanOrEqual(2)
     await server.until(({ open: sockets }) => sockets === 0)
   })
@@ -81,7 +71,7 @@ describe.each(VERSIONS)('an algorithm that the server does not take, %s', maxVer
     await using server = await scriptedServer({ tls, ...script })
     const report = await run(target(server, pki.pem))
     const code = failed === 'tls' ? 'TLS_CLIENT_REQUIRED' : 'AUTH_NO_CERTIFICATE'
-    expectAttributed(report, { code, check: failed })
+    expectVerdict(report, { code, check: failed })
     expect(server.sessions.map(({ peerName }) => peerName).filter(Boolean)).toEqual([])
   })
 })
@@ -103,7 +93,7 @@ describe('when the alert is lost on the way, TLS 1.2 decides', () => {
   test.each(['close', 'reset'] as const)('%s at the StartupMessage on both: the session', async lost => {
     await using server = await scriptedServer({ tls: pki.server, onStartup: lost })
     const report = await run(target(server, pki.pem))
-    expectAttributed(report, {
+    expectVerdict(report, {
       code: 'SESSION_CLOSED',
       check: 'session',
       evidence: { redialledWith: 'TLSv1.2', outcome: 'SESSION_CLOSED' },
@@ -120,7 +110,7 @@ describe('when the alert is lost on the way, TLS 1.2 decides', () => {
       [moment]: ({ id }: { id: number }) => (id <= 2 ? 'go on' : 'close'),
     })
     const report = await run(target(server, pki.pem))
-    expectAttributed(report, { code: 'SESSION_CLOSED', check: 'session', evidence: { outcome: 'TLS_CLOSED' } })
+    expectVerdict(report, { code: 'SESSION_CLOSED', check: 'session', evidence: { outcome: 'TLS_CLOSED' } })
   })
 
   test('a close at the StartupMessage, and then a refusal with words: the session was closed', async () => {
@@ -129,12 +119,12 @@ describe('when the alert is lost on the way, TLS 1.2 decides', () => {
       onStartup: ({ id }) => (id <= 2 ? 'close' : refusal('53300', 'sorry, too many clients already')),
     })
     const report = await run(target(server, pki.pem))
-    expectAttributed(report, { code: 'SESSION_CLOSED', check: 'session', evidence: { outcome: 'SERVER_BUSY' } })
+    expectVerdict(report, { code: 'SESSION_CLOSED', check: 'session', evidence: { outcome: 'SERVER_BUSY' } })
   })
 
   async function expectRedialled(server: Parameters<typeof target>[0] & { connections: number }, verdict: Verdict) {
     const report = await run(target(server, pki.pem))
-    expectAttributed(report, { check: 'tls', ...verdict })
+    expectVerdict(report, { check: 'tls', ...verdict })
     expect(check(report, 'tls').evidence).toMatchObject({ protocol: 'TLSv1.3', redialledWith: 'TLSv1.2' })
     expect(server.connections).toBeLessThanOrEqual(4)
   }
@@ -185,7 +175,7 @@ describe.each(VERSIONS)('a CockroachDB turns the certificate down, %s', maxVersi
     ] as const) {
       await using server = await cockroachServer({ tls, release })
       const report = await run(presenting(target(server, pki.pem), certificate))
-      expectAttributed(report, { check: 'tls', ...rejected(alert) })
+      expectVerdict(report, { check: 'tls', ...rejected(alert) })
     }
   })
 })
@@ -205,12 +195,12 @@ describe.each(VERSIONS)('a real PostgreSQL turns the certificate down, %s', maxV
       clientAuthority: clients,
       settings: { ssl_max_protocol_version: maxVersion },
     })
-    config = configOf({ DATABASE_URL: server.url('gateway_writer') }, { options: { certsDir: server.certsDir } })
+    config = writerConfig(server)
   })
   afterAll(() => server?.stop())
 
   test.each(unacceptable)('%s', async (_name, issue, { postgres }) => {
-    expectAttributed(await run(presenting(config, await issue())), { check: 'tls', ...rejected(postgres) })
+    expectVerdict(await run(presenting(config, await issue())), { check: 'tls', ...rejected(postgres) })
   })
 
   test('as a process: exit code 1', async () => {
@@ -218,7 +208,7 @@ describe.each(VERSIONS)('a real PostgreSQL turns the certificate down, %s', maxV
     const pem = { ca: server.authority.certificate, cert: chain, key }
     const { code, stdout } = await cli(['probe', '--json'], settings({ port: server.port, pem }))
     expect(code).toBe(1)
-    expectAttributed(JSON.parse(stdout), { check: 'tls', ...rejected('unknown_ca') })
+    expectVerdict(JSON.parse(stdout), { check: 'tls', ...rejected('unknown_ca') })
   })
 
   test(`${HANDSHAKES / 2} times without one misattribution`, { timeout: 10_000 + HANDSHAKES * 200 }, async () => {

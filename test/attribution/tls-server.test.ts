@@ -4,11 +4,12 @@
  */
 import { beforeAll, describe, expect, test } from 'vitest'
 import { createAuthority, type IssueOptions } from '../../src/development/throwaway/authority.ts'
+import { days, makePki, type Pki, SERVER } from '../helpers/pki.ts'
 import { type Script, scriptedServer } from '../helpers/scripted.ts'
-import { check, cli, namesOf, settings } from '../helpers/target.ts'
+import { cli, namesOf, run, settings, target } from '../helpers/target.ts'
 import type { ServerTls } from '../helpers/tls-side.ts'
+import { check, type Expected, expectSaid, expectVerdict } from '../helpers/verdict.ts'
 import { errorResponse } from '../helpers/wire.ts'
-import { days, type Expected, expectAttributed, expectSaid, makePki, type Pki, run, SERVER, target } from './cases.ts'
 
 let pki: Pki
 beforeAll(async () => {
@@ -117,7 +118,7 @@ describe('the server certificate', () => {
   test.each(faults)('%s', async (_name, present, verdict) => {
     await using server = await scriptedServer({ tls: await present() })
     const report = await run(target(server, pki.pem))
-    expectAttributed(report, { check: 'tls', ...verdict })
+    expectVerdict(report, { check: 'tls', ...verdict })
     expect(check(report, 'tls').evidence).toMatchObject({
       protocol: 'TLSv1.3',
       serverCertificate: { subject: expect.stringContaining('CN='), notAfter: expect.any(String) },
@@ -173,7 +174,7 @@ describe('the server certificate', () => {
     const names = namesOf({ 'db.app.internal': ['::1'] })
     const config = target(server, pki.pem, { host: 'db.app.internal', names, env })
     const report = await run(config)
-    if (typeof verdict !== 'string') return expectAttributed(report, { check: 'tls', ...verdict })
+    if (typeof verdict !== 'string') return expectVerdict(report, { check: 'tls', ...verdict })
     expect(check(report, 'tls')).toMatchObject({ status: 'passed', evidence: { nameRule: verdict } })
   })
 
@@ -199,7 +200,7 @@ describe('the server certificate', () => {
     const old: ServerTls = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }
     await using server = await scriptedServer({ tls: { ...pki.server, ...old } })
     const report = await run(target(server, pki.pem))
-    expectAttributed(report, { code: 'TLS_VERSION', check: 'tls', evidence: { alert: 'protocol_version' } })
+    expectVerdict(report, { code: 'TLS_VERSION', check: 'tls', evidence: { alert: 'protocol_version' } })
     expect(server.connections).toBeLessThanOrEqual(CONNECTIONS)
   })
 
@@ -304,7 +305,7 @@ describe('bytes instead of TLS', () => {
   test.each(answers)('%s', async (name, script, verdict) => {
     await using server = await scriptedServer({ ...(name !== 'N' && { tls: pki.server }), ...script })
     const report = await run(target(server, pki.pem))
-    expectAttributed(report, { check: 'tls', ...verdict })
+    expectVerdict(report, { check: 'tls', ...verdict })
     expect(server.connections).toBeLessThanOrEqual(CONNECTIONS)
     expect(server.sessions.every(({ startup }) => startup === undefined)).toBe(true)
   })
@@ -333,7 +334,7 @@ describe('silence, close and reset on the way to TLS', () => {
   test.each(silences)('silence %s', async (_name, script, hint) => {
     await using server = await scriptedServer({ tls: pki.server, ...script })
     const report = await run(target(server, pki.pem, { deadlineMs }))
-    expectAttributed(report, { code: 'TLS_TIMEOUT', check: 'tls', message: /within 400 ms$/, hint })
+    expectVerdict(report, { code: 'TLS_TIMEOUT', check: 'tls', message: /within 400 ms$/, hint })
     expect(report.durationMs).toBeLessThan(deadlineMs)
     expect(server.connections).toBeLessThanOrEqual(CONNECTIONS)
     await server.until(({ open }) => open === 0)
@@ -346,7 +347,7 @@ describe('silence, close and reset on the way to TLS', () => {
     })
     const report = await run(target(server, pki.pem, { deadlineMs }))
     const message = /the TLS handshake did not end within/
-    expectAttributed(report, { code: 'TLS_TIMEOUT', check: 'tls', message, hint: STALLED })
+    expectVerdict(report, { code: 'TLS_TIMEOUT', check: 'tls', message, hint: STALLED })
   })
 
   const ends: readonly (readonly [string, Script, Verdict & { check?: 'tcp' }])[] = [
@@ -367,7 +368,7 @@ describe('silence, close and reset on the way to TLS', () => {
   test.each(ends)('%s', async (_name, script, verdict) => {
     await using server = await scriptedServer({ tls: pki.server, ...script })
     const report = await run(target(server, pki.pem, { deadlineMs: 4_000 }))
-    expectAttributed(report, { check: 'tls', ...verdict })
+    expectVerdict(report, { check: 'tls', ...verdict })
     expect(server.connections).toBeLessThanOrEqual(CONNECTIONS)
   })
 })
@@ -378,7 +379,7 @@ test('words in the clear after the handshake: whoever shook hands speaks TLS', a
     onClientCertificate: { send: raw('and now for something completely different'), next: 'silent' },
   })
   const report = await run(target(server, pki.pem))
-  expectAttributed(report, { code: 'TLS_FAILED', check: 'tls', evidence: { keysExchanged: true } })
+  expectVerdict(report, { code: 'TLS_FAILED', check: 'tls', evidence: { keysExchanged: true } })
 })
 
 describe('an alert inside the handshake that is about no certificate of ours', () => {
@@ -391,13 +392,13 @@ describe('an alert inside the handshake that is about no certificate of ours', (
   test.each(alerts)('%i %s', async (alert, name, verdict) => {
     await using server = await scriptedServer({ tls: pki.server, onClientHello: { alert } })
     const report = await run(target(server, pki.pem))
-    expectAttributed(report, { check: 'tls', evidence: { alert: name }, ...verdict })
+    expectVerdict(report, { check: 'tls', evidence: { alert: name }, ...verdict })
   })
 
   test('no cipher in common', async () => {
     const tls = { ...pki.server, maxVersion: 'TLSv1.2', ciphers: 'AES128-SHA' } as const
     await using server = await scriptedServer({ tls })
     const report = await run(target(server, pki.pem))
-    expectAttributed(report, { code: 'TLS_FAILED', check: 'tls', evidence: { alert: 'handshake_failure' } })
+    expectVerdict(report, { code: 'TLS_FAILED', check: 'tls', evidence: { alert: 'handshake_failure' } })
   })
 })

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { Engine } from '../../src/development/throwaway/index.ts'
 import { EXPECTED_COLUMNS } from '../../src/schema.ts'
-import { BLOCKED_BY, type Case, describeFaults, insertTrigger, onRead, useBase } from '../helpers/faults.ts'
+import { type Case, describeFaults, insertTrigger, onRead, useBase } from '../helpers/faults.ts'
 import { changed, error } from '../helpers/statement-faults.ts'
 
 const POSTGRESQL: readonly Engine[] = ['postgresql']
@@ -14,76 +14,68 @@ const SEEN: readonly Case[] = [
     // each read is answered this late, ms: after the limit, long before reading is given up
     proxy: onRead(0, () => ({ after: sleep(120) })),
     options: { visibleWithinMs: 80 },
-    top: 'visibility ROW_LATE',
-    failed: { 'row-visible': 'ROW_LATE' },
-    blocked: BLOCKED_BY.row,
-    evidence: { 'row-visible': { limitMs: 80, reads: 1 } },
+    check: 'row-visible',
+    code: 'ROW_LATE',
+    evidence: { limitMs: 80, reads: 1 },
   },
   {
     fault: 'seen by a second look only, and in time',
     proxy: firstLooks(2),
-    evidence: { 'row-visible': { reads: 3 } },
+    seen: { 'row-visible': { reads: 3 } },
   },
   {
     fault: 'never',
     proxy: onRead(0, () => ({ row: () => undefined })),
     options: { visibleWithinMs: 40 },
-    top: 'visibility ROW_NOT_VISIBLE',
-    failed: { 'row-visible': 'ROW_NOT_VISIBLE' },
-    blocked: BLOCKED_BY.row,
-    evidence: { 'row-visible': { limitMs: 40, reads: expect.any(Number) } },
+    check: 'row-visible',
+    code: 'ROW_NOT_VISIBLE',
+    evidence: { limitMs: 40, reads: expect.any(Number) },
   },
   {
     fault: 'not before the deadline, which is nearer than the limit',
     proxy: onRead(0, () => ({ row: () => undefined })),
     options: { visibleWithinMs: 60_000, deadlineMs: 4000 },
-    top: 'run DEADLINE',
-    failed: { 'row-visible': 'DEADLINE' },
+    check: 'row-visible',
+    code: 'DEADLINE',
     // What comes after has what the row leaves of the deadline, 200 ms: on a busy machine it is not enough.
     mayFail: { 'ddl-refused': 'DEADLINE' },
-    blocked: BLOCKED_BY.row,
-    evidence: { 'row-visible': { limitMs: 60_000 } },
+    evidence: { limitMs: 60_000 },
   },
   {
     fault: 'the read refused',
     proxy: onRead(0, () => error('XX000', 'internal error')),
-    top: 'visibility READ_FAILED',
-    failed: { 'row-visible': 'READ_FAILED' },
-    blocked: BLOCKED_BY.row,
-    evidence: { 'row-visible': { sqlstate: 'XX000' } },
+    check: 'row-visible',
+    code: 'READ_FAILED',
+    evidence: { sqlstate: 'XX000' },
   },
   {
     fault: 'a read that the server gives up',
     proxy: onRead(0, () => error('57014', 'query execution canceled due to statement timeout')),
-    top: 'visibility READ_TIMEOUT',
-    failed: { 'row-visible': 'READ_TIMEOUT' },
-    blocked: BLOCKED_BY.row,
-    evidence: { 'row-visible': { sqlstate: '57014' } },
+    check: 'row-visible',
+    code: 'READ_TIMEOUT',
+    evidence: { sqlstate: '57014' },
   },
   {
     fault: 'a read that is never answered',
     hint: "not even the server's own timeout came back",
     proxy: onRead(0, () => ({ instead: 'silent' })),
     options: { deadlineMs: 4000 },
-    top: 'visibility READ_TIMEOUT',
-    failed: { 'row-visible': 'READ_TIMEOUT' },
-    blocked: BLOCKED_BY.row,
+    check: 'row-visible',
+    code: 'READ_TIMEOUT',
   },
   {
     fault: 'a session that the server ends because it lay idle',
     proxy: onRead(0, () => error('57P05', 'terminating connection due to idle-session timeout')),
-    top: 'write CONNECTION_LOST',
-    failed: { 'row-visible': 'CONNECTION_LOST' },
-    blocked: BLOCKED_BY.row,
+    check: 'row-visible',
+    code: 'CONNECTION_LOST',
     hint: 'idle_session_timeout',
-    evidence: { 'row-visible': { sqlstate: '57P05' } },
+    evidence: { sqlstate: '57P05' },
   },
   {
     fault: 'the connection lost under the read',
     proxy: onRead(0, () => ({ instead: 'reset' })),
-    top: 'write CONNECTION_LOST',
-    failed: { 'row-visible': 'CONNECTION_LOST' },
-    blocked: BLOCKED_BY.row,
+    check: 'row-visible',
+    code: 'CONNECTION_LOST',
   },
 ]
 
@@ -96,9 +88,9 @@ function firstLooks(blind: number): Case['proxy'] & {} {
 }
 
 const mismatch = (column: string): Partial<Case> => ({
-  top: 'visibility ROW_MISMATCH',
-  evidence: { 'row-visible': { differing: [expect.objectContaining({ column })] } },
-  blocked: BLOCKED_BY.row,
+  check: 'row-visible',
+  code: 'ROW_MISMATCH',
+  evidence: { differing: [expect.objectContaining({ column })] },
 })
 
 /** A value of each type that is well formed and not what was written. */
@@ -120,14 +112,12 @@ const nested = (levels: number): string => `${'{"a":'.repeat(levels)}1${'}'.repe
 const NESTED: readonly Case[] = [33, 4_000, 100_000].map(levels => ({
   fault: `a payload nested ${levels} deep`,
   proxy: onRead(0, () => changed('payload', nested(levels))),
-  failed: { 'row-visible': 'ROW_MISMATCH' },
   ...mismatch('payload'),
 }))
 
 const ALTERED: readonly Case[] = EXPECTED_COLUMNS.map(({ name }) => ({
   fault: `another value read in ${name}`,
   proxy: onRead(0, () => changed(name, OTHER_VALUES[name] ?? '')),
-  failed: { 'row-visible': 'ROW_MISMATCH' },
   ...mismatch(camel(name)),
 }))
 
@@ -136,10 +126,9 @@ const meddled = (fault: string, body: string, column: string): Case => ({
   fault,
   engines: POSTGRESQL,
   sql: insertTrigger(`${body} RETURN NEW;`),
-  top: 'visibility ROW_MISMATCH',
-  failed: { dml: 'ROW_MISMATCH' },
-  blocked: BLOCKED_BY.dml,
-  evidence: { dml: { differing: [expect.objectContaining({ column })] } },
+  check: 'dml',
+  code: 'ROW_MISMATCH',
+  evidence: { differing: [expect.objectContaining({ column })] },
 })
 
 const MEDDLED: readonly Case[] = [

@@ -3,8 +3,7 @@
  * The lookup is the last step before, so that is where they are used up; they are given back once the dial has failed.
  */
 import { closeSync, openSync } from 'node:fs'
-import { probe } from '../../src/checks/attempts.ts'
-import { loadConfig } from '../../src/settings/config.ts'
+import { configOf, runProbe } from '../helpers/probe.ts'
 // The probe loads its checks once the path stands, which takes descriptors: they are loaded beforehand.
 import '../../src/checks/index.ts'
 
@@ -17,23 +16,10 @@ const useUp = (): void => {
   }
 }
 
-const loaded = loadConfig({
-  role: 'writer',
-  env: process.env,
-  names: {
-    lookup: async () => {
-      useUp()
-      return ['::1']
-    },
-    servers: null,
-  },
-})
-if (!loaded.ok) throw loaded.error
-const report = await probe(loaded.config, {
-  signal: new AbortController().signal,
-  note: () => undefined,
-  progress: () => undefined,
-  program: 'connection-probe test',
-})
+const lookup = async (): Promise<string[]> => {
+  useUp()
+  return ['::1']
+}
+const report = await runProbe(configOf(process.env, { names: { lookup, servers: null } }))
 for (const fd of held) closeSync(fd)
 process.stdout.write(JSON.stringify(report))

@@ -4,11 +4,9 @@ import type { Engine } from '../../src/development/throwaway/index.ts'
 import type { Report } from '../../src/report/report.ts'
 import {
   type Base,
-  BLOCKED_BY,
   type Case,
   describeFaults,
   expectNothingLeft,
-  expectVerdict,
   idsIn,
   insertTrigger,
   isDelete,
@@ -24,7 +22,7 @@ import {
 } from '../helpers/faults.ts'
 import type { Session } from '../helpers/sessions.ts'
 import { cut, error, once } from '../helpers/statement-faults.ts'
-import { check } from '../helpers/target.ts'
+import { check, expectVerdict } from '../helpers/verdict.ts'
 
 const POSTGRESQL: readonly Engine[] = ['postgresql']
 
@@ -35,50 +33,45 @@ const REFUSED: readonly Case[] = [
   {
     fault: 'a database that is read-only for the role',
     sql: 'ALTER ROLE gateway_writer SET default_transaction_read_only = on',
-    top: 'write WRITE_REFUSED',
-    failed: { dml: 'WRITE_REFUSED' },
+    check: 'dml',
+    code: 'WRITE_REFUSED',
     hint: 'default_transaction_read_only is on',
     // PostgreSQL looks at the transaction first, CockroachDB at the privilege.
     mayFail: { 'ddl-refused': 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.dml,
-    evidence: { dml: { sqlstate: '25006' } },
+    evidence: { sqlstate: '25006' },
   },
   {
     fault: 'a full disk',
     proxy: () => ({ onStatement: sql => (isInsert(sql) ? error('53100', 'could not extend file') : undefined) }),
-    top: 'write WRITE_REFUSED',
-    failed: { dml: 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.dml,
-    evidence: { dml: { sqlstate: '53100' } },
+    check: 'dml',
+    code: 'WRITE_REFUSED',
+    evidence: { sqlstate: '53100' },
   },
   {
     fault: 'a full disk from the third of the sequential writes on',
     proxy: () => ({
       onStatement: (sql, params) => (isInsert(sql) && sequenceOf(params) >= 3 ? error('53100', 'full') : undefined),
     }),
-    top: 'write WRITE_REFUSED',
-    failed: { 'sequential-writes': 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.writes,
-    evidence: { 'sequential-writes': { writes: 2 } },
+    check: 'sequential-writes',
+    code: 'WRITE_REFUSED',
+    evidence: { writes: 2 },
   },
   {
     fault: 'a trigger that raises',
     engines: POSTGRESQL,
     sql: insertTrigger(`RAISE EXCEPTION 'not here';`),
-    top: 'write WRITE_REFUSED',
-    failed: { dml: 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.dml,
-    evidence: { dml: { sqlstate: 'P0001' } },
+    check: 'dml',
+    code: 'WRITE_REFUSED',
+    evidence: { sqlstate: 'P0001' },
   },
   {
     fault: 'a trigger that swallows the row',
     engines: POSTGRESQL,
     sql: insertTrigger('RETURN NULL;'),
-    top: 'write WRITE_REFUSED',
-    failed: { dml: 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.dml,
+    check: 'dml',
+    code: 'WRITE_REFUSED',
     hint: 'a trigger, a rule',
-    evidence: { dml: { verb: 'INSERT' } },
+    evidence: { verb: 'INSERT' },
   },
   {
     fault: 'a trigger that puts the row into another table, which this one shows',
@@ -87,31 +80,27 @@ const REFUSED: readonly Case[] = [
       ALTER TABLE public.part OWNER TO gateway_admin;
       GRANT SELECT, INSERT, UPDATE, DELETE ON public.part TO gateway_writer;
       ${insertTrigger('INSERT INTO public.part VALUES (NEW.*); RETURN NULL;')}`,
-    top: 'write WRITE_REFUSED',
-    failed: { dml: 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.dml,
+    check: 'dml',
+    code: 'WRITE_REFUSED',
     hint: 'a trigger, a rule',
   },
   {
     fault: 'an error after the row has landed',
     proxy: onInsert(0, { instead: { S: 'ERROR', C: 'XX000', M: 'internal error' } }),
-    top: 'write WRITE_REFUSED',
-    failed: { 'row-visible': 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.row,
+    check: 'row-visible',
+    code: 'WRITE_REFUSED',
   },
   {
     fault: 'an insert that a proxy on the way sends twice',
     proxy: onInsert(0, { instead: { S: 'ERROR', C: '23505', M: 'duplicate key value' } }),
-    top: 'write WRITE_REFUSED',
-    failed: { 'row-visible': 'WRITE_REFUSED' },
-    blocked: BLOCKED_BY.row,
+    check: 'row-visible',
+    code: 'WRITE_REFUSED',
   },
   {
     fault: 'no such table any more',
     proxy: onInsert(0, error('42P01', 'relation "connection_probe" does not exist')),
-    top: 'schema TABLE_MISSING',
-    failed: { 'row-visible': 'TABLE_MISSING' },
-    blocked: BLOCKED_BY.row,
+    check: 'row-visible',
+    code: 'TABLE_MISSING',
   },
 ]
 
@@ -125,20 +114,19 @@ const CONTENDED: readonly Case[] = [
   {
     fault: 'a serialization failure, once',
     proxy: onInsert(0, error('40001', 'restart transaction: TransactionRetryWithProtoRefreshError')),
-    evidence: { 'row-visible': { retries: 1, settled: null } },
+    seen: { 'row-visible': { retries: 1, settled: null } },
   },
   {
     fault: 'a serialization failure, three times over',
     proxy: onInsert(2, error('40001', 'restart transaction'), 3),
-    evidence: { 'sequential-writes': { retries: 3, writes: 5, read: 5 } },
+    seen: { 'sequential-writes': { retries: 3, writes: 5, read: 5 } },
   },
   {
     fault: 'serialization failures without end',
     proxy: onInsert(0, error('40001', 'restart transaction'), 100),
-    top: 'write WRITE_CONTENDED',
-    failed: { 'row-visible': 'WRITE_CONTENDED' },
-    blocked: BLOCKED_BY.row,
-    evidence: { 'row-visible': { sqlstate: '40001', retries: 6 } },
+    check: 'row-visible',
+    code: 'WRITE_CONTENDED',
+    evidence: { sqlstate: '40001', retries: 6 },
   },
   ...(
     [
@@ -156,10 +144,9 @@ const CONTENDED: readonly Case[] = [
   {
     fault: 'serialization failures without end of the select of the row',
     proxy: onRead(0, () => error('40001', 'restart transaction')),
-    top: 'visibility READ_FAILED',
-    failed: { 'row-visible': 'READ_FAILED' },
-    blocked: BLOCKED_BY.row,
-    evidence: { 'row-visible': { sqlstate: '40001', retries: 6 } },
+    check: 'row-visible',
+    code: 'READ_FAILED',
+    evidence: { sqlstate: '40001', retries: 6 },
   },
 ]
 
@@ -167,12 +154,12 @@ const AMBIGUOUS: readonly Case[] = [
   {
     fault: 'an ambiguous result, and the row is there',
     proxy: onInsert(0, { instead: { S: 'ERROR', C: '40003', M: 'result is ambiguous' } }),
-    evidence: { 'row-visible': { settled: 'landed' } },
+    seen: { 'row-visible': { settled: 'landed' } },
   },
   {
     fault: 'an ambiguous result, and the row is not there',
     proxy: onInsert(3, error('40003', 'result is ambiguous')),
-    evidence: { 'sequential-writes': { settled: 1, writes: 5, read: 5 } },
+    seen: { 'sequential-writes': { settled: 1, writes: 5, read: 5 } },
   },
 ]
 
@@ -182,47 +169,42 @@ const LATE: readonly Case[] = [
     engines: POSTGRESQL,
     sql: insertTrigger('IF NEW.sequence = 0 THEN PERFORM pg_sleep(5); END IF; RETURN NEW;'),
     options: SHORT,
-    top: 'write WRITE_TIMEOUT',
-    failed: { 'row-visible': 'WRITE_TIMEOUT' },
-    blocked: BLOCKED_BY.row,
-    evidence: { 'row-visible': { sqlstate: '57014' } },
+    check: 'row-visible',
+    code: 'WRITE_TIMEOUT',
+    evidence: { sqlstate: '57014' },
   },
   {
     fault: 'a lock that another session holds',
     engines: POSTGRESQL,
     meanwhile: (base, database) => lockTable(base, database),
     options: SHORT,
-    top: 'write WRITE_TIMEOUT',
-    failed: { dml: 'WRITE_TIMEOUT' },
-    blocked: BLOCKED_BY.dml,
-    evidence: { dml: { sqlstate: expect.stringMatching(/^(55P03|57014)$/) } },
+    check: 'dml',
+    code: 'WRITE_TIMEOUT',
+    evidence: { sqlstate: expect.stringMatching(/^(55P03|57014)$/) },
   },
   {
     fault: 'a lock that another session holds against readers, too',
     engines: POSTGRESQL,
     meanwhile: (base, database) => lockTable(base, database, 'ACCESS EXCLUSIVE'),
     options: { deadlineMs: 10_000 },
-    top: 'write WRITE_TIMEOUT',
-    failed: { dml: 'WRITE_TIMEOUT' },
-    blocked: BLOCKED_BY.dml,
+    check: 'dml',
+    code: 'WRITE_TIMEOUT',
   },
   {
     fault: 'a lock that was waited for too long',
     proxy: onInsert(0, error('55P03', 'canceling statement due to lock timeout')),
-    top: 'write WRITE_TIMEOUT',
-    failed: { 'row-visible': 'WRITE_TIMEOUT' },
-    blocked: BLOCKED_BY.row,
-    evidence: { 'row-visible': { sqlstate: '55P03' } },
+    check: 'row-visible',
+    code: 'WRITE_TIMEOUT',
+    evidence: { sqlstate: '55P03' },
   },
   {
     fault: 'a server that is silent after the insert, which it has done',
     hint: "not even the server's own timeout came back",
     proxy: onInsert(0, { instead: 'silent' }),
     options: SHORT,
-    top: 'write WRITE_TIMEOUT',
-    failed: { 'row-visible': 'WRITE_TIMEOUT' },
-    blocked: BLOCKED_BY.row,
-    evidence: { 'row-visible': { outcome: 'the row had been written' } },
+    check: 'row-visible',
+    code: 'WRITE_TIMEOUT',
+    evidence: { outcome: 'the row had been written' },
   },
 ]
 
@@ -233,14 +215,12 @@ const lost = (
   outcome: string,
   more: Partial<Case> = {},
 ): Case => {
-  const id = sequence === 0 ? 'row-visible' : 'sequential-writes'
   return {
     fault,
     proxy: onInsert(sequence, cut(how)),
-    top: 'write CONNECTION_LOST',
-    failed: { [id]: 'CONNECTION_LOST' },
-    blocked: sequence === 0 ? BLOCKED_BY.row : BLOCKED_BY.writes,
-    evidence: { [id]: { outcome } },
+    check: sequence === 0 ? 'row-visible' : 'sequential-writes',
+    code: 'CONNECTION_LOST',
+    evidence: { outcome },
     ...more,
   }
 }
@@ -253,10 +233,9 @@ const LOST: readonly Case[] = [
   {
     fault: 'a pooler that lost the server behind it once the row had landed',
     proxy: onInsert(0, { instead: { S: 'FATAL', C: '08P01', M: 'server conn crashed?' } }),
-    top: 'write CONNECTION_LOST',
-    failed: { 'row-visible': 'CONNECTION_LOST' },
-    blocked: BLOCKED_BY.row,
-    evidence: { 'row-visible': { outcome: 'the row had been written' } },
+    check: 'row-visible',
+    code: 'CONNECTION_LOST',
+    evidence: { outcome: 'the row had been written' },
   },
   lost('the connection lost before a slow insert lands', 0, 'during', 'the row had been written', {
     engines: POSTGRESQL,
@@ -265,10 +244,9 @@ const LOST: readonly Case[] = [
   {
     fault: 'the node shut down under the insert',
     proxy: onInsert(0, error('57P01', 'server is shutting down')),
-    top: 'session SERVER_DRAINING',
-    failed: { 'row-visible': 'SERVER_DRAINING' },
-    blocked: BLOCKED_BY.row,
-    evidence: { 'row-visible': { outcome: 'the row had not been written' } },
+    check: 'row-visible',
+    code: 'SERVER_DRAINING',
+    evidence: { outcome: 'the row had not been written' },
   },
 ]
 
@@ -318,11 +296,10 @@ describe('a write whose outcome cannot be settled', () => {
 
   const ambiguous = (report: Report) =>
     expectVerdict(report, {
-      top: 'write WRITE_AMBIGUOUS',
-      failed: { 'sequential-writes': 'WRITE_AMBIGUOUS' },
-      blocked: BLOCKED_BY.writes,
+      check: 'sequential-writes',
+      code: 'WRITE_AMBIGUOUS',
       hint: 'the statement in the warning ROWS_LEFT',
-      evidence: { 'sequential-writes': { first: 'CONNECTION_LOST', settling: expect.stringMatching(/^(TCP|TLS)_/) } },
+      evidence: { first: 'CONNECTION_LOST', settling: expect.stringMatching(/^(TCP|TLS)_/) },
     })
 
   it.each([

@@ -1,7 +1,6 @@
 /** Inside the namespace: measures one probe, then `--all-addresses`, and prints a table. */
-
-import { probe } from '../../src/checks/attempts.ts'
-import { loadConfig, type Options } from '../../src/settings/config.ts'
+import type { Options } from '../../src/settings/config.ts'
+import { configOf, passingProbe } from '../helpers/probe.ts'
 import { median, migratedServer, table } from './bed.ts'
 
 const ADDRESSES = 1_000
@@ -12,21 +11,11 @@ await using server = await migratedServer({ listen: ['::'], ipAddresses: [], dns
 const all = Array.from({ length: ADDRESSES }, (_, at) => `fdaa:0:1::${(at + 1).toString(16)}`)
 
 async function run(found: readonly string[], options: Partial<Options>) {
-  const loaded = loadConfig({
-    role: 'writer',
-    env: { DATABASE_URL: `postgresql://gateway_writer@db.internal:${server.port}/${server.database}` },
-    options: { certsDir: server.certsDir, ...options },
-    names: { lookup: async () => [...found], servers: null },
-  })
-  if (!loaded.ok) throw loaded.error
+  const env = { DATABASE_URL: `postgresql://gateway_writer@db.internal:${server.port}/${server.database}` }
+  const names = { lookup: async () => [...found], servers: null }
+  const config = configOf(env, { options: { certsDir: server.certsDir, ...options }, names })
   const from = performance.now()
-  const report = await probe(loaded.config, {
-    signal: new AbortController().signal,
-    note: () => undefined,
-    progress: () => undefined,
-    program: 'bench',
-  })
-  if (report.verdict !== 'pass') throw new Error(`${report.failure?.code}: ${report.failure?.message}`)
+  await passingProbe(config)
   return performance.now() - from
 }
 

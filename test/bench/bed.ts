@@ -1,23 +1,15 @@
-/** What the sections share: a migrated server, processes that are timed, medians, tables. */
+/** What the sections share: processes that are timed, medians, tables. */
 import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { migrate } from '../../src/database/migrate.ts'
 import { startThrowaway, type Throwaway, type ThrowawayOptions } from '../../src/development/throwaway/index.ts'
-import { loadConfig } from '../../src/settings/config.ts'
+import { withMigrations } from '../helpers/probe.ts'
+import { ended } from '../helpers/process.ts'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** A throwaway server with drizzle/ applied. */
-export async function migratedServer(options: ThrowawayOptions = {}): Promise<Throwaway> {
-  const server = await startThrowaway(options)
-  const env = { MIGRATION_DATABASE_URL: server.url('gateway_admin') }
-  const admin = loadConfig({ role: 'admin', env, options: { certsDir: server.certsDir } })
-  if (!admin.ok) throw admin.error
-  const { failure } = await migrate(admin.config, new AbortController().signal)
-  if (failure) throw new Error(`${failure.code}: ${failure.message}`)
-  return server
-}
+export const migratedServer = (options: ThrowawayOptions = {}): Promise<Throwaway> =>
+  withMigrations(startThrowaway(options))
 
 export interface Timed {
   readonly ms: number
@@ -38,15 +30,7 @@ export async function runNode(args: readonly string[], env: NodeJS.ProcessEnv = 
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  let stdout = ''
-  let stderr = ''
-  child.stdout.setEncoding('utf8').on('data', text => {
-    stdout += text
-  })
-  child.stderr.setEncoding('utf8').on('data', text => {
-    stderr += text
-  })
-  const [code] = await once(child, 'close')
+  const { code, stdout, stderr } = await ended(child)
   const ms = performance.now() - from
   if ((code !== 0) !== failing) throw new Error(`${args.join(' ')} ended with ${code}: ${stderr}${stdout}`)
   return { ms, stdout, peakMb: Number(/peak=(\d+)/.exec(stderr)?.[1] ?? 0) / 1024 }

@@ -5,9 +5,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { probe } from '../../src/checks/attempts.ts'
 import type { Report } from '../../src/report/report.ts'
-import { loadConfig } from '../../src/settings/config.ts'
+import { configOf, passingProbe } from '../helpers/probe.ts'
 import { relay } from '../helpers/relay.ts'
 import { installed, median, migratedServer, table } from './bed.ts'
 import type { Section } from './section.ts'
@@ -43,15 +42,7 @@ export const roundTrips: Section = async print => {
     for (let round = 0; round < ROUNDS; round++) {
       await using link = await relay({ target: { port: server.port }, delayMs: { up: delay / 2, down: delay / 2 } })
       const env = { DATABASE_URL: `postgresql://gateway_writer@[::1]:${link.port}/${server.database}` }
-      const config = loadConfig({ role: 'writer', env, options: { certsDir: server.certsDir } })
-      if (!config.ok) throw config.error
-      const report = await probe(config.config, {
-        signal: new AbortController().signal,
-        note: () => undefined,
-        progress: () => undefined,
-        program: 'bench',
-      })
-      if (report.verdict !== 'pass') throw new Error(`${report.failure?.code}: ${report.failure?.message}`)
+      const report = await passingProbe(configOf(env, { options: { certsDir: server.certsDir } }))
       const at = (id: string) => duration(report, id)
       add('resolve (an IPv6 literal)', at('dns'))
       add('connect', at('tcp'))

@@ -6,7 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { migrate } from '../../src/database/migrate.ts'
 import { type Cluster, startCockroachCluster, type Throwaway } from '../../src/development/throwaway/index.ts'
 import { loadConfig } from '../../src/settings/config.ts'
-import { check, probeWith, verdictOf } from '../helpers/target.ts'
+import { configOf } from '../helpers/probe.ts'
+import { run } from '../helpers/target.ts'
+import { check, expectVerdict } from '../helpers/verdict.ts'
 
 const TAGS = ['0000_connection_probe', '0001_grants']
 
@@ -61,8 +63,8 @@ describe('three nodes', () => {
   })
 
   it('all serve', async () => {
-    const report = await probeWith(environment(), { options: { allAddresses: true, visibleWithinMs: 5000 } })
-    expect(verdictOf(report)).toEqual({ failure: null, failed: {}, blocked: [] })
+    const report = await run(configOf(environment(), { options: { allAddresses: true, visibleWithinMs: 5000 } }))
+    expectVerdict(report, {})
     const outcomes = check(report, 'every-address').evidence.addresses as { outcome: string }[]
     expect(outcomes.map(({ outcome }) => outcome)).toEqual(['connected', 'written and read', 'written and read'])
   })
@@ -73,12 +75,12 @@ describe('three nodes', () => {
     await closed(first.port)
     // After kill -9 of one node the next write and read took about 8 s: its leases move.
     const patient = { deadlineMs: 120_000, waitMs: 120_000, visibleWithinMs: 30_000, writes: 5 }
-    const report = await probeWith(environment(), { options: patient })
-    expect(verdictOf(report)).toEqual({ failure: null, failed: {}, blocked: [] })
+    const report = await run(configOf(environment(), { options: patient }))
+    expectVerdict(report, {})
     expect(report.target.port).toBe(cluster.nodes[1]?.port)
     expect(check(report, 'tcp').evidence.tried).toMatchObject([{ port: first.port, outcome: 'TCP_REFUSED' }, {}])
 
-    const all = await probeWith(environment(), { options: { ...patient, waitMs: 0, allAddresses: true } })
+    const all = await run(configOf(environment(), { options: { ...patient, waitMs: 0, allAddresses: true } }))
     expect(all.failure).toMatchObject({ layer: 'tcp', code: 'TCP_REFUSED' })
     expect(all.failure?.message).toContain(String(first.port))
   })

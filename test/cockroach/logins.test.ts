@@ -8,8 +8,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createAuthority } from '../../src/development/throwaway/authority.ts'
 import { findCockroach, type Throwaway } from '../../src/development/throwaway/index.ts'
 import { checkCertsDir } from '../../src/settings/certs-dir.ts'
-import { configOf, presenting, run } from '../attribution/cases.ts'
-import { check, migrated, probeServer, verdictOf } from '../helpers/target.ts'
+import { presenting } from '../helpers/pki.ts'
+import { configOf, writerConfig } from '../helpers/probe.ts'
+import { migrated, probeServer, run } from '../helpers/target.ts'
+import { check, expectVerdict } from '../helpers/verdict.ts'
 
 let server: Throwaway
 beforeAll(async () => {
@@ -36,7 +38,7 @@ describe('logins', () => {
     await server.runAsRoot('ALTER ROLE gateway_admin WITH NOLOGIN', 'postgres')
     try {
       const report = await probeServer(server)
-      expect(verdictOf(report)).toEqual({ failure: null, failed: {}, blocked: [] })
+      expectVerdict(report, {})
       expect(check(report, 'certificate-bound').evidence).toMatchObject({ triedAs: 'root', outcome: 'AUTH_IDENTITY' })
     } finally {
       await server.runAsRoot('ALTER ROLE gateway_admin WITH LOGIN', 'postgres')
@@ -46,7 +48,7 @@ describe('logins', () => {
   it.each(['root', 'gateway_reader'])('as %s, whom our certificate names as well', async role => {
     const options = { commonName: 'gateway_writer', dnsNames: [role], usages: ['clientAuth'] } as const
     const named = await server.clientAuthority.issue(options)
-    const config = configOf({ DATABASE_URL: server.url('gateway_writer') }, { options: { certsDir: server.certsDir } })
+    const config = writerConfig(server)
     const report = await run(presenting(config, named))
     expect(report.failure).toMatchObject({ layer: 'session', code: 'FOREIGN_LOGIN_ALLOWED' })
     expect(check(report, 'certificate-bound').evidence).toMatchObject({ triedAs: role, outcome: 'let in' })
@@ -56,8 +58,8 @@ describe('logins', () => {
     await server.runAsRoot(`ALTER ROLE gateway_writer WITH PASSWORD 'correct horse battery staple'`, 'postgres')
     try {
       const report = await probeServer(server)
-      expect(verdictOf(report)).toMatchObject({ failed: { 'certificate-required': 'CERTLESS_LOGIN_ALLOWED' } })
-      expect(report.failure?.hint).toContain('ALTER ROLE gateway_writer WITH PASSWORD NULL')
+      const hint = 'ALTER ROLE gateway_writer WITH PASSWORD NULL'
+      expectVerdict(report, { check: 'certificate-required', code: 'CERTLESS_LOGIN_ALLOWED', hint })
     } finally {
       await server.runAsRoot('ALTER ROLE gateway_writer WITH PASSWORD NULL', 'postgres')
     }

@@ -12,58 +12,18 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { bootstrapSteps } from '../../src/database/bootstrap/index.ts'
 import type { Engine, Throwaway, ThrowawayOptions } from '../../src/development/throwaway/index.ts'
-import { CODES, type Code, type Layer } from '../../src/failure/codes.ts'
-import type { CheckId, Report } from '../../src/report/report.ts'
-import { renderText } from '../../src/report/text.ts'
+import type { Report } from '../../src/report/report.ts'
 import type { Options } from '../../src/settings/config.ts'
 import { clientOf, pemOf } from './clients.ts'
+import { configOf } from './probe.ts'
 import { faultyProxy, type ProxyOptions } from './proxy.ts'
 import type { Session, SessionServer } from './sessions.ts'
 import { statementsOf } from './statements.ts'
-import { check, migrated, type Pem, probeWith, settings, verdictOf } from './target.ts'
+import { migrated, type Pem, run, settings } from './target.ts'
+import { type Expected, expectVerdict } from './verdict.ts'
 
 export type OnStatement = NonNullable<ProxyOptions['onStatement']>
 export type ProxyFault = Partial<Omit<ProxyOptions, 'upstream' | 'credentials' | 'tls'>>
-
-/** What a check that the case is not about would be blocked by. */
-export const BLOCKED_BY = {
-  database: [
-    'role',
-    'certificate-bound',
-    'table',
-    'dml',
-    'row-visible',
-    'ddl-refused',
-    'sequential-writes',
-    'statements-unnamed',
-  ],
-  role: ['certificate-bound'],
-  table: ['dml', 'row-visible', 'ddl-refused', 'sequential-writes', 'statements-unnamed'],
-  dml: ['row-visible', 'sequential-writes', 'statements-unnamed'],
-  row: ['sequential-writes', 'statements-unnamed'],
-  writes: ['statements-unnamed'],
-} as const satisfies Record<string, readonly CheckId[]>
-
-export interface Expected {
-  /** layer and code of the report's failure; absent: the run passes */
-  readonly top?: `${Layer} ${Code}`
-  /** every check that fails, with its code */
-  readonly failed?: Partial<Record<CheckId, Code>>
-  /** checks that may fail as well, where the engines differ in what a privilege brings along */
-  readonly mayFail?: Partial<Record<CheckId, Code>>
-  readonly blocked?: readonly CheckId[]
-  /** checks that may be blocked as well, where releases differ */
-  readonly mayBlock?: readonly CheckId[]
-  /** what stands in the hint where it is not the code's own */
-  readonly hint?: string
-  /** what the evidence of these checks holds, whether they passed or failed */
-  readonly evidence?: Partial<Record<CheckId, object>>
-  /**
-   * Rows are left, and the warning ROWS_LEFT names them and removes them: these `exactly`; `perhaps` some that never
-   * came to be as well; `unfounded`: the server's answers do not tell, and none is there.
-   */
-  readonly rowsLeft?: 'exactly' | 'perhaps' | 'unfounded'
-}
 
 export interface Case extends Expected {
   readonly fault: string
@@ -291,10 +251,10 @@ export async function probeCase(
   const database = await base.restore(sql)
   await using _meanwhile = meanwhile ? await meanwhile(base, database) : undefined
   await using server = proxy ? await base.proxy(proxy()) : undefined
-  const report = await probeWith(
-    settings({ port: server?.port ?? base.server.port, user, database, pem: base.pem(user) }),
-    { options: { writes: 5, visibleWithinMs: 5000, ...options }, ...(signal && { signal }) },
-  )
+  const port = server?.port ?? base.server.port
+  const given = { writes: 5, visibleWithinMs: 5000, ...options }
+  const config = configOf(settings({ port, user, database, pem: base.pem(user) }), { options: given })
+  const report = await run(config, signal ? { signal } : {})
   return { report, database, statements: server?.statements ?? [], maxOpen: server?.maxOpen ?? 0 }
 }
 
@@ -321,27 +281,6 @@ export async function expectNothingLeft(
   if (rowsLeft === 'unfounded') expect(there).toEqual([])
   await base.server.runAsRoot(statement, database)
   expect(await base.count(database)).toBe(0)
-}
-
-/** The report is what the case expects, and its text says so where a tired reader looks first. */
-export function expectVerdict(report: Report, expected: Expected): void {
-  const { top, failed = {}, mayFail = {}, blocked = [], mayBlock = [], evidence = {} } = expected
-  const found = verdictOf(report)
-  const verdict = {
-    ...found,
-    blocked: found.blocked.filter(id => blocked.includes(id) || !mayBlock.includes(id)),
-  }
-  const optional = Object.entries(mayFail).filter(([id, code]) => verdict.failed[id] === code)
-  expect(verdict).toEqual({ failure: top ?? null, failed: { ...Object.fromEntries(optional), ...failed }, blocked })
-  expect(report.verdict).toBe(top ? 'fail' : 'pass')
-  for (const [id, facts] of Object.entries(evidence)) expect(check(report, id as CheckId).evidence).toMatchObject(facts)
-  const [first, second] = renderText(report, { colour: false }).split('\n')
-  if (!report.failure) return
-  expect(first).toContain(report.failure.code)
-  expect(first).toContain(report.failure.layer)
-  expect(second).toBe(`next: ${report.failure.hint}`)
-  if (expected.hint === undefined) expect(report.failure.hint).toBe(CODES[report.failure.code].hint)
-  else expect(report.failure.hint).toContain(expected.hint)
 }
 
 /** The table: one test for each case that this engine can have. */

@@ -5,30 +5,33 @@
  *   migrated()           the same, with drizzle/ applied by our own migrate
  *   proxyTo()            a proxy with a fault before one
  *   settings()           environment for a target on [::1], certificates as PEM
- *   probeTarget()        the probe in this process: a Report
+ *   configOf(), target() the configuration of such settings
+ *   run()                the probe in this process: a Report, in time
  *   cli()                the command line as a process: exit code, stdout, stderr
  */
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { inject } from 'vitest'
-import { probe } from '../../src/checks/attempts.ts'
-import { migrate } from '../../src/database/migrate.ts'
+import { expect, inject } from 'vitest'
+import type { ProbeHooks } from '../../src/checks/attempts.ts'
 import {
   findCockroach,
   startThrowaway,
   type Throwaway,
   type ThrowawayOptions,
 } from '../../src/development/throwaway/index.ts'
-import type { CheckId, CheckResult, Report } from '../../src/report/report.ts'
-import { loadConfig, type NameService, type Options, type ProbeConfig } from '../../src/settings/config.ts'
+import type { Report } from '../../src/report/report.ts'
+import type { NameService, Options, ProbeConfig } from '../../src/settings/config.ts'
 import { type Pem, pemOf } from './clients.ts'
+import { configOf, runProbe, withMigrations, writerConfig } from './probe.ts'
+import { type Ended, ended } from './process.ts'
 import { faultyProxy, type ProxyOptions } from './proxy.ts'
 import type { SessionServer } from './sessions.ts'
+import { verdictOf } from './verdict.ts'
 
 export type { Pem } from './clients.ts'
+export { check, verdictOf } from './verdict.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -39,31 +42,7 @@ export const startServer = (options: ThrowawayOptions = {}): Promise<Throwaway> 
 }
 
 /** A server with drizzle/ applied: the valid base of most fault tests. */
-export async function migrated(options: ThrowawayOptions = {}): Promise<Throwaway> {
-  const server = await startServer(options)
-  try {
-    const { failure } = await migrate(adminConfig(server), new AbortController().signal)
-    if (failure) throw new Error(`${failure.code}: ${failure.message}`)
-    return server
-  } catch (error) {
-    await server.stop()
-    throw error
-  }
-}
-
-function configOrThrow(loaded: ReturnType<typeof loadConfig>): ProbeConfig {
-  if (!loaded.ok) throw loaded.error
-  return loaded.config
-}
-
-export const adminConfig = (server: Throwaway): ProbeConfig =>
-  configOrThrow(
-    loadConfig({
-      role: 'admin',
-      env: { MIGRATION_DATABASE_URL: server.url('gateway_admin') },
-      options: { certsDir: server.certsDir },
-    }),
-  )
+export const migrated = (options: ThrowawayOptions = {}): Promise<Throwaway> => withMigrations(startServer(options))
 
 /** What a throwaway server presents, for whoever stands before it. */
 export function tlsOf({ certsDir }: Throwaway) {
@@ -100,35 +79,62 @@ export const settings = ({ port, user = 'gateway_writer', database = 'uro', host
   ...(pem && { CRDB_CA_CRT: pem.ca, CRDB_CLIENT_WRITER_CRT: pem.cert, CRDB_CLIENT_WRITER_KEY: pem.key }),
 })
 
-export interface ProbeOptions {
-  readonly options?: Partial<Options>
+export interface TargetVariation extends Omit<TargetOptions, 'port' | 'pem'>, Partial<Options> {
   readonly names?: NameService
-  readonly signal?: AbortSignal
-  readonly note?: (text: string) => void
+  readonly env?: Readonly<Record<string, string>>
 }
 
-/** Runs the probe in this process with these settings; the settings must be right. */
-export function probeWith(
-  env: NodeJS.ProcessEnv,
-  { options, names, signal, note }: ProbeOptions = {},
-): Promise<Report> {
-  const config = configOrThrow(
-    loadConfig({ role: 'writer', env, ...(options && { options }), ...(names && { names }) }),
+/** The configuration of the writer for a port of [::1], with a deadline that a silent peer is given, ms. */
+export function target(
+  { port }: { readonly port: number },
+  pem: Pem,
+  { names, env, host, user, database, ...options }: TargetVariation = {},
+): ProbeConfig {
+  const given = { port, pem, ...(host && { host }), ...(user && { user }), ...(database && { database }) }
+  return configOf(
+    { ...settings(given), ...env },
+    { options: { deadlineMs: 8_000, ...options }, ...(names && { names }) },
   )
-  return probe(config, {
-    signal: signal ?? new AbortController().signal,
-    note: note ?? (() => undefined),
-    progress: () => undefined,
-    program: 'connection-probe test',
-  })
+}
+
+/** How late a verdict may be, ms: the deadline plus half a second. */
+const GRACE_MS = 500
+
+/** Runs the probe in this process; whatever the target does, it ends in time. */
+export async function run(config: ProbeConfig, hooks: Partial<ProbeHooks> = {}): Promise<Report> {
+  const { deadlineMs, waitMs } = config.options
+  const stalls = measureStalls()
+  const from = performance.now()
+  const report = await runProbe(config, hooks)
+  const took = performance.now() - from
+  expect(took, JSON.stringify(verdictOf(report))).toBeLessThan(waitMs + deadlineMs + GRACE_MS + stalls())
+  return report
 }
 
 /** Runs the probe in this process against a throwaway server, as gateway_writer. */
-export const probeServer = (server: Throwaway, { options, ...more }: ProbeOptions = {}): Promise<Report> =>
-  probeWith(
-    { DATABASE_URL: server.url('gateway_writer') },
-    { options: { certsDir: server.certsDir, ...options }, ...more },
-  )
+export const probeServer = (
+  server: Throwaway,
+  { options, ...hooks }: Partial<ProbeHooks> & { readonly options?: Partial<Options> } = {},
+): Promise<Report> => run(writerConfig(server, options), hooks)
+
+/**
+ * Starts to measure the time that this process did not get to turn in, which is not the probe's delay on a busy
+ * machine; the returned function says how much it was, ms.
+ */
+export function measureStalls(): () => number {
+  const every = 10
+  let stalled = 0
+  let last = performance.now()
+  const timer = setInterval(() => {
+    const now = performance.now()
+    stalled += Math.max(0, now - last - every - 2)
+    last = now
+  }, every)
+  return () => {
+    clearInterval(timer)
+    return stalled
+  }
+}
 
 /** Names that resolve to these addresses and nothing else. */
 export const namesOf = (records: Readonly<Record<string, readonly string[]>>): NameService => ({
@@ -139,28 +145,6 @@ export const namesOf = (records: Readonly<Record<string, readonly string[]>>): N
   },
   servers: null,
 })
-
-export function check(report: Report, id: CheckId): CheckResult {
-  const found = report.checks.find(candidate => candidate.id === id)
-  if (!found) throw new Error(`no check ${id}`)
-  return found
-}
-
-/** Which checks failed and with what, and which are blocked: the whole verdict in one value. */
-export const verdictOf = (report: Report) => ({
-  failure: report.failure && `${report.failure.layer} ${report.failure.code}`,
-  failed: Object.fromEntries(
-    report.checks.filter(({ status }) => status === 'failed').map(({ id, failure }) => [id, failure?.code]),
-  ),
-  blocked: report.checks.filter(({ status }) => status === 'blocked').map(({ id }) => id),
-})
-
-export interface CliResult {
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly stdout: string
-  readonly stderr: string
-}
 
 /** What `npm start` finds the run's engine by. */
 export const engineVariables = (): NodeJS.ProcessEnv => {
@@ -184,18 +168,10 @@ export function startCli(args: readonly string[], env: NodeJS.ProcessEnv = {}, f
     env: { PATH, HOME, ...engineVariables(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  let stdout = ''
-  let stderr = ''
-  child.stdout.setEncoding('utf8').on('data', text => {
-    stdout += text
-  })
-  child.stderr.setEncoding('utf8').on('data', text => {
-    stderr += text
-  })
-  const result = once(child, 'close').then(([code, signal]): CliResult => ({ code, signal, stdout, stderr }))
+  const result = ended(child)
   return { child, result }
 }
 
 /** Runs the command line as a process, with nothing in its environment but what is given. */
-export const cli = (args: readonly string[], env: NodeJS.ProcessEnv = {}, form?: Form): Promise<CliResult> =>
+export const cli = (args: readonly string[], env: NodeJS.ProcessEnv = {}, form?: Form): Promise<Ended> =>
   startCli(args, env, form).result

@@ -1,62 +1,42 @@
 /**
  * What holds for every run, whatever the server does: a report in time, with few connections.
- *
- * stall   the time that this process did not get to turn in, ms: a busy machine is not the probe's delay
  */
-import { performance } from 'node:perf_hooks'
 import { afterAll, beforeAll, expect } from 'vitest'
 import type { Code } from '../../src/failure/codes.ts'
 import type { CheckId, Report } from '../../src/report/report.ts'
+import type { Options, ProbeConfig } from '../../src/settings/config.ts'
 import type { makeCredentials } from '../helpers/clients.ts'
+import { configOf } from '../helpers/probe.ts'
 import type { SessionServer } from '../helpers/sessions.ts'
-import { type ProbeOptions, probeWith, settings, verdictOf } from '../helpers/target.ts'
+import { measureStalls, run, settings } from '../helpers/target.ts'
 
 export type Credentials = Awaited<ReturnType<typeof makeCredentials>>
 
-/** What is allowed over the deadline, ms (the issue: half a second). */
-const OVERTIME_MS = 500
 /** At once, per address (contract: Settings). */
 const AT_ONCE = 4
 /** In all: two sessions, each dialled again with TLS 1.2, three refused logins, settling and removing twice. */
 const IN_ALL = 12
 
-/** Starts to measure stalls; the returned function says how much there was, ms. */
-export function measureStalls(): () => number {
-  const every = 10
-  let stalled = 0
-  let last = performance.now()
-  const timer = setInterval(() => {
-    const now = performance.now()
-    stalled += Math.max(0, now - last - every - 2)
-    last = now
-  }, every)
-  return () => {
-    clearInterval(timer)
-    return stalled
-  }
-}
-
 /** Environment for a server of the test's own on [::1], with the writer's certificate. */
-export function targetOf({ port }: { port: number }, credentials: Credentials) {
+export function environmentOf({ port }: { port: number }, credentials: Credentials) {
   const client = credentials.client('gateway_writer')
   return settings({ port, pem: { ca: credentials.ca, cert: client.cert ?? '', key: client.key ?? '' } })
 }
+
+/** The configuration that it makes. */
+export const targetOf = (
+  server: { port: number },
+  credentials: Credentials,
+  options: Partial<Options> = {},
+): ProbeConfig => configOf(environmentOf(server, credentials), { options })
 
 /** Probes and holds the bounds. */
 export async function boundedProbe(
   server: Pick<SessionServer, 'port' | 'connections'> & { readonly maxOpen?: number },
   credentials: Credentials,
-  { options, ...more }: ProbeOptions = {},
+  options: Partial<Options> = {},
 ): Promise<Report> {
-  const deadlineMs = options?.deadlineMs ?? 1000
-  const stalls = measureStalls()
-  const from = performance.now()
-  const report = await probeWith(targetOf(server, credentials), {
-    options: { writes: 3, ...options, deadlineMs },
-    ...more,
-  })
-  const took = performance.now() - from
-  expect(took, JSON.stringify(verdictOf(report))).toBeLessThan(deadlineMs + OVERTIME_MS + stalls())
+  const report = await run(targetOf(server, credentials, { writes: 3, deadlineMs: 1000, ...options }))
   expect(server.maxOpen ?? 0).toBeLessThanOrEqual(AT_ONCE)
   expect(server.connections).toBeLessThanOrEqual(IN_ALL)
   expect(report.checks).toHaveLength(16)
@@ -105,5 +85,5 @@ export const expectFailure = (
 ): Promise<void> =>
   steadily(1000, async deadlineMs => {
     await using server = await serve()
-    expect(firstFailure(await boundedProbe(server, credentials, { options: { deadlineMs } }))).toBe(expected)
+    expect(firstFailure(await boundedProbe(server, credentials, { deadlineMs }))).toBe(expected)
   })

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import type { Report } from '../../src/report/report.ts'
 import { makeCredentials } from '../helpers/clients.ts'
 import { type Script, scriptedServer } from '../helpers/scripted.ts'
-import { startCli } from '../helpers/target.ts'
+import { measureStalls, startCli } from '../helpers/target.ts'
 import {
   announce,
   dataRow,
@@ -13,7 +13,7 @@ import {
   readyForQuery,
   rowDescription,
 } from '../helpers/wire.ts'
-import { type Credentials, firstFailure, measureStalls, targetOf } from './bounds.ts'
+import { type Credentials, environmentOf, firstFailure } from './bounds.ts'
 
 let credentials: Credentials
 beforeAll(async () => {
@@ -39,7 +39,7 @@ async function run(script: Script) {
   await using server = await scriptedServer({ tls: credentials.server, ...script })
   const stalls = measureStalls()
   const { child, result } = startCli(['probe', '--json', '--deadline', String(DEADLINE_MS / 1000)], {
-    ...targetOf(server, credentials),
+    ...environmentOf(server, credentials),
     ...MEASURED,
   })
   const { code, stdout, stderr } = await result

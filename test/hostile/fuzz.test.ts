@@ -4,11 +4,12 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { CODES } from '../../src/failure/codes.ts'
 import { renderJson } from '../../src/report/json.ts'
 import { renderMarkdown } from '../../src/report/markdown.ts'
-import { checksOf, type Report } from '../../src/report/report.ts'
+import type { Report } from '../../src/report/report.ts'
 import { renderText } from '../../src/report/text.ts'
 import { makeCredentials } from '../helpers/clients.ts'
 import { cockroachScenario, cockroachServer } from '../helpers/cockroach.ts'
 import type { Reply } from '../helpers/statements.ts'
+import { checkIds } from '../helpers/verdict.ts'
 import { message, readyForQuery } from '../helpers/wire.ts'
 import { boundedProbe, type Credentials, expectFailure, noUnhandled } from './bounds.ts'
 import { type Recording, record, replay } from './recorded.ts'
@@ -64,7 +65,7 @@ const mutation: fc.Arbitrary<Mutation> = fc.oneof(
 
 /** A report that can be printed in every form, with a verdict of the contract. */
 function expectReport(report: Report): void {
-  expect(report.checks.map(({ id }) => id)).toEqual(checksOf(false).map(({ id }) => id))
+  expect(report.checks.map(({ id }) => id)).toEqual(checkIds())
   expect(report.verdict).toBe(report.checks.every(({ status }) => status === 'passed') ? 'pass' : 'fail')
   if (report.verdict === 'fail') expect(Object.keys(CODES)).toContain(report.failure?.code)
   JSON.parse(renderJson(report))
@@ -80,7 +81,7 @@ test('the answer to the StartupMessage', async () => {
   const startup = Buffer.concat(recording.startup.map(({ bytes }) => bytes))
   const run = (mutate: Mutation) => async () => {
     await using server = await replay(recording, credentials, { onStartup: { send: mutate(startup) } })
-    expectReport(await boundedProbe(server, credentials, { options: { deadlineMs: 800 } }))
+    expectReport(await boundedProbe(server, credentials, { deadlineMs: 800 }))
   }
   await fc.assert(
     fc.asyncProperty(fours(mutation), mutations => inFours(mutations.map(run))),
@@ -97,7 +98,7 @@ test('the answer to any one statement', async () => {
       const answer = Buffer.concat((recording.answers.get(chosen) ?? []).map(({ bytes }) => bytes))
       const onStatement = (sql: string): Reply | undefined => (sql === chosen ? { send: mutate(answer) } : undefined)
       await using server = await replay(recording, credentials, { onStatement })
-      expectReport(await boundedProbe(server, credentials, { options: { deadlineMs: 800 } }))
+      expectReport(await boundedProbe(server, credentials, { deadlineMs: 800 }))
     }
   await fc.assert(
     fc.asyncProperty(fours(fc.tuple(fc.nat(), mutation)), chosen => inFours(chosen.map(run))),
@@ -119,7 +120,7 @@ test('the answer to any one statement, with messages that do not belong there', 
       const send = before ? [...messages, ...recorded, readyForQuery()] : [...recorded, ...messages]
       const onStatement = (sql: string): Reply | undefined => (sql.startsWith(chosen) ? { send } : undefined)
       await using server = await replay(recording, credentials, { onStatement })
-      expectReport(await boundedProbe(server, credentials, { options: { deadlineMs: 800 } }))
+      expectReport(await boundedProbe(server, credentials, { deadlineMs: 800 }))
     }
   const one = fc.tuple(fc.nat(), fc.array(foreign, { minLength: 1, maxLength: 4 }), fc.boolean())
   await fc.assert(
@@ -151,7 +152,7 @@ test("CockroachDB's answer to the StartupMessage", async () => {
   const startup = Buffer.concat(cockroachScenario('accepted login').startup.map(({ bytes }) => bytes))
   const run = (mutate: Mutation) => async () => {
     await using server = await cockroachServer({ tls: credentials.server, onStartup: { send: mutate(startup) } })
-    expectReport(await boundedProbe(server, credentials, { options: { deadlineMs: 800 } }))
+    expectReport(await boundedProbe(server, credentials, { deadlineMs: 800 }))
   }
   await fc.assert(
     fc.asyncProperty(fours(mutation), mutations => inFours(mutations.map(run))),

@@ -8,7 +8,8 @@ import { faultyProxy } from '../helpers/proxy.ts'
 import { refusal, type Script, scriptedServer } from '../helpers/scripted.ts'
 import type { Session, SessionServer } from '../helpers/sessions.ts'
 import type { Reply, Result } from '../helpers/statements.ts'
-import { migrated, probeWith, verdictOf } from '../helpers/target.ts'
+import { migrated, run } from '../helpers/target.ts'
+import { verdictOf } from '../helpers/verdict.ts'
 import { backendKeyData, type Column, readColumns, type ServerMessage, type Value } from '../helpers/wire.ts'
 import { type Credentials, targetOf } from './bounds.ts'
 
@@ -54,7 +55,7 @@ export async function record(credentials: Credentials): Promise<Recording> {
       return undefined
     },
   })
-  const report = await probeWith(targetOf(server, credentials), { options: { writes: 3 } })
+  const report = await run(targetOf(server, credentials, { writes: 3 }))
   if (report.verdict !== 'pass') throw new Error(JSON.stringify(verdictOf(report)))
   const startup = [...startups].find(([{ peerName, startup }]) => peerName === startup?.user)?.[1]
   return { startup: startup ?? [], answers, columns }

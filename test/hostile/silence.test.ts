@@ -49,7 +49,7 @@ describe.concurrent('on the way to TLS', () => {
     await steadily(1000, async deadlineMs => {
       await using target = await scriptedServer({ tls: credentials.server })
       await using link = await relay({ target, onBytes: cutAfter(bytes, 'swallow') })
-      expect(firstFailure(await boundedProbe(link, credentials, { options: { deadlineMs } }))).toBe('tls TLS_TIMEOUT')
+      expect(firstFailure(await boundedProbe(link, credentials, { deadlineMs }))).toBe('tls TLS_TIMEOUT')
     })
   })
 })

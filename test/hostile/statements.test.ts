@@ -53,7 +53,7 @@ describe.concurrent('at one statement', () => {
       await using server = await replay(recording, credentials, {
         onStatement: once(sql => pattern.test(sql), 'silent' as const),
       })
-      const report = await boundedProbe(server, credentials, { options: { deadlineMs } })
+      const report = await boundedProbe(server, credentials, { deadlineMs })
       expect(report.failure?.code).toBe(code)
       expectRowsNamed(report, server)
     })
@@ -62,7 +62,7 @@ describe.concurrent('at one statement', () => {
     test.each(STATEMENTS)(`%s: ${how}`, async (_name, pattern) => {
       await steadily(2000, async deadlineMs => {
         await using server = await replay(recording, credentials, { onStatement: once(sql => pattern.test(sql), how) })
-        const report = await boundedProbe(server, credentials, { options: { deadlineMs } })
+        const report = await boundedProbe(server, credentials, { deadlineMs })
         expect(report.failure?.code).toBe('CONNECTION_LOST')
         expectRowsNamed(report, server)
       })
@@ -80,7 +80,7 @@ test('a connection lost, and then nobody answers any more: what comes after is b
         return gone ? 'reset' : undefined
       },
     })
-    const report = await boundedProbe(server, credentials, { options: { deadlineMs } })
+    const report = await boundedProbe(server, credentials, { deadlineMs })
     expect(firstFailure(report)).toBe('role CONNECTION_LOST')
     const others = report.checks.filter(({ id, status }) => id !== 'role' && status !== 'passed')
     expect(others.map(({ id, blockedBy }) => [id, blockedBy])).toEqual([
@@ -101,7 +101,7 @@ describe.concurrent('at every statement of a kind', () => {
     await steadily(2000, async deadlineMs => {
       const onStatement = (sql: string): Reply | undefined => (sql.startsWith('insert') ? 'silent' : undefined)
       await using server = await replay(recording, credentials, { onStatement })
-      const report = await boundedProbe(server, credentials, { options: { deadlineMs } })
+      const report = await boundedProbe(server, credentials, { deadlineMs })
       expect(firstFailure(report)).toBe('dml WRITE_AMBIGUOUS')
       expect(report.warnings.map(({ code }) => code)).toContain('ROWS_LEFT')
     })
@@ -111,7 +111,7 @@ describe.concurrent('at every statement of a kind', () => {
     await steadily(2000, async deadlineMs => {
       const onStatement = (sql: string): Reply | undefined => (isDelete(sql) ? 'silent' : undefined)
       await using server = await replay(recording, credentials, { onStatement })
-      const report = await boundedProbe(server, credentials, { options: { deadlineMs } })
+      const report = await boundedProbe(server, credentials, { deadlineMs })
       expect(report.verdict).toBe('fail')
       expect(server.rows.size).toBeGreaterThan(0)
       expectRowsNamed(report, server)
@@ -123,7 +123,7 @@ describe.concurrent('at every statement of a kind', () => {
       const error = { S: 'ERROR', V: 'ERROR', C: '40001', M: 'restart transaction', R: 'x' }
       const onStatement = (sql: string): Reply | undefined => (sql.startsWith('insert') ? { error } : undefined)
       await using server = await replay(recording, credentials, { onStatement })
-      const report = await boundedProbe(server, credentials, { options: { deadlineMs } })
+      const report = await boundedProbe(server, credentials, { deadlineMs })
       expect(report.failure?.code).toMatch(/^(DEADLINE|WRITE_CONTENDED)$/)
       expect(server.rows.size).toBe(0)
     })
@@ -138,7 +138,7 @@ describe.concurrent('at every statement of a kind', () => {
         },
       })
       const options = { deadlineMs, writes: 500 }
-      const report = await boundedProbe(server, credentials, { options })
+      const report = await boundedProbe(server, credentials, options)
       expect(firstFailure(report)).toBe('sequential-writes DEADLINE')
       expectRowsNamed(report, server)
     })

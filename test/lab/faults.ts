@@ -1,10 +1,10 @@
 /** What breaks on the private network, one fault each, and what the report must say of it. */
-import type { CheckId } from '../../src/report/report.ts'
+import type { Expected } from '../helpers/verdict.ts'
 import type { Lab } from './lab.ts'
 import { type App, records } from './names.ts'
 import { addressOf, NOWHERE } from './network.ts'
 
-export interface Fault {
+export interface Fault extends Expected {
   readonly fault: string
   /** whose database is probed; default the deployment's */
   readonly app?: App
@@ -12,10 +12,6 @@ export interface Fault {
   readonly given?: (lab: Lab) => Promise<unknown>
   /** after --deadline 4 */
   readonly args?: readonly string[]
-  readonly failure: string
-  readonly check: CheckId
-  readonly says: RegExp
-  readonly hint: RegExp
 }
 
 /** One wait is a quarter of the deadline: 1 s. Later arguments win. */
@@ -41,107 +37,107 @@ export const FAULTS: readonly Fault[] = [
   {
     fault: 'the resolver is dead: nobody listens on its port',
     given: ({ resolver }) => resolver.serve(records(), 'dead'),
-    failure: 'dns DNS_FAILED',
+    code: 'DNS_FAILED',
     check: 'dns',
-    says: /could not be reached/,
+    message: /could not be reached/,
     hint: /fdaa::3/,
   },
   {
     fault: 'the resolver is silent',
     given: ({ resolver }) => resolver.serve(records(), 'silent'),
-    failure: 'dns DNS_TIMEOUT',
+    code: 'DNS_TIMEOUT',
     check: 'dns',
-    says: /did not answer in time/,
+    message: /did not answer in time/,
     hint: /resolv\.conf/,
   },
   {
     fault: 'the resolver answers later than the probe waits',
     given: ({ resolver }) => resolver.serve(records(), { lateMs: 3000 }),
-    failure: 'dns DNS_TIMEOUT',
+    code: 'DNS_TIMEOUT',
     check: 'dns',
-    says: /did not answer in time/,
+    message: /did not answer in time/,
     hint: /resolv\.conf/,
   },
   {
     fault: 'the resolver answers with an error',
     given: ({ resolver }) => resolver.serve(records(), 'servfail'),
-    failure: 'dns DNS_FAILED',
+    code: 'DNS_FAILED',
     check: 'dns',
-    says: /answered with an error/,
+    message: /answered with an error/,
     hint: /fdaa::3/,
   },
   {
     fault: 'the only machine is stopped',
     app: 'stopped-machine',
-    failure: 'dns DNS_NO_AAAA',
+    code: 'DNS_NO_AAAA',
     check: 'dns',
-    says: /no usable IPv6 address/,
+    message: /no usable IPv6 address/,
     hint: /^the machine exists but is not started: fly machine list -a stopped-machine/,
   },
   {
     fault: 'the application is in another organisation',
     app: 'other-organisation',
-    failure: 'dns DNS_NOT_FOUND',
+    code: 'DNS_NOT_FOUND',
     check: 'dns',
-    says: /does not exist/,
+    message: /does not exist/,
     hint: /^no app "other-organisation" in this organisation/,
   },
   {
     fault: 'the server listens on IPv4 only',
     app: 'ipv4-only',
-    failure: 'tcp TCP_REFUSED',
+    code: 'TCP_REFUSED',
     check: 'tcp',
-    says: /refuses the connection/,
+    message: /refuses the connection/,
     hint: /listening on an IPv4 address only/,
   },
   {
     fault: 'the server listens on another address of its machine',
     app: 'other-address',
-    failure: 'tcp TCP_REFUSED',
+    code: 'TCP_REFUSED',
     check: 'tcp',
-    says: /refuses the connection/,
+    message: /refuses the connection/,
     hint: /nothing listens there/,
   },
   {
     fault: 'no route to the address: the machine has moved, the name has not',
     app: 'gone-machine',
     args: PATIENT,
-    failure: 'tcp TCP_UNREACHABLE',
+    code: 'TCP_UNREACHABLE',
     check: 'tcp',
-    says: /cannot be reached from here/,
+    message: /cannot be reached from here/,
     hint: /route/,
   },
   {
     fault: "the link to the database's network is down",
     given: ({ network }) => network.down('db1'),
     args: PATIENT,
-    failure: 'tcp TCP_UNREACHABLE',
+    code: 'TCP_UNREACHABLE',
     check: 'tcp',
-    says: /cannot be reached from here/,
+    message: /cannot be reached from here/,
     hint: /route/,
   },
   {
     fault: "the database machine's own link is down",
     given: ({ network }) => network.unplug('db1'),
-    failure: 'tcp TCP_TIMEOUT',
+    code: 'TCP_TIMEOUT',
     check: 'tcp',
-    says: /did not answer within 1000 ms/,
+    message: /did not answer within 1000 ms/,
     hint: /stopped, moved/,
   },
   {
     fault: "the application's own link is down: not even the resolver can be reached",
     given: ({ network }) => network.unplug('app'),
-    failure: 'dns DNS_FAILED',
+    code: 'DNS_FAILED',
     check: 'dns',
-    says: /could not be reached/,
+    message: /could not be reached/,
     hint: /fdaa::3/,
   },
   {
     fault: 'every packet to the server is lost',
     given: ({ network }) => network.silence('db1'),
-    failure: 'tcp TCP_TIMEOUT',
+    code: 'TCP_TIMEOUT',
     check: 'tcp',
-    says: /did not answer within 1000 ms/,
+    message: /did not answer within 1000 ms/,
     hint: /stopped, moved/,
   },
   {
@@ -150,25 +146,25 @@ export const FAULTS: readonly Fault[] = [
       await network.bareSyn()
       await network.narrow('db1', BARE_SYN)
     },
-    failure: 'tls TLS_TIMEOUT',
+    code: 'TLS_TIMEOUT',
     check: 'tls',
-    says: /the server did not answer the SSLRequest within 1000 ms/,
+    message: /the server did not answer the SSLRequest within 1000 ms/,
     hint: /packets lost on the way$/,
   },
   {
     fault: "every packet is lost after the server's answer to the SSLRequest",
     given: ({ network }) => network.narrow('db1', SSL_REQUEST),
-    failure: 'tls TLS_TIMEOUT',
+    code: 'TLS_TIMEOUT',
     check: 'tls',
-    says: /the TLS handshake did not end within 1000 ms/,
+    message: /the TLS handshake did not end within 1000 ms/,
     hint: /path-MTU hole if .* else the server hangs$/,
   },
   {
     fault: "a path-MTU hole: the server's certificates do not get through, small packets do",
     given: ({ network }) => network.narrow('db1', LEAST_MTU),
-    failure: 'tls TLS_TIMEOUT',
+    code: 'TLS_TIMEOUT',
     check: 'tls',
-    says: /the TLS handshake did not end within 1000 ms/,
+    message: /the TLS handshake did not end within 1000 ms/,
     hint: /^small packets pass, the certificates do not: a path-MTU hole/,
   },
   {
@@ -176,9 +172,9 @@ export const FAULTS: readonly Fault[] = [
     app: 'moving-machine',
     given: ({ resolver }) => resolver.serve([records({ 'moving-machine': [NOWHERE] }), records()]),
     args: PATIENT,
-    failure: 'tcp TCP_UNREACHABLE',
+    code: 'TCP_UNREACHABLE',
     check: 'tcp',
-    says: /cannot be reached from here/,
+    message: /cannot be reached from here/,
     hint: /route/,
   },
   {
@@ -186,9 +182,9 @@ export const FAULTS: readonly Fault[] = [
     app: 'three-machines',
     args: ['--all-addresses'],
     given: ({ network }) => network.unplug('db3'),
-    failure: 'tcp TCP_TIMEOUT',
+    code: 'TCP_TIMEOUT',
     check: 'every-address',
-    says: new RegExp(`\\[${addressOf('db3')}\\]:26257 did not answer`),
+    message: new RegExp(`\\[${addressOf('db3')}\\]:26257 did not answer`),
     hint: /stopped, moved/,
   },
 ]

@@ -8,7 +8,6 @@
  *   db3   listens on IPv4 only
  */
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { type Authority, createAuthority } from '../../src/development/throwaway/authority.ts'
 import { issueClient } from '../../src/development/throwaway/certs-dir.ts'
 import {
@@ -17,6 +16,7 @@ import {
   type Throwaway,
   type ThrowawayOptions,
 } from '../../src/development/throwaway/index.ts'
+import { type Ended, ended } from '../helpers/process.ts'
 import { command, type Host, type Way } from './host.ts'
 import { type App, hostOf, records, SERVED } from './names.ts'
 import { addressOf, bracket, buildNetwork, type Database, type Network } from './network.ts'
@@ -32,14 +32,6 @@ export interface LabOptions {
   readonly template?: string
 }
 
-export interface Ran {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-  /** from the last output to the end of the process, ms */
-  readonly lingeredMs: number
-}
-
 export interface Lab extends AsyncDisposable {
   readonly network: Network
   readonly resolver: LabResolver
@@ -47,7 +39,7 @@ export interface Lab extends AsyncDisposable {
   /** The secrets and variables of the deployed back end, for this application's database. */
   environment(app?: App): Record<string, string>
   /** Runs words on the application's machine, in the repository, with this environment and no other variable. */
-  start(words: readonly string[], env: Readonly<Record<string, string>>): { result: Promise<Ran> }
+  start(words: readonly string[], env: Readonly<Record<string, string>>): { result: Promise<Ended> }
 }
 
 /** Builds all of it; what it has made so far is taken down if it cannot. */
@@ -149,19 +141,7 @@ export const PATHS_TO_NOWHERE = {
   CRDB_ADMIN_KEY: '/data/certs/client.gateway_admin.key',
 } as const
 
-async function run([file = '', ...args]: readonly string[], env: Readonly<Record<string, string>>): Promise<Ran> {
+function run([file = '', ...args]: readonly string[], env: Readonly<Record<string, string>>): Promise<Ended> {
   const { PATH = '', HOME = '/' } = process.env
-  const child = spawn(file, args, { env: { PATH, HOME, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
-  let stdout = ''
-  let stderr = ''
-  let saidAt = performance.now()
-  child.stdout.setEncoding('utf8').on('data', text => {
-    stdout += text
-    saidAt = performance.now()
-  })
-  child.stderr.setEncoding('utf8').on('data', text => {
-    stderr += text
-  })
-  const [code] = await once(child, 'close')
-  return { code, stdout, stderr, lingeredMs: performance.now() - saidAt }
+  return ended(spawn(file, args, { env: { PATH, HOME, ...env }, stdio: ['ignore', 'pipe', 'pipe'] }))
 }

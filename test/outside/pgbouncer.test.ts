@@ -7,8 +7,9 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { type Engine, findCockroach, type Throwaway } from '../../src/development/throwaway/index.ts'
 import type { Report } from '../../src/report/report.ts'
 import { pemOf } from '../helpers/clients.ts'
-import { BLOCKED_BY, expectVerdict } from '../helpers/faults.ts'
-import { migrated, probeWith, settings } from '../helpers/target.ts'
+import { configOf } from '../helpers/probe.ts'
+import { migrated, run, settings } from '../helpers/target.ts'
+import { expectVerdict } from '../helpers/verdict.ts'
 import { type PgbouncerOptions, type PoolMode, pgbouncerVersion, startPgbouncer } from './pgbouncer.ts'
 
 const version = await pgbouncerVersion()
@@ -32,7 +33,7 @@ describe.skipIf(version === null).each(ENGINES)(`behind pgbouncer ${version}, be
   /** Runs the probe through it; no row is there afterwards. */
   async function probeBehind(options: PgbouncerOptions): Promise<{ report: Report; log: string }> {
     await using pooler = await startPgbouncer(server, options)
-    const report = await probeWith(settings({ port: pooler.port, pem: pemOf(server, 'gateway_writer') }))
+    const report = await run(configOf(settings({ port: pooler.port, pem: pemOf(server, 'gateway_writer') })))
     const [row] = await server.runAsRoot('SELECT count(*)::int4 AS n FROM connection_probe')
     expect(row?.n).toBe(0)
     return { report, log: await pooler.log() }
@@ -42,20 +43,18 @@ describe.skipIf(version === null).each(ENGINES)(`behind pgbouncer ${version}, be
     const { report, log } = await probeBehind({ poolMode, ignoring: ['options'] })
     expect(log).toContain('new connection to server')
     expectVerdict(report, {
-      top: 'reuse CONNECTION_REPLACED',
-      failed: { database: 'CONNECTION_REPLACED' },
-      blocked: BLOCKED_BY.database,
+      check: 'database',
+      code: 'CONNECTION_REPLACED',
       hint: 'drops startup options or shares one session among clients',
-      evidence: { database: { missing: 'connection_probe.session' } },
+      evidence: { missing: 'connection_probe.session' },
     })
   })
 
   it('where it was not told to ignore startup options', async () => {
     const { report } = await probeBehind({ poolMode: 'session', ignoring: [] })
     expectVerdict(report, {
-      top: 'session SESSION_REFUSED',
-      failed: { session: 'SESSION_REFUSED' },
-      blocked: ['database', 'certificate-required', 'certificate-verified', ...BLOCKED_BY.database],
+      check: 'session',
+      code: 'SESSION_REFUSED',
       hint: 'a pooler answers here, not the database',
     })
     expect(report.failure).toMatchObject({

@@ -10,9 +10,9 @@ import { renderText } from '../../src/report/text.ts'
 import { HOSTILE, SAMPLES } from './samples.ts'
 
 const FORMATS = {
-  txt: report => renderText(report, { colour: false, note: 'a sample, made by hand' }),
+  txt: report => renderText(report, { colour: false, note: 'a recorded run' }),
   json: renderJson,
-  md: report => renderMarkdown(report, { note: 'a sample, made by hand' }),
+  md: report => renderMarkdown(report, { note: 'a recorded run' }),
 } as const satisfies Record<string, (report: Report) => string>
 
 const sample = (name: string): Report => {
@@ -60,10 +60,11 @@ describe('text', () => {
 
   it('lists every problem of a configuration with its setting, code and hint', () => {
     const text = renderText(sample('bad-config'), { colour: false })
-    expect(text).toContain('problem: DATABASE_URL: CONFIG_MISSING: is not set')
-    expect(text).toContain('problem: CRDB_CLIENT_KEY: KEY_PERMISSIONS: /tmp/client.key may be read by others (0644)')
-    expect(text).toContain('problem: --writes: CONFIG_INVALID: ')
-    expect(text).toContain(CODES.KEY_PERMISSIONS.hint)
+    expect(text).toContain('problem: DATABASE_URL: CONFIG_INSECURE: holds a password')
+    expect(text).toContain('problem: DATABASE_URL: CONFIG_INSECURE: has sslmode=require')
+    expect(text).toContain('problem: CRDB_SNI: CONFIG_INVALID: ')
+    expect(text).toContain('problem: CRDB_CLIENT_WRITER_KEY: KEY_MISMATCH: is not the key of ')
+    expect(text).toContain(CODES.KEY_MISMATCH.hint)
   })
 
   it('says what a check is blocked by, and how to learn more', () => {

@@ -1,0 +1,277 @@
+/** Migrations: applied once, whoever runs them and whatever breaks, and held against src/ afterwards. */
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
+import { type Migrated, migrate } from '../../src/database/migrate.ts'
+import type { Throwaway } from '../../src/development/throwaway/index.ts'
+import type { Code } from '../../src/failure/codes.ts'
+import { opened } from '../../src/report/evidence.ts'
+import { EXPECTED_COLUMNS, GRANTS } from '../../src/schema.ts'
+import { loadConfig } from '../../src/settings/config.ts'
+import { clientOf, pemOf } from '../helpers/clients.ts'
+import { faultyProxy } from '../helpers/proxy.ts'
+import { cut } from '../helpers/statement-faults.ts'
+import { statementsOf } from '../helpers/statements.ts'
+import { cli, startServer } from '../helpers/target.ts'
+
+const TAGS = ['0000_connection_probe', '0001_grants']
+const NAME = 'crdb.test.internal'
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+let server: Throwaway
+let root: ReturnType<typeof clientOf>
+let proxied: { readonly cert: string; readonly key: string }
+
+beforeAll(async () => {
+  server = await startServer({ dnsNames: [NAME] })
+  root = clientOf(server, 'root')
+  const { chain, key } = await server.authority.issue({ commonName: 'node', ipAddresses: ['::1'] })
+  proxied = { cert: chain, key }
+})
+afterAll(async () => {
+  await root?.end({ timeout: 1 })
+  await server?.stop()
+})
+/** As after the bootstrap: never migrated. */
+async function unmigrate(): Promise<void> {
+  await root.unsafe('DROP SCHEMA IF EXISTS drizzle CASCADE')
+  await root.unsafe('DROP TABLE IF EXISTS public.connection_probe')
+}
+beforeEach(unmigrate)
+
+/** The deployed back end's variables, for a server on this port under this name. */
+function environment(port = server.port, host = '[::1]'): NodeJS.ProcessEnv {
+  const { ca, cert, key } = pemOf(server, 'gateway_admin')
+  return {
+    MIGRATION_DATABASE_URL: `postgresql://gateway_admin@${host}:${port}/${server.database}?sslmode=verify-full`,
+    CRDB_CA_CRT: ca,
+    CRDB_CLIENT_ADMIN_CRT: cert,
+    CRDB_CLIENT_ADMIN_KEY: key,
+  }
+}
+
+function migrateAt(port?: number, deadlineMs = 20_000): Promise<Migrated> {
+  const loaded = loadConfig({ role: 'admin', env: environment(port), options: { deadlineMs } })
+  if (!loaded.ok) throw loaded.error
+  return migrate(loaded.config, new AbortController().signal)
+}
+
+/** The proxy before the server, as which gateway_admin logs in. */
+const proxy = (onStatement: Parameters<typeof faultyProxy>[0]['onStatement'] & {}) =>
+  faultyProxy({ upstream: server, tls: proxied, credentials: () => pemOf(server, 'gateway_admin'), onStatement })
+
+const journal = (): Promise<Record<string, unknown>[]> =>
+  root.unsafe('SELECT hash, created_at::text AS created_at FROM drizzle.__drizzle_migrations ORDER BY created_at').then(
+    rows => [...rows],
+    () => [],
+  )
+const hasTable = async (): Promise<boolean> =>
+  (await root.unsafe(`SELECT 1 FROM pg_catalog.pg_tables WHERE tablename = 'connection_probe'`)).length > 0
+
+describe('migrate', () => {
+  it('applies drizzle/ to an empty database, which then is what src/ declares, and has nothing to do again', async () => {
+    const { applied, failure, evidence: sealed, engine, address } = await migrateAt()
+    const evidence = opened(sealed)
+    expect({ applied, failure, address }).toEqual({ applied: TAGS, failure: null, address: '::1' })
+    expect(engine).toContain(server.engine === 'cockroachdb' ? 'CockroachDB' : 'PostgreSQL')
+    expect(evidence.columns).toEqual(EXPECTED_COLUMNS.map(({ name, type }) => `${name} ${type}`))
+    const held = (evidence.grants as { grantee: string; privilege: string }[])
+      .filter(({ grantee }) => GRANTS.some(({ role }) => role === grantee))
+      .map(({ grantee, privilege }) => `${grantee} ${privilege}`)
+    expect(held.sort()).toEqual(
+      GRANTS.flatMap(({ role, privileges }) => privileges.map(verb => `${role} ${verb}`)).sort(),
+    )
+    const before = await journal()
+    expect(before).toHaveLength(TAGS.length)
+    expect(await migrateAt()).toMatchObject({ applied: [], failure: null })
+    expect(await journal()).toEqual(before)
+  })
+
+  it.each<{ fault: string; sql: string; undo?: string; code: Code; says: string; next?: string }>([
+    {
+      fault: 'a verb taken away again',
+      sql: 'REVOKE INSERT ON public.connection_probe FROM gateway_writer',
+      code: 'DML_DENIED',
+      says: 'gateway_writer lacks INSERT',
+      next: 'as gateway_admin GRANT what is missing',
+    },
+    {
+      fault: 'a verb with grant option',
+      sql: 'GRANT SELECT ON public.connection_probe TO gateway_writer WITH GRANT OPTION',
+      code: 'GRANT_EXCESS',
+      says: 'SELECT with grant option',
+      next: 'as gateway_admin REVOKE the excess',
+    },
+    {
+      fault: 'a verb to PUBLIC',
+      sql: 'GRANT SELECT ON public.connection_probe TO public',
+      code: 'GRANT_EXCESS',
+      says: 'public holds SELECT',
+    },
+    {
+      fault: 'a column that src/ does not declare',
+      sql: 'ALTER TABLE public.connection_probe ADD COLUMN extra text',
+      code: 'TABLE_MISMATCH',
+      says: 'column extra (text) is not declared',
+      next: 'undo the differences',
+    },
+    {
+      fault: 'a table that is gone, though the journal has it',
+      sql: 'DROP TABLE public.connection_probe',
+      code: 'TABLE_MISSING',
+      says: 'no table public.connection_probe',
+      next: 'DELETE FROM drizzle.__drizzle_migrations',
+    },
+    {
+      fault: 'a migration that the migrator would pass over',
+      sql: `DELETE FROM drizzle.__drizzle_migrations WHERE created_at = (SELECT min(created_at) FROM drizzle.__drizzle_migrations)`,
+      code: 'WRITE_REFUSED',
+      says: 'but not 0000_connection_probe',
+    },
+    {
+      fault: 'another table on the search path',
+      sql: `CREATE SCHEMA other; GRANT USAGE ON SCHEMA other TO gateway_admin;
+        CREATE TABLE other.connection_probe (n int); ALTER ROLE gateway_admin SET search_path = other, public`,
+      undo: 'DROP SCHEMA other CASCADE; ALTER ROLE gateway_admin RESET search_path',
+      code: 'TABLE_MISMATCH',
+      says: 'finds another table',
+    },
+    {
+      fault: 'a journal that is gone, though the table is there',
+      sql: 'DROP SCHEMA drizzle CASCADE',
+      code: 'WRITE_REFUSED',
+      says: 'already exists',
+      next: 'DROP TABLE connection_probe',
+    },
+  ])('finds $fault', async ({ sql, undo, code, says, next }) => {
+    expect((await migrateAt()).failure).toBeNull()
+    try {
+      for (const statement of statementsOf(sql)) await root.unsafe(statement)
+      const { failure, applied } = await migrateAt()
+      expect(failure).toMatchObject({ code, message: expect.stringContaining(says) })
+      if (next) expect(failure?.hint).toContain(next)
+      expect(applied).toEqual([])
+    } finally {
+      for (const statement of statementsOf(undo ?? '')) await root.unsafe(statement)
+    }
+  })
+
+  it('is refused where gateway_admin may not create, leaves nothing half done, and succeeds once it may', async () => {
+    await root.unsafe('REVOKE CREATE ON SCHEMA public FROM gateway_admin')
+    const { failure } = await migrateAt()
+    expect(failure).toMatchObject({ code: 'DML_DENIED', layer: 'privilege', sqlstate: '42501' })
+    expect([await journal(), await hasTable()]).toEqual([[], false])
+    await root.unsafe('GRANT CREATE ON SCHEMA public TO gateway_admin')
+    expect(await migrateAt()).toMatchObject({ applied: TAGS, failure: null })
+  })
+
+  it('says what is granted to others, besides', async () => {
+    await migrateAt()
+    await root.unsafe('GRANT SELECT ON public.connection_probe TO gateway_reader')
+    const { others, failure } = await migrateAt()
+    expect([failure, others]).toEqual([null, ['SELECT to gateway_reader']])
+    const { stderr } = await cli(['migrate'], environment())
+    expect(stderr).toBe('on connection_probe besides what src/ declares: SELECT to gateway_reader\n')
+  })
+
+  it('warns where another source of certificates is begun', async () => {
+    const { code, stderr } = await cli(['migrate'], { ...environment(), PGSSLKEY: '/nowhere/client.key' })
+    expect(code).toBe(0)
+    expect(stderr).toMatch(/^! CERT_SOURCE_INCOMPLETE: PGSSLKEY without PGSSLROOTCERT and PGSSLCERT: [^\n]*\n$/)
+  })
+
+  // CockroachDB has no LOCK TABLE.
+  if (inject('engine') === 'postgresql')
+    it('is told of a lock by the server, before its own time is over', async () => {
+      await migrateAt()
+      await using locked = clientOf(server, 'root')
+      await locked.unsafe('BEGIN; LOCK TABLE drizzle.__drizzle_migrations')
+      const { failure } = await migrateAt(undefined, 3000)
+      expect(failure).toMatchObject({ layer: 'write', code: 'WRITE_TIMEOUT' })
+      expect(failure?.hint).toContain('another session holds a lock')
+    })
+
+  it('run twice at the same time succeeds twice and applies once', async () => {
+    const runs = await Promise.all([migrateAt(), migrateAt(), migrateAt()])
+    expect(runs.map(({ failure }) => failure)).toEqual([null, null, null])
+    expect(runs.flatMap(({ applied }) => applied).sort()).toEqual(TAGS)
+    expect(await journal()).toHaveLength(TAGS.length)
+  })
+})
+
+describe('a migration that another one overtakes', () => {
+  it('says that there was nothing to do for it', async () => {
+    let overtaken = (): void => undefined
+    const other = new Promise<void>(resolve => {
+      overtaken = resolve
+    })
+    await using slow = await proxy(sql => (/^begin/i.test(sql) ? { before: other } : undefined))
+    const late = migrateAt(slow.port)
+    await slow.until(({ statements }) => statements.some(({ sql }) => /^begin/i.test(sql)))
+    expect(await migrateAt()).toMatchObject({ applied: TAGS, failure: null })
+    overtaken()
+    expect(await late).toMatchObject({ applied: [], failure: null })
+    expect(await journal()).toHaveLength(TAGS.length)
+  })
+})
+
+describe('a migration that is cut off', () => {
+  it.each(['before', 'after'] as const)(
+    '%s each of its statements leaves nothing half done, and the next one succeeds',
+    async when => {
+      let count = 0
+      let cutAt = 0
+      await using server = await proxy(() => (++count === cutAt ? cut(when) : undefined))
+      expect(await migrateAt(server.port)).toMatchObject({ applied: TAGS, failure: null })
+      const statements = count
+      expect(statements).toBeGreaterThan(8)
+      for (cutAt = 1; cutAt <= statements; cutAt++) {
+        await unmigrate()
+        count = 0
+        const { failure, applied } = await migrateAt(server.port)
+        expect({ cutAt, code: failure?.code, applied }).toEqual({ cutAt, code: 'CONNECTION_LOST', applied: [] })
+        const done = await hasTable()
+        expect(await journal()).toHaveLength(done ? TAGS.length : 0)
+        expect(await migrateAt()).toMatchObject({ applied: done ? [] : TAGS, failure: null })
+        expect(await journal()).toHaveLength(TAGS.length)
+      }
+    },
+  )
+})
+
+describe('npm run migrate and npx drizzle-kit migrate', () => {
+  /** drizzle-kit's driver needs a name (facts/drivers.md); here this one is at ::1, whatever the machine's hosts are. */
+  const lookup = `import dns from 'node:dns'
+    const { lookup } = dns
+    dns.lookup = (host, options, callback) => lookup(host === '${NAME}' ? '::1' : host, options, callback)`
+  const named = (): NodeJS.ProcessEnv => ({
+    ...environment(server.port, NAME),
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(lookup)}`,
+  })
+  /** With a variable that the driver would read, and fail at. */
+  const kit = (): Promise<{ code: unknown; said: string }> =>
+    new Promise(resolve => {
+      const { PATH, HOME } = process.env
+      const env = { PATH, HOME, PGTARGETSESSIONATTRS: 'any', ...named() }
+      execFile(join(ROOT, 'node_modules/.bin/drizzle-kit'), ['migrate'], { cwd: ROOT, env }, (error, stdout, stderr) =>
+        resolve({ code: error ? error.code : 0, said: stdout + stderr }),
+      )
+    })
+
+  it('are the same: after either the other has nothing to do, and the journal is the same', async () => {
+    const ours = await cli(['migrate'], named())
+    expect(ours).toMatchObject({ code: 0, stdout: expect.stringContaining(`applied ${TAGS.join(', ')}`) })
+    const before = await journal()
+    expect(before).toHaveLength(TAGS.length)
+    expect((await kit()).code).toBe(0)
+    expect(await journal()).toEqual(before)
+
+    await unmigrate()
+    const { code, said } = await kit()
+    expect(code, said).toBe(0)
+    expect(await journal()).toEqual(before)
+    expect(await migrateAt()).toMatchObject({ applied: [], failure: null })
+    expect(await journal()).toEqual(before)
+  })
+})

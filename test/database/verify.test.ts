@@ -1,0 +1,143 @@
+/** What a catalogue says, held against schema.ts: pure, from rows as the engines give them. */
+import { describe, expect, it } from 'vitest'
+import {
+  type CatalogueColumn,
+  type CatalogueGrant,
+  columnDifferences,
+  verifyGrants,
+  verifyTable,
+} from '../../src/database/verify.ts'
+import { EXPECTED_COLUMNS } from '../../src/schema.ts'
+
+const COLUMNS: readonly CatalogueColumn[] = EXPECTED_COLUMNS.map(({ name, type, notNull, primaryKey }) => ({
+  oid: '4711',
+  relkind: 'r',
+  name,
+  type,
+  not_null: notNull,
+  primary_key: primaryKey,
+}))
+
+const grant = (grantee: string, privilege: string, more: Partial<CatalogueGrant> = {}): CatalogueGrant => ({
+  grantee,
+  privilege,
+  grantable: false,
+  column: null,
+  ...more,
+})
+const VERBS = ['SELECT', 'INSERT', 'UPDATE', 'DELETE']
+const WRITER = VERBS.map(verb => grant('gateway_writer', verb))
+/** What PostgreSQL's owner holds, and CockroachDB's administrators: nobody's business here. */
+const OTHERS = [grant('gateway_admin', 'TRUNCATE'), grant('root', 'ALL', { grantable: true }), grant('admin', 'ALL')]
+
+/** The code that a verification throws, and its message; null if it throws nothing. */
+function failureOf(verify: () => void): readonly [unknown, unknown] | null {
+  try {
+    verify()
+    return null
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? [error.code, error.message] : [null, String(error)]
+  }
+}
+
+describe('columns', () => {
+  it('that are as declared have no differences, in any order', () => {
+    expect(columnDifferences(COLUMNS)).toEqual([])
+    expect(columnDifferences(COLUMNS.toReversed())).toEqual([])
+  })
+
+  it.each<{ what: string; found: CatalogueColumn[]; differences: string[] }>([
+    { what: 'partitioned', found: COLUMNS.map(column => ({ ...column, relkind: 'p' })), differences: [] },
+    {
+      what: 'of a materialised view',
+      found: COLUMNS.map(column => ({ ...column, relkind: 'm' })),
+      differences: ['public.connection_probe is no table (m)'],
+    },
+    ...COLUMNS.flatMap(one => {
+      const others = COLUMNS.filter(column => column !== one)
+      const now = (change: Partial<CatalogueColumn>) => [...others, { ...one, ...change }]
+      return [
+        { what: `without ${one.name}`, found: others, differences: [`column ${one.name} is missing`] },
+        {
+          what: `${one.name} of another type`,
+          found: now({ type: 'character varying(20)' }),
+          differences: [`column ${one.name} is character varying(20), not ${one.type}`],
+        },
+        {
+          what: `${one.name} nullable`,
+          found: now({ not_null: false }),
+          differences: [`column ${one.name} is nullable`],
+        },
+        {
+          what: `${one.name} in or out of the key`,
+          found: now({ primary_key: !one.primary_key }),
+          differences: [`column ${one.name} is ${one.primary_key ? 'not ' : ''}part of the primary key`],
+        },
+      ]
+    }),
+  ])('$what', ({ found, differences }) => {
+    expect(columnDifferences(found)).toEqual(differences)
+  })
+})
+
+describe('the table', () => {
+  it.each([
+    { what: 'none', found: [], bareName: '4711', code: 'TABLE_MISSING' },
+    { what: 'the bare name finds it', found: COLUMNS, bareName: '4711', code: undefined },
+    { what: 'the bare name was not asked', found: COLUMNS, bareName: undefined, code: undefined },
+    { what: 'the bare name finds another', found: COLUMNS, bareName: '4712', code: 'TABLE_MISMATCH' },
+    { what: 'the bare name finds none', found: COLUMNS, bareName: null, code: 'TABLE_MISMATCH' },
+  ])('$what', ({ found, bareName, code }) => {
+    expect(failureOf(() => verifyTable(found, bareName))?.[0]).toBe(code)
+  })
+})
+
+describe('grants', () => {
+  it.each<{ what: string; found: CatalogueGrant[]; failure: readonly [string, string] | null }>([
+    { what: 'exactly as declared', found: WRITER, failure: null },
+    { what: 'what others hold is not looked at', found: [...WRITER, ...OTHERS], failure: null },
+    {
+      what: 'none at all',
+      found: OTHERS,
+      failure: ['DML_DENIED', 'gateway_writer lacks SELECT, INSERT, UPDATE, DELETE on connection_probe'],
+    },
+    ...VERBS.map(verb => ({
+      what: `${verb} missing`,
+      found: WRITER.filter(({ privilege }) => privilege !== verb),
+      failure: ['DML_DENIED', `gateway_writer lacks ${verb} on connection_probe`] as const,
+    })),
+    {
+      what: 'a verb on a column only is missing on the table',
+      found: [...WRITER.slice(1), grant('gateway_writer', 'SELECT', { column: 'id' })],
+      failure: ['DML_DENIED', 'gateway_writer lacks SELECT on connection_probe'],
+    },
+    {
+      what: 'one privilege more',
+      found: [...WRITER, grant('gateway_writer', 'TRUNCATE')],
+      failure: ['GRANT_EXCESS', 'gateway_writer holds TRUNCATE on connection_probe, which src/ does not declare'],
+    },
+    {
+      what: 'a verb with grant option',
+      found: [...WRITER.slice(1), grant('gateway_writer', 'SELECT', { grantable: true })],
+      failure: [
+        'GRANT_EXCESS',
+        'gateway_writer holds SELECT with grant option on connection_probe, which src/ does not declare',
+      ],
+    },
+    {
+      what: 'a column as well',
+      found: [...WRITER, grant('gateway_writer', 'REFERENCES', { column: 'id' })],
+      failure: [
+        'GRANT_EXCESS',
+        'gateway_writer holds REFERENCES (id) on connection_probe, which src/ does not declare',
+      ],
+    },
+    {
+      what: 'anything to PUBLIC',
+      found: [...WRITER, grant('public', 'SELECT')],
+      failure: ['GRANT_EXCESS', 'public holds SELECT on connection_probe, which src/ does not declare'],
+    },
+  ])('$what', ({ found, failure }) => {
+    expect(failureOf(() => verifyGrants(found))).toEqual(failure)
+  })
+})
