@@ -57,7 +57,7 @@ export function limitOf(budget: Budget, wait: Wait): { readonly endsAt: number; 
     overrun: () =>
       budget.waitMs <= left
         ? new ProbeError(wait.code, `${wait.what} within ${Math.round(ms)} ms`, wait.hint ? { hint: wait.hint } : {})
-        : new ProbeError('DEADLINE', `the deadline came while ${wait.what}`),
+        : new ProbeError('DEADLINE', `the deadline passed while ${wait.what}`),
   }
 }
 

@@ -77,7 +77,7 @@ describe('a wait', () => {
     const late = { ...budget, endsAt: performance.now() + 30 }
     const { code, error } = await outcome(late)
     expect(code).toBe('DEADLINE')
-    expect(String(error)).toContain('the deadline came while the server did not answer')
+    expect(String(error)).toContain('the deadline passed while the server did not answer')
     const enough = { ...budget, endsAt: performance.now() + 150 }
     expect((await outcome(enough)).code).toBe('TLS_TIMEOUT')
   })

@@ -40,7 +40,7 @@ export const certificateBound = defineCheck({
     const evidence = { ...first, others: rest }
     if (letIn.length > 0) {
       const names = letIn.map(({ name }) => name).join(', ')
-      throw new ProbeError('FOREIGN_LOGIN_ALLOWED', `this certificate was let in as ${names}`, { evidence })
+      throw new ProbeError('FOREIGN_LOGIN_ALLOWED', `this certificate logged in as ${names}`, { evidence })
     }
     const [other] = notRefused
     if (other) throw otherOutcome(`the login as ${other.name} with this certificate`, other.opened, evidence)

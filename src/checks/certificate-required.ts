@@ -11,16 +11,16 @@ const isDecided = ({ passwordStored, error }: NonNullable<Opened['startup']>): b
 
 /** @throws ProbeError CERTLESS_LOGIN_ALLOWED if the login was let in, or a password would have let it in */
 function expectNotLetIn(user: string, how: string, { startup }: Opened, evidence: Facts): void {
-  if (startup?.authenticated) throw new ProbeError('CERTLESS_LOGIN_ALLOWED', `${user} was let in ${how}`, { evidence })
+  if (startup?.authenticated) throw new ProbeError('CERTLESS_LOGIN_ALLOWED', `${user} logged in ${how}`, { evidence })
   if (startup?.passwordStored)
     throw new ProbeError(
       'CERTLESS_LOGIN_ALLOWED',
       startup.passwordStored === true
-        ? `${user} has a password, which lets in ${how}`
-        : `${user} is asked for a password in clear text, so one may be stored, which lets in ${how}`,
+        ? `${user} has a password, so a login ${how} is possible`
+        : `the server asks ${user} for a password in clear text: one may be stored, so a login ${how} may be possible`,
       {
         evidence,
-        hint: `whoever knows the password needs no certificate. As root: ALTER ROLE ${user} WITH PASSWORD NULL; if it is asked for in clear text all the same: RESET CLUSTER SETTING server.user_login.cert_password_method.auto_scram_promotion.enabled, and look at server.host_based_authentication.configuration`,
+        hint: `anyone who knows the password needs no certificate. As root: ALTER ROLE ${user} WITH PASSWORD NULL; if the server still asks for it in clear text: RESET CLUSTER SETTING server.user_login.cert_password_method.auto_scram_promotion.enabled, and look at server.host_based_authentication.configuration`,
       },
     )
 }
@@ -50,7 +50,7 @@ export const certificateRequired = defineCheck({
     if (!(isChallenged(plaintext) || isRefused(plaintext) || plaintext.startup?.serverError?.sqlstate === '08P01'))
       throw otherOutcome('the login without TLS', plaintext, evidence)
     if (plaintext.startup?.challenge)
-      context.warn('PLAINTEXT_ACCEPTED', 'the server goes on talking without TLS, though it let nobody in')
+      context.warn('PLAINTEXT_ACCEPTED', 'the server also talks without TLS, although it refused this login')
     return { evidence, found: {} }
   },
 })

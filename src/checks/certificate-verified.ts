@@ -15,7 +15,7 @@ export const certificateVerified = defineCheck({
     const evidence = factsOf(tried)
     const what = 'a certificate whose signature is broken'
     if (tried.startup?.authenticated)
-      throw new ProbeError('FORGED_LOGIN_ALLOWED', `${user} was let in with ${what}`, { evidence })
+      throw new ProbeError('FORGED_LOGIN_ALLOWED', `${user} logged in with ${what}`, { evidence })
     // Inside a handshake of TLS 1.2, after the keys, our certificate is what the server has to think about.
     const isBrokenOff = tried.error !== null && isClosedAfterKeys(tried.error)
     if (!(isTurnedDown(tried) || isBrokenOff || (isRefused(tried) && !tried.startup?.challenge)))

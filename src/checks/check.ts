@@ -12,7 +12,7 @@ import type { Target } from '../settings/config.ts'
 /** The four pass criteria, in the report's order. */
 export const CRITERIA = [
   { id: 'visible', title: 'the row appears in the database within the limit of the trigger' },
-  { id: 'mtls', title: 'the mutual-TLS handshake succeeds, and nothing less is let in' },
+  { id: 'mtls', title: 'the mutual-TLS handshake succeeds, and every weaker login is refused' },
   { id: 'privileges', title: 'the role has DML access and nothing beyond it' },
   { id: 'reuse', title: 'one connection serves many sequential writes with unnamed statements' },
 ] as const

@@ -66,7 +66,7 @@ export async function sweep({ budget, sessions, note }: Context): Promise<void> 
   const session = living.withBudget({ ...startBudget(ms, budget.signal), waitMs: ms })
   try {
     const old = await session.ask<{ id: string }>(
-      'the question for old rows',
+      'the query for old rows',
       `SELECT id::text AS id FROM public.${TABLE_NAME} WHERE written_at < now() - INTERVAL '${SWEEP.age}' LIMIT ${SWEEP.rows}`,
     )
     if (old.length === 0) return

@@ -60,7 +60,7 @@ async function sessionsOn(context: Context, inUse: Opened, second: Second): Prom
 
 /** CockroachDB names a missing database only when it is first used, so it is used. */
 async function readDatabase(session: Session, configured: string) {
-  const what = 'the question for the database'
+  const what = 'the database query'
   // What is answered with 3D000 is the database; the table, its privileges and its locks are other checks' matter.
   const used = session
     .ask('the first use of the database', `SELECT 1 FROM ${TABLE_NAME} LIMIT 0`)

@@ -29,7 +29,7 @@ const namesOf = async (session: Session, what: string, sql: string): Promise<rea
 const creatable = (session: Session): Promise<readonly string[]> =>
   namesOf(
     session,
-    'the question where the user can create',
+    'the CREATE privilege query',
     `SELECT 'database ' || current_database() AS name WHERE has_database_privilege(current_database(), 'CREATE')
      UNION ALL
      SELECT 'schema ' || nspname FROM pg_catalog.pg_namespace
@@ -42,7 +42,7 @@ async function creators(session: Session, makers: readonly string[]): Promise<re
   if (makers.length === 0) return []
   return namesOf(
     session,
-    'the question who can create',
+    'the query for roles that can create',
     `SELECT r.rolname::text AS name FROM pg_catalog.pg_roles r
      WHERE r.rolname IN (${makers.map(literal).join(', ')}) AND (
        r.rolsuper OR has_database_privilege(r.rolname, current_database(), 'CREATE')
@@ -61,10 +61,10 @@ async function otherExcess(session: Session, here: Pick<Here, 'user' | 'database
   const [schemas, roles] = await Promise.all([
     namesOf(
       session,
-      'the question for the schemas',
+      'the schemas query',
       `SELECT nspname::text AS name FROM pg_catalog.pg_namespace WHERE ${engine.ownSchema('nspname')} ORDER BY 1`,
     ),
-    namesOf(session, 'the question for all roles', 'SELECT rolname::text AS name FROM pg_catalog.pg_roles ORDER BY 1'),
+    namesOf(session, 'the query for all roles', 'SELECT rolname::text AS name FROM pg_catalog.pg_roles ORDER BY 1'),
   ])
   const ask = ({ sql, unknown }: ExcessQuestion) =>
     ifKnown(session.ask<Row>(EXCESS_QUESTION, sql), null, sqlstate => unknown?.includes(sqlstate ?? '') ?? false)
@@ -82,7 +82,7 @@ async function otherExcess(session: Session, here: Pick<Here, 'user' | 'database
   }
 }
 
-const EXCESS_QUESTION = 'the question for excess privileges'
+const EXCESS_QUESTION = 'the excess privileges query'
 
 /**
  * The one statement that is tried: it names a table that exists, so nothing can come of it on any version. Allowed is

@@ -16,7 +16,7 @@ const canWrite = ({ verbs, usage }: Held): boolean =>
 
 /** The server's clock, as text with microseconds, UTC. */
 async function readClock(session: Session): Promise<string> {
-  const what = "the question for the server's clock"
+  const what = 'the clock query'
   const rows = await session.ask<{ now: string }>(what, 'SELECT clock_timestamp()::text AS now')
   return exactlyOne(rows, what).now
 }

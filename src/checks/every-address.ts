@@ -84,7 +84,7 @@ async function compareThere(through: Through, outcomes: readonly AddressOutcome[
     outcomes.map(async outcome => {
       const { row, endpoint, facts } = outcome
       if (row === null || !missing.includes(row)) return outcome
-      const says = `a row written through ${endpoint.address} is not there for a reader through ${reader.address}: not one database`
+      const says = `a row written through ${endpoint.address} is missing for a reader through ${reader.address}: these are not one database`
       const where = { writtenThrough: endpoint.address, readThrough: reader.address, id: row }
       const error = new ProbeError('ROW_NOT_VISIBLE', says, { evidence: where, hint: NOT_ONE })
       if (!context.config.options.keep) await removeThrough(through, endpoint, row)

@@ -15,7 +15,7 @@ const POOLED =
 export function exactlyOne<T>(rows: readonly T[], what: string): T {
   const [row] = rows
   if (row === undefined || rows.length > 1)
-    throw new ProbeError('CATALOGUE_FAILED', `${what} was answered with ${rows.length} rows instead of one`)
+    throw new ProbeError('CATALOGUE_FAILED', `${what} returned ${rows.length} rows instead of one`)
   return row
 }
 
@@ -26,7 +26,7 @@ export function exactlyOne<T>(rows: readonly T[], what: string): T {
  * @throws ProbeError CONNECTION_REPLACED if the session is not the one that was opened
  */
 export async function proveOwnSession(session: Session): Promise<void> {
-  const what = 'the question for the session'
+  const what = 'the session query'
   const { engine, token } = session
   const asked = session.ask<{ token: string | null; session: string }>(
     what,
@@ -40,7 +40,7 @@ export async function proveOwnSession(session: Session): Promise<void> {
   if (!found?.token)
     throw replaced(`the session does not have ${SESSION_TOKEN}, which was set at startup`, { missing: SESSION_TOKEN })
   if (found.token !== token)
-    throw replaced(`the session is another connection's: it has that one's ${SESSION_TOKEN}`, {
+    throw replaced(`the session belongs to another connection: it has that connection's ${SESSION_TOKEN}`, {
       setting: SESSION_TOKEN,
     })
   session.answeredBy(found.session, what)

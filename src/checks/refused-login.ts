@@ -48,7 +48,7 @@ const isPathLost = ({ code, layer }: ProbeError): boolean =>
   (layer === 'tcp' && code !== 'TCP_FAILED') || code === 'TLS_TIMEOUT' || code === 'SESSION_TIMEOUT'
 
 const PATH_LOST =
-  'the way was there when the run began and went away in it: ping -6 the address, fly machine list and fly logs -a multiplayer-fabric-crdb; then probe again'
+  'the address answered when the run began and stopped answering during it: ping -6 the address, fly machine list and fly logs -a multiplayer-fabric-crdb; then probe again'
 
 /** Anything else than the refusal asked for: its own cause, never a pass. */
 export function otherOutcome(what: string, { error }: Opened, evidence: Facts): ProbeError {
@@ -56,7 +56,7 @@ export function otherOutcome(what: string, { error }: Opened, evidence: Facts): 
   const { code, origin, message } = error
   const hint = isPathLost(error) ? PATH_LOST : error.hint
   const cause = error.cause ?? error
-  return new ProbeError(code, `${what} was not refused but ended otherwise: ${message}`, {
+  return new ProbeError(code, `${what} was not refused, but ended with: ${message}`, {
     ...{ cause, origin, evidence, hint },
   })
 }

@@ -34,7 +34,7 @@ export async function explainedBySettings(error: ProbeError, context: Context): 
 }
 
 async function settingsThatAreOn({ sessions }: Context): Promise<readonly string[]> {
-  const what = 'the question for the settings of the role'
+  const what = 'the role settings query'
   const columns = SETTINGS.map(({ name }) => `current_setting('${name}', true) AS ${name}`).join(', ')
   for (const session of sessions.filter(session => !session.isLost())) {
     try {

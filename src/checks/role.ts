@@ -63,7 +63,7 @@ const namesOf = async (session: Session, what: string, sql: string): Promise<str
 
 /** Who this is, by the server's word. */
 const readUsers = async (session: Session) => {
-  const what = 'the question who this is'
+  const what = 'the current user query'
   const sql = 'SELECT current_user::text AS current, session_user::text AS session'
   return exactlyOne(await session.ask<{ current: string; session: string }>(what, sql), what)
 }
@@ -71,7 +71,7 @@ const readUsers = async (session: Session) => {
 /** The configured user, gateway_admin, root, and whom else our certificate names, as far as they exist. */
 const readRoles = (session: Session, { user, principals }: ProbeConfig): Promise<readonly Role[]> =>
   session.ask<Role>(
-    'the question for the roles',
+    'the roles query',
     `SELECT rolname::text AS name, rolsuper AS superuser, rolcreaterole AS createrole, rolcreatedb AS createdb,
             rolbypassrls AS bypassrls, rolreplication AS replication, rolcanlogin AS login
      FROM pg_catalog.pg_roles WHERE rolname IN (${[user, 'gateway_admin', 'root', ...principals].map(literal).join(', ')})
@@ -84,7 +84,9 @@ async function readOptions(session: Session) {
   const ask = <T>(what: string, sql: string) => ifKnown(session.ask<T>(what, sql), null, isUnknownHere)
   // In one flight, the settings before the questions.
   const settings = roleOptionSettings.map(setting => ask('a session setting', setting))
-  const questions = roleOptions.map(({ option, sql }) => ask<{ held: boolean }>(`the question for ${option}`, sql))
+  const questions = roleOptions.map(({ option, sql }) =>
+    ask<{ held: boolean }>(`the query for role option ${option}`, sql),
+  )
   const [answers] = await Promise.all([Promise.all(questions), Promise.all(settings)])
   const names = (isWanted: (answer: readonly { held: boolean }[] | null | undefined) => boolean) =>
     roleOptions.filter((_, at) => isWanted(answers[at])).map(({ option }) => option)
@@ -98,10 +100,7 @@ async function readOptions(session: Session) {
 async function readSystemGrants(session: Session, user: string): Promise<string[] | null> {
   const { systemGrants } = session.engine
   if (systemGrants === null) return null
-  const asked = session.ask<{ grantee: string; privilege: string }>(
-    'the question for system privileges',
-    systemGrants(user),
-  )
+  const asked = session.ask<{ grantee: string; privilege: string }>('the system privileges query', systemGrants(user))
   const rows = await ifKnown(asked, null, sqlstate => sqlstate === '42501' || isUnknownHere(sqlstate))
   return rows?.map(({ grantee, privilege }) => `${privilege} to ${grantee}`) ?? null
 }
@@ -128,8 +127,8 @@ async function readAll(writer: Session, reader: Session, config: ProbeConfig) {
   const [users, roles, memberships, owned, options, system] = await Promise.all([
     readUsers(writer),
     readRoles(writer, config),
-    namesOf(reader, 'the question for memberships', MEMBERSHIPS),
-    namesOf(reader, 'the question for what the user owns', belongings(reader.engine)),
+    namesOf(reader, 'the memberships query', MEMBERSHIPS),
+    namesOf(reader, 'the ownership query', belongings(reader.engine)),
     readOptions(reader),
     readSystemGrants(reader, user),
   ])

@@ -49,18 +49,16 @@ export async function writeAndRead(
   if (read && reader.name() === writer.name())
     throw new ProbeError(
       'CONNECTION_REPLACED',
-      'the independent read was not independent: both connections end in one session',
+      'the read was not independent: both connections end in the same session',
       { evidence: { ...evidence, session: reader.name() } },
     )
   await proof
   if (!read && visibleMs < limit)
-    throw new ProbeError('DEADLINE', `the deadline came after ${waited} of waiting for the row`, { evidence })
+    throw new ProbeError('DEADLINE', `the deadline passed after ${waited} of waiting for the row`, { evidence })
   if (!read)
-    throw new ProbeError(
-      'ROW_NOT_VISIBLE',
-      `the row that was written was not there for another connection within ${waited}`,
-      { evidence },
-    )
+    throw new ProbeError('ROW_NOT_VISIBLE', `the written row was not visible to another connection within ${waited}`, {
+      evidence,
+    })
   try {
     rows.compare(row, read)
   } catch (error) {

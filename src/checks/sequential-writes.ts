@@ -20,11 +20,9 @@ async function verify(rows: Rows, session: Session, wrote: readonly WrittenRow[]
   const byId = new Map(read.map(row => [row.id, row]))
   const absent = wrote.filter(({ id }) => !byId.has(id))
   if (absent.length > 0)
-    throw new ProbeError(
-      'ROW_NOT_VISIBLE',
-      `${absent.length} of ${wrote.length} rows that were written are not there`,
-      { evidence: { absent: absent.slice(0, 10).map(({ id, sequence }) => ({ id, sequence })) } },
-    )
+    throw new ProbeError('ROW_NOT_VISIBLE', `${absent.length} of ${wrote.length} written rows are missing`, {
+      evidence: { absent: absent.slice(0, 10).map(({ id, sequence }) => ({ id, sequence })) },
+    })
   for (const row of wrote) {
     const found = byId.get(row.id)
     if (found) rows.compare(row, found)

@@ -14,7 +14,7 @@ const RESET =
 /** What was set in the session when it was proved to be ours (own-session.ts), as far as it is still there. */
 async function keptSetting(session: Session): Promise<string | null> {
   const asked = session.ask<{ kept: string | null }>(
-    'the question whether the session keeps its settings',
+    'the query for a setting made in the session',
     `SELECT current_setting('${KEPT_SETTING}', true) AS kept`,
   )
   return (await ifKnown(asked, []))[0]?.kept ?? null
@@ -29,7 +29,7 @@ export const statementsUnnamed = defineCheck({
   async run(_, { database: { sessions } }) {
     const { writer } = sessions
     // CockroachDB lists the unnamed statement too, with an empty name.
-    const question = 'the question for prepared statements'
+    const question = 'the prepared statements query'
     const { sessionName } = writer.engine
     const [rows, kept] = await Promise.all([
       writer.ask<{ name: string | null; session: string }>(
@@ -40,18 +40,14 @@ export const statementsUnnamed = defineCheck({
       ),
       keptSetting(writer),
     ])
-    if (rows.length === 0) throw new ProbeError('CATALOGUE_FAILED', `${question} was answered with no row`)
+    if (rows.length === 0) throw new ProbeError('CATALOGUE_FAILED', `${question} returned no row`)
     for (const { session } of rows) writer.answeredBy(session, question)
     // A reset takes named statements with it, so that none is found: what this is the check of is not told then.
     if (kept !== writer.token)
-      throw new ProbeError(
-        'CONNECTION_REPLACED',
-        `the session was reset: ${KEPT_SETTING}, which was set in it, is gone`,
-        {
-          evidence: { missing: KEPT_SETTING },
-          hint: RESET,
-        },
-      )
+      throw new ProbeError('CONNECTION_REPLACED', `the session was reset: its setting ${KEPT_SETTING} is gone`, {
+        evidence: { missing: KEPT_SETTING },
+        hint: RESET,
+      })
     const named = rows.flatMap(({ name }) => name ?? []).sort()
     if (named.length > 0)
       throw new ProbeError(

@@ -12,7 +12,7 @@ export interface Held {
 
 /** Which verbs the user holds, without using one. Rejects where there is no such table. */
 async function readHeld(session: Session): Promise<Held> {
-  const what = 'the question for the privileges'
+  const what = 'the privileges query'
   const each = VERBS.map(verb => `has_table_privilege(c.oid, '${verb}') AS "${verb}"`).join(', ')
   const rows = await session.ask<Record<Verb, boolean> & { usage: boolean }>(
     what,

@@ -34,7 +34,7 @@ export const migrate = defineCommand({
     }
     const { applied, address, engine, others } = migrated
     const what = applied.length > 0 ? `applied ${applied.join(', ')}` : 'nothing to do'
-    if (others.length > 0) program.note(plain(`on connection_probe besides what src/ declares: ${others.join(', ')}`))
+    if (others.length > 0) program.note(plain(`other grants on connection_probe: ${others.join(', ')}`))
     await program.print(
       `${plain(`${what}; table, columns and grants are as src/ declares (${engine} at ${address})`)}\n`,
     )

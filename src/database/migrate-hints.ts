@@ -25,7 +25,7 @@ const BY_SQLSTATE: Readonly<Record<string, string>> = {
 const LOCK_SQLSTATES: readonly (string | null)[] = ['55P03', '57014']
 
 const AFTERWARDS =
-  'the journal says that all of drizzle/ was applied, so migrate does not mend it: somebody changed it by hand'
+  'the journal says that all of drizzle/ was applied, so migrate changes nothing: the table was changed by hand'
 
 /** By code, for what is found when everything is applied. */
 const BY_CODE: Readonly<Record<string, string>> = {

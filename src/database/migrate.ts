@@ -88,7 +88,7 @@ export async function migrate(
 
 /** The `when` of the migrations that the database says it has. */
 async function readApplied(session: Session): Promise<number[]> {
-  const question = 'the question for the journal'
+  const question = 'the journal query'
   const [found] = await session.ask<{ count: string }>(
     question,
     `SELECT count(*)::text AS count FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

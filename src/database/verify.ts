@@ -36,13 +36,13 @@ const TABLE = `
 
 /** The columns of the table, none if there is no such table. */
 export const readColumns = (session: Session): Promise<readonly CatalogueColumn[]> =>
-  session.ask<CatalogueColumn>('the question for the table', TABLE)
+  session.ask<CatalogueColumn>('the table query', TABLE)
 
 /** The table that the bare name finds, as an oid; null if it finds none. */
 export async function readBareName(session: Session): Promise<string | null> {
   try {
     const [row] = await session.ask<{ oid: string }>(
-      'the question which table the bare name finds',
+      'the query for the table that the bare name finds',
       `SELECT '${TABLE_NAME}'::regclass::oid::text AS oid`,
     )
     return row?.oid ?? null
@@ -111,7 +111,7 @@ export interface CatalogueGrant {
 }
 
 export const readGrants = (session: Session, engine: Engine): Promise<readonly CatalogueGrant[]> =>
-  session.ask<CatalogueGrant>('the question for the grants', engine.tableGrants)
+  session.ask<CatalogueGrant>('the grants query', engine.tableGrants)
 
 /** What others hold than those that schema.ts names, the owner, and CockroachDB's own administrators. */
 export function otherGrants(found: readonly CatalogueGrant[], owner: string): string[] {

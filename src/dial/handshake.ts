@@ -74,7 +74,7 @@ export function tlsFailure(error: NodeJS.ErrnoException, at: 'hello' | 'keys' | 
   const code = at === 'afterwards' && verdict.code === 'TLS_NOT_POSTGRES' ? 'TLS_FAILED' : verdict.code
   const { alert } = verdict
   const message = alert
-    ? `the server broke off with the TLS alert ${alert}`
+    ? `the server ended the handshake with the TLS alert ${alert}`
     : code === 'TLS_CLOSED'
       ? CLOSED
       : code === 'TLS_NOT_POSTGRES'
@@ -218,6 +218,6 @@ export function awaitAlert(socket: tls.TLSSocket, budget: Budget): Promise<void>
 export const brokenOff = (cause?: unknown): ProbeError =>
   new ProbeError(
     'TLS_CLIENT_REJECTED',
-    'the server breaks off where it verifies the client certificate, without an alert',
+    'the server closed the connection where it verifies the client certificate, without an alert',
     { cause, origin: { kind: 'tls', alert: null, keysExchanged: true } },
   )

@@ -22,9 +22,9 @@ const SAYS: Partial<Record<Code, string>> = {
 }
 
 const BROKEN_CHAIN =
-  'the CA is the right one, the chain breaks a rule (evidence: openssl): make the certificate that breaks it anew; openssl verify -CAfile ca.crt node.crt'
+  'the CA is the right one, but the chain breaks a rule (evidence: openssl): reissue the certificate that breaks it; to check: openssl verify -CAfile ca.crt node.crt'
 const AUTHORITY_OVER =
-  "the server's own certificate is in force, the one above it is not (evidence: outOfForce): make that one anew, all that it signed, and the CRDB_* secrets"
+  "the server's own certificate is valid now, but the CA certificate above it is not (evidence: outOfForce): reissue that one and everything it signed, then set the CRDB_* secrets"
 
 /**
  * Verifies the certificate of a socket that has shaken hands.
@@ -87,7 +87,7 @@ function chainFailure(socket: tls.TLSSocket, certificate: X509Certificate, ca: s
       ? undefined
       : [...sent, ...authorities].find(one => validityProblem(one, now))
     if (!over) return failure(code, says)
-    const instead = says.replace("certificate, or its CA's,", "certificate is in force, its CA's")
+    const instead = says.replace("certificate, or its CA's,", "certificate is valid now, but its CA's")
     return failure(code, instead, AUTHORITY_OVER, { outOfForce: describeCertificate(over, now) })
   }
   // A usage that an authority lacks is no usage of the server's certificate.

@@ -7,7 +7,7 @@
  * and three flags, set where they hold:
  *
  * retryable        waiting can cure it, so that `--wait` tries again: what starts, restarts or is congested comes back;
- *                  certificates, roles, grants, schema and settings do not mend themselves
+ *                  certificates, roles, grants, schema and settings do not fix themselves
  * tryNextAddress   it is this node's trouble, and the next address may have none of it
  * endsSession      the node or the link to it goes away: no answer about what was asked
  *
@@ -121,7 +121,7 @@ const ENTRIES = {
   },
   TCP_TIMEOUT: {
     layer: 'tcp',
-    hint: 'nobody answers at this address: fly machine list -a multiplayer-fabric-crdb (stopped, moved, or a stale hostaddr?)',
+    hint: 'nothing answers at this address: fly machine list -a multiplayer-fabric-crdb (stopped, moved, or a stale hostaddr?)',
     retryable: true,
     tryNextAddress: true,
   },
@@ -159,7 +159,7 @@ const ENTRIES = {
   },
   TLS_CLOSED: {
     layer: 'tls',
-    hint: 'the server hung up in the handshake: fly logs -a multiplayer-fabric-crdb; if it is starting, run again with --wait 60',
+    hint: 'the server closed the connection during the handshake: fly logs -a multiplayer-fabric-crdb; if it is starting, run again with --wait 60',
     retryable: true,
     tryNextAddress: true,
   },
@@ -185,7 +185,7 @@ const ENTRIES = {
   },
   TLS_SERVER_USAGE: {
     layer: 'tls',
-    hint: 'the server presents a certificate that is not for servers: issue the node certificate anew (cockroach cert create-node)',
+    hint: 'the server presents a certificate that is not for servers: reissue the node certificate (cockroach cert create-node)',
   },
   TLS_CLIENT_REQUIRED: {
     layer: 'tls',
@@ -244,7 +244,7 @@ const ENTRIES = {
   },
   SESSION_CLOSED: {
     layer: 'session',
-    hint: 'the server hung up without a word after TLS: look for a crash or restart in fly logs -a multiplayer-fabric-crdb',
+    hint: 'the server closed the connection after TLS without saying why: look for a crash or restart in fly logs -a multiplayer-fabric-crdb',
     retryable: true,
     tryNextAddress: true,
   },
@@ -258,7 +258,7 @@ const ENTRIES = {
   },
   CERTLESS_LOGIN_ALLOWED: {
     layer: 'session',
-    hint: 'anybody on the network gets in. As root: RESET CLUSTER SETTING server.host_based_authentication.configuration',
+    hint: 'anyone on the network can log in. As root: RESET CLUSTER SETTING server.host_based_authentication.configuration',
   },
   FORGED_LOGIN_ALLOWED: {
     layer: 'session',

@@ -1,4 +1,4 @@
-/** What a failure code means and how it is mended, for a terminal (`npm run explain`) and for README. */
+/** What a failure code means and how to fix it, for a terminal (`npm run explain`) and for README. */
 
 import { escapeMarkdown } from '../report/markdown.ts'
 import { CODES, type Code } from './codes.ts'
@@ -12,8 +12,8 @@ const promptOf = (line: string) => Object.keys(PROMPTS).find(prompt => line.star
 /** One code's explanation as text of at most 100 columns, with a line end. */
 export function explain(code: Code): string {
   const { layer, hint, retryable } = CODES[code]
-  const { meaning, causes, confirm, mend } = EXPLANATIONS[code]
-  const used = new Set([...confirm, ...mend].map(promptOf))
+  const { meaning, causes, confirm, fix } = EXPLANATIONS[code]
+  const used = new Set([...confirm, ...fix].map(promptOf))
   if (used.has('root>') || used.has('admin>')) used.add('crdb$').add('root>')
   const prompts = Object.entries(PROMPTS).filter(([prompt]) => used.has(prompt))
   const lines = [
@@ -30,8 +30,8 @@ export function explain(code: Code): string {
     'To confirm it',
     ...confirm.flatMap(line => wrap(line, '  ')),
     '',
-    'To mend it',
-    ...mend.flatMap(line => wrap(line, '  ')),
+    'To fix it',
+    ...fix.flatMap(line => wrap(line, '  ')),
     '',
     ...(retryable
       ? ['Waiting can cure it: --wait SECONDS repeats the attempt.']

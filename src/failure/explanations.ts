@@ -1,12 +1,12 @@
 /**
- * What each failure code means and how it is mended: loaded by `explain` and the tests only.
+ * What each failure code means and how to fix it: loaded by `explain` and the tests only.
  *
  * meaning   what the code says and, where that helps, what it does not say
  * causes    usual causes on this deployment, the likeliest first
  * confirm   how to see that it is so
- * mend      what to do about it
+ * fix      what to do about it
  *
- * Lines of `confirm` and `mend` that are to be typed begin with their prompt (see PROMPTS), all others are prose.
+ * Lines of `confirm` and `fix` that are to be typed begin with their prompt (see PROMPTS), all others are prose.
  * HOST, USER, FILE, ID and the like in capitals are to be replaced.
  */
 import type { Code } from './codes.ts'
@@ -15,7 +15,7 @@ export interface Explanation {
   readonly meaning: string
   readonly causes: readonly string[]
   readonly confirm: readonly string[]
-  readonly mend: readonly string[]
+  readonly fix: readonly string[]
 }
 
 const APP = 'multiplayer-fabric-crdb'
@@ -70,7 +70,7 @@ export const EXPLANATIONS = {
       'one of a set of three is missing: CA, certificate and key must all come from one source',
     ],
     confirm: [SECRETS, '$ env | cut -d= -f1 | grep -E "^(DATABASE_URL|MIGRATION_DATABASE_URL|CRDB_|PGSSL|COCKROACH_)"'],
-    mend: [
+    fix: [
       "Run the probe in the back end's own app, where the secrets are (README: pointing it at a deployment), or set" +
         ' DATABASE_URL and give the directory of certificates:',
       '$ npm run probe -- --certs-dir DIR',
@@ -84,7 +84,7 @@ export const EXPLANATIONS = {
       'an option with a value out of its range',
     ],
     confirm: ['The message names the setting and what is wrong with it.'],
-    mend: ['DATABASE_URL on this deployment:', `postgresql://gateway_writer@${HOST}:26257/uro?sslmode=verify-full`],
+    fix: ['DATABASE_URL on this deployment:', `postgresql://gateway_writer@${HOST}:26257/uro?sslmode=verify-full`],
   },
   CONFIG_INSECURE: {
     meaning:
@@ -95,9 +95,9 @@ export const EXPLANATIONS = {
       'a password carried over from another database; the roles here have none',
     ],
     confirm: ['The message names the setting.'],
-    mend: [
+    fix: [
       'Write sslmode=verify-full and take the password out of the URL. If a weaker mode was chosen because verification' +
-        ' failed, mend that instead: explain TLS_SERVER_NAME, explain TLS_SERVER_UNTRUSTED.',
+        ' failed, fix that instead: explain TLS_SERVER_NAME, explain TLS_SERVER_UNTRUSTED.',
     ],
   },
   CONFIG_NOT_IPV6: {
@@ -106,7 +106,7 @@ export const EXPLANATIONS = {
       ' network has IPv6 only, and nothing here may fall back.',
     causes: ['an IPv4 literal as the host or in hostaddr', 'a proxy on 127.0.0.1 (fly proxy) used as the target'],
     confirm: [`$ dig AAAA ${HOST} @fdaa::3`],
-    mend: [`Use the name ${HOST}, or an IPv6 literal: in brackets as the host, without them in hostaddr.`],
+    fix: [`Use the name ${HOST}, or an IPv6 literal: in brackets as the host, without them in hostaddr.`],
   },
   CERT_UNREADABLE: {
     meaning: 'A certificate or key file that the settings name cannot be read.',
@@ -116,7 +116,7 @@ export const EXPLANATIONS = {
       'a typing error in the path',
     ],
     confirm: ['$ ls -l FILE', '$ id'],
-    mend: [
+    fix: [
       'Correct the path, or give the PEM text instead: CRDB_CA_CRT, CRDB_CLIENT_WRITER_CRT, CRDB_CLIENT_WRITER_KEY are' +
         " secrets of the back end's app and present in every machine of it.",
     ],
@@ -132,7 +132,7 @@ export const EXPLANATIONS = {
       '$ openssl x509 -in FILE -noout -subject -dates',
       '$ printf %s "$CRDB_CLIENT_WRITER_CRT" | openssl x509 -noout -subject -dates',
     ],
-    mend: REFRESH_SECRETS,
+    fix: REFRESH_SECRETS,
   },
   KEY_PERMISSIONS: {
     meaning:
@@ -143,13 +143,13 @@ export const EXPLANATIONS = {
       'a volume or a checkout that sets modes itself',
     ],
     confirm: ['$ ls -l FILE'],
-    mend: ['$ chmod 600 FILE'],
+    fix: ['$ chmod 600 FILE'],
   },
   KEY_ENCRYPTED: {
-    meaning: 'The key is protected by a passphrase, and there is nobody to type it.',
+    meaning: 'The key is protected by a passphrase, and nobody is there to type it.',
     causes: ['a key made by hand; cockroach cert makes keys without one'],
     confirm: ['$ grep ENCRYPTED FILE'],
-    mend: ['$ openssl pkey -in FILE -out NEWFILE && chmod 600 NEWFILE'],
+    fix: ['$ openssl pkey -in FILE -out NEWFILE && chmod 600 NEWFILE'],
   },
   KEY_MISMATCH: {
     meaning: "Certificate and key are both readable, and the key is not this certificate's.",
@@ -161,19 +161,19 @@ export const EXPLANATIONS = {
       '$ openssl x509 -in CERT -noout -pubkey | openssl sha256',
       '$ openssl pkey -in KEY -pubout | openssl sha256',
     ],
-    mend: REFRESH_SECRETS,
+    fix: REFRESH_SECRETS,
   },
   CERT_EXPIRED: {
     meaning: "The client certificate's time is over, by the clock here. The server would refuse it.",
     causes: ['the certificate was made with a short lifetime', 'the clock here is wrong'],
     confirm: ['$ openssl x509 -in FILE -noout -dates', '$ date -u'],
-    mend: [NEW_CLIENT, ...REFRESH_SECRETS],
+    fix: [NEW_CLIENT, ...REFRESH_SECRETS],
   },
   CERT_NOT_YET_VALID: {
     meaning: "The client certificate's time has not begun, by the clock here.",
     causes: ['the clock here is behind', 'the clock of the machine that made the certificate was ahead'],
     confirm: ['$ date -u', '$ openssl x509 -in FILE -noout -dates'],
-    mend: ['Correct the clock that is wrong; if it was the other one, make the certificate again:', NEW_CLIENT],
+    fix: ['Correct the clock that is wrong; if it was the other one, reissue the certificate:', NEW_CLIENT],
   },
   CERT_USAGE: {
     meaning:
@@ -181,7 +181,7 @@ export const EXPLANATIONS = {
       ' for a server.',
     causes: ["a server certificate was given as the client's", 'a certificate made by hand with serverAuth only'],
     confirm: ['$ openssl x509 -in FILE -noout -subject -ext extendedKeyUsage'],
-    mend: [NEW_CLIENT, ...REFRESH_SECRETS],
+    fix: [NEW_CLIENT, ...REFRESH_SECRETS],
   },
   DNS_NOT_FOUND: {
     meaning: 'The resolver answers that there is no such name. On Fly a name exists only while a machine is started.',
@@ -197,7 +197,7 @@ export const EXPLANATIONS = {
       '$ dig TXT _apps.internal @fdaa::3',
       'vms empty and all.vms not: the machine exists and is stopped. The app not in _apps: wrong name or organisation.',
     ],
-    mend: [START, 'If it is only starting: npm run probe -- --wait 60'],
+    fix: [START, 'If it is only starting: npm run probe -- --wait 60'],
   },
   DNS_NO_AAAA: {
     meaning:
@@ -209,7 +209,7 @@ export const EXPLANATIONS = {
       'an entry in /etc/hosts with an IPv4 address',
     ],
     confirm: [`$ dig AAAA ${HOST} @fdaa::3`, `$ getent ahostsv6 ${HOST}`, STATUS],
-    mend: [START, `Use the name ${HOST} as the host; nothing here may fall back to IPv4.`],
+    fix: [START, `Use the name ${HOST} as the host; nothing here may fall back to IPv4.`],
   },
   DNS_TIMEOUT: {
     meaning: 'No resolver answered in time. It says nothing about the name or the database.',
@@ -219,7 +219,7 @@ export const EXPLANATIONS = {
       'a passing fault of the network',
     ],
     confirm: ['$ cat /etc/resolv.conf', '$ dig TXT _apps.internal @fdaa::3', `$ fly dig aaaa ${HOST} -a ${APP}`],
-    mend: ['Run it on a Fly machine of the same organisation, or bring the tunnel up. A passing fault: --wait 60'],
+    fix: ['Run it on a Fly machine of the same organisation, or bring the tunnel up. A passing fault: --wait 60'],
   },
   DNS_FAILED: {
     meaning: 'The resolver answered with an error (SERVFAIL, REFUSED, …), or could not be reached at all.',
@@ -229,7 +229,7 @@ export const EXPLANATIONS = {
       'a fault of the resolver itself',
     ],
     confirm: ['$ cat /etc/resolv.conf', `$ dig AAAA ${HOST} @fdaa::3`, '$ ip -6 route get fdaa::3'],
-    mend: [
+    fix: [
       'Run it where fdaa::3 is the resolver. To get past DNS for now, give the address: hostaddr=ADDRESS in the URL.',
     ],
   },
@@ -241,21 +241,21 @@ export const EXPLANATIONS = {
       'another port than 26257',
     ],
     confirm: [LOGS, 'crdb$ cat /proc/net/tcp6', 'Port 26257 is 6691 in that list; state 0A is listening.'],
-    mend: [
+    fix: [
       'If it is starting: npm run probe -- --wait 60. If it crashes, the log says why. If it listens on IPv4 only, start' +
         ' it with --listen-addr=:26257.',
       RESTART,
     ],
   },
   TCP_TIMEOUT: {
-    meaning: "Nothing came back at all: no refusal, no connection. Packets are lost or the address is nobody's.",
+    meaning: 'Nothing came back at all: no refusal, no connection. Packets are lost, or no machine has this address.',
     causes: [
       'a stale address: hostaddr in the settings, or a machine that has migrated (addresses are not static)',
       'the machine is stopped or hangs',
       'the WireGuard tunnel is down, or the other app is in another organisation',
     ],
     confirm: [MACHINES, `$ dig AAAA ${HOST} @fdaa::3`, `$ nc -6 -v -w 5 ${HOST} 26257`],
-    mend: ['Take a stale hostaddr out of the settings.', START],
+    fix: ['Take a stale hostaddr out of the settings.', START],
   },
   TCP_UNREACHABLE: {
     meaning: 'This host itself says that it cannot reach the address: no route, no IPv6, or not permitted.',
@@ -265,7 +265,7 @@ export const EXPLANATIONS = {
       'a local firewall or sandbox',
     ],
     confirm: ['$ ip -6 addr', '$ ip -6 route get ADDRESS'],
-    mend: ['Run it on a Fly machine of the same organisation, or bring the WireGuard tunnel up.'],
+    fix: ['Run it on a Fly machine of the same organisation, or bring the WireGuard tunnel up.'],
   },
   TCP_RESET: {
     meaning: 'The connection was reset while it was being opened.',
@@ -274,13 +274,13 @@ export const EXPLANATIONS = {
       "a proxy or firewall in between; .internal goes straight to the machine, .flycast through Fly's proxy",
     ],
     confirm: [LOGS, `$ nc -6 -v -w 5 ${HOST} 26257`],
-    mend: [`Use ${HOST} rather than .flycast; try again with --wait 60.`],
+    fix: [`Use ${HOST} rather than .flycast; try again with --wait 60.`],
   },
   TCP_FAILED: {
     meaning: 'Opening the connection failed with an errno that none of the other codes stands for; the causes name it.',
     causes: ['this host is short of something (file descriptors, buffers)', 'its network interface is down'],
     confirm: ['$ ulimit -n', '$ ip -6 addr', `$ nc -6 -v -w 5 ${HOST} 26257`],
-    mend: ['Mend what the errno names, then probe again.'],
+    fix: ['Fix what the errno names, then probe again.'],
   },
   TLS_NOT_OFFERED: {
     meaning: "A server of PostgreSQL's protocol answered, and said that it does not speak TLS.",
@@ -289,11 +289,11 @@ export const EXPLANATIONS = {
       'a pooler or a local PostgreSQL without TLS stands at this address',
     ],
     confirm: [LOGS, 'The line "sql:" of its start banner names the sslmode; disable means no TLS.', HANDSHAKE],
-    mend: [`Start the node with --certs-dir=${CERTS} and without --insecure.`],
+    fix: [`Start the node with --certs-dir=${CERTS} and without --insecure.`],
   },
   TLS_NOT_POSTGRES: {
     meaning:
-      "Something answers on this port, and it is not a server of PostgreSQL's protocol, or somebody spoke in between.",
+      "Something answers on this port, and it is not a server of PostgreSQL's protocol, or something in between answered first.",
     causes: [
       "the wrong port: 8080 is CockroachDB's HTTP console, SQL is 26257",
       'the wrong host',
@@ -303,7 +303,7 @@ export const EXPLANATIONS = {
       `$ openssl s_client -starttls postgres -connect ${HOST}:26257`,
       `$ curl -kv --max-time 5 https://${HOST}:26257/`,
     ],
-    mend: ['Correct host and port in DATABASE_URL.'],
+    fix: ['Correct host and port in DATABASE_URL.'],
   },
   TLS_TIMEOUT: {
     meaning:
@@ -321,7 +321,7 @@ export const EXPLANATIONS = {
       '1232 bytes make packets of 1280, which every IPv6 path must carry, 1372 make packets of 1420, the MTU on Fly' +
         ' (ip link shows it; take 48 off). If the small ones pass and the large ones do not, the path has a hole.',
     ],
-    mend: [
+    fix: [
       `crdb$ cockroach init --certs-dir=${CERTS} --host=localhost:26257`,
       'Once for a new cluster, and not where it was started with start-single-node, which initialises itself.',
       '$ ip link set dev INTERFACE mtu 1280',
@@ -336,7 +336,7 @@ export const EXPLANATIONS = {
       'a server that closes instead of sending an alert',
     ],
     confirm: [LOGS, HANDSHAKE],
-    mend: ['If it is starting: npm run probe -- --wait 60. Otherwise the log of that second says why.'],
+    fix: ['If it is starting: npm run probe -- --wait 60. Otherwise the log of that second says why.'],
   },
   TLS_VERSION: {
     meaning: 'Client and server share no TLS version; the probe speaks 1.2 and 1.3.',
@@ -345,7 +345,7 @@ export const EXPLANATIONS = {
       `$ openssl s_client -starttls postgres -connect ${HOST}:26257 -tls1_2`,
       `$ openssl s_client -starttls postgres -connect ${HOST}:26257 -tls1_3`,
     ],
-    mend: [
+    fix: [
       'CockroachDB speaks 1.2 and 1.3: see what else answers at this address. PostgreSQL: ssl_max_protocol_version.',
     ],
   },
@@ -367,19 +367,19 @@ export const EXPLANATIONS = {
       '$ openssl x509 -in ca.crt -noout -fingerprint -sha256',
       '$ printf %s "$CRDB_CA_CRT" | openssl x509 -noout -fingerprint -sha256',
     ],
-    mend: REFRESH_SECRETS,
+    fix: REFRESH_SECRETS,
   },
   TLS_SERVER_EXPIRED: {
     meaning: 'The certificate that the server showed, or one above it, has expired, by the clock here.',
     causes: ['the node certificate was made with a short lifetime', 'the clock here is wrong'],
     confirm: [CERT_LIST, '$ date -u'],
-    mend: [NEW_NODE, RESTART, "Its lifetime must be shorter than the CA's, or cockroach refuses to make it."],
+    fix: [NEW_NODE, RESTART, "Its lifetime must be shorter than the CA's, or cockroach refuses to make it."],
   },
   TLS_SERVER_NOT_YET_VALID: {
     meaning: 'The certificate that the server showed is valid from a later time than the clock here.',
     causes: ['the clock here is behind', 'the clock of the database machine was ahead when the certificate was made'],
     confirm: ['$ date -u', 'crdb$ date -u', CERT_LIST],
-    mend: ['Correct the clock that is wrong; if the certificate is, make it again:', NEW_NODE, RESTART],
+    fix: ['Correct the clock that is wrong; if the certificate is, make it again:', NEW_NODE, RESTART],
   },
   TLS_SERVER_NAME: {
     meaning:
@@ -395,7 +395,7 @@ export const EXPLANATIONS = {
       CERT_LIST,
       `$ openssl s_client -starttls postgres -connect ${HOST}:26257 -CAfile ca.crt -verify_hostname ${HOST}`,
     ],
-    mend: [
+    fix: [
       `Use ${HOST} as the host (hostaddr=ADDRESS when a certain machine must be dialled), or set CRDB_SNI to a name` +
         ' that the certificate has. To make the certificate again with more names:',
       NEW_NODE,
@@ -409,7 +409,7 @@ export const EXPLANATIONS = {
       CERT_LIST,
       `$ openssl s_client -starttls postgres -connect ${HOST}:26257 </dev/null | openssl x509 -noout -ext extendedKeyUsage`,
     ],
-    mend: [NEW_NODE, RESTART, 'A node certificate needs both serverAuth and clientAuth.'],
+    fix: [NEW_NODE, RESTART, 'A node certificate needs both serverAuth and clientAuth.'],
   },
   TLS_CLIENT_REQUIRED: {
     meaning:
@@ -419,7 +419,7 @@ export const EXPLANATIONS = {
       'a proxy in between makes its own TLS connection to the server',
     ],
     confirm: [HANDSHAKE, 'Look at "Acceptable client certificate CA names" in its output.'],
-    mend: [`Connect to ${HOST} directly. If the CA is another one:`, ...REFRESH_SECRETS],
+    fix: [`Connect to ${HOST} directly. If the CA is another one:`, ...REFRESH_SECRETS],
   },
   TLS_CLIENT_REJECTED: {
     meaning:
@@ -437,7 +437,7 @@ export const EXPLANATIONS = {
       CERT_LIST,
       'crdb$ date -u',
     ],
-    mend: REFRESH_SECRETS,
+    fix: REFRESH_SECRETS,
   },
   TLS_FAILED: {
     meaning: 'The handshake failed with an alert or error that none of the other codes stands for; the causes name it.',
@@ -447,7 +447,7 @@ export const EXPLANATIONS = {
       'a damaged certificate on the server',
     ],
     confirm: [HANDSHAKE, LOGS],
-    mend: ["The name of the alert says what the server objects to; the server's log of that second says more."],
+    fix: ["The name of the alert says what the server objects to; the server's log of that second says more."],
   },
   AUTH_NO_CERTIFICATE: {
     meaning:
@@ -459,14 +459,14 @@ export const EXPLANATIONS = {
       'on PostgreSQL, a hostssl rule with a password method instead of cert',
     ],
     confirm: [HBA, `$ cockroach sql --certs-dir=DIR --host=${HOST}:26257 --user=gateway_writer -e "SELECT 1"`],
-    mend: [
+    fix: [
       `Connect to ${HOST} directly. If the rule is wrong, the default takes a certificate or a password:`,
       'root> RESET CLUSTER SETTING server.host_based_authentication.configuration;',
     ],
   },
   AUTH_IDENTITY: {
     meaning:
-      'The certificate is accepted and belongs to somebody else: neither its CN nor one of its DNS names is the user' +
+      'The certificate is accepted, but belongs to another user: neither its CN nor one of its DNS names is the user' +
       ' asked for.',
     causes: [
       "DATABASE_URL names one user and the certificate secrets are another's (writer and admin exchanged)",
@@ -476,7 +476,7 @@ export const EXPLANATIONS = {
       '$ openssl x509 -in CERT -noout -subject -ext subjectAltName',
       '$ printf %s "$CRDB_CLIENT_WRITER_CRT" | openssl x509 -noout -subject',
     ],
-    mend: [
+    fix: [
       'Give the certificate whose CN is the user in DATABASE_URL; if there is none:',
       NEW_CLIENT,
       ...REFRESH_SECRETS,
@@ -490,7 +490,7 @@ export const EXPLANATIONS = {
       'another cluster answers at this address',
     ],
     confirm: ['root> SHOW USERS;', LOGS],
-    mend: [
+    fix: [
       'root> CREATE USER IF NOT EXISTS gateway_writer;',
       '$ npm run bootstrap -- --engine cockroach',
       'The last prints everything that root must run once: database, roles, grants.',
@@ -503,7 +503,7 @@ export const EXPLANATIONS = {
       'no rule of the server matches this user and address, or one says reject',
     ],
     confirm: ['root> SHOW USERS;', HBA],
-    mend: [
+    fix: [
       'root> ALTER ROLE gateway_writer WITH LOGIN;',
       'If it is the rules:',
       'root> RESET CLUSTER SETTING server.host_based_authentication.configuration;',
@@ -517,7 +517,7 @@ export const EXPLANATIONS = {
       'a connection limit on the role (PostgreSQL)',
     ],
     confirm: ['root> SHOW SESSIONS;', 'root> SHOW CLUSTER SETTING server.max_connections_per_gateway;'],
-    mend: [
+    fix: [
       "root> CANCEL SESSION 'ID';",
       'Lower the pool sizes of the back ends, or raise the limit; the setting is not there on older versions.',
     ],
@@ -526,14 +526,14 @@ export const EXPLANATIONS = {
     meaning: 'The server answered that it is starting, recovering or shutting down.',
     causes: ['it was just restarted or deployed', 'it recovers after a crash'],
     confirm: [LOGS, STATUS],
-    mend: ['$ npm run probe -- --wait 60'],
+    fix: ['$ npm run probe -- --wait 60'],
   },
   SERVER_DRAINING: {
     meaning:
       'The node is shutting down in an orderly way and sends clients elsewhere; on a single node there is no elsewhere.',
-    causes: ['a deployment or restart of the database machine', 'somebody ran cockroach node drain'],
+    causes: ['a deployment or restart of the database machine', 'an operator ran cockroach node drain'],
     confirm: [LOGS, STATUS],
-    mend: ['$ npm run probe -- --wait 60', 'If the machine does not come back:', START],
+    fix: ['$ npm run probe -- --wait 60', 'If the machine does not come back:', START],
   },
   SESSION_TIMEOUT: {
     meaning: 'TLS is up, and the server did not finish the login in time.',
@@ -543,7 +543,7 @@ export const EXPLANATIONS = {
       'the node is still starting',
     ],
     confirm: [LOGS, 'crdb$ cat /proc/loadavg', 'crdb$ cat /proc/meminfo', 'crdb$ df -h /cockroach/cockroach-data'],
-    mend: ['If it is starting: npm run probe -- --wait 60. If it hangs:', RESTART],
+    fix: ['If it is starting: npm run probe -- --wait 60. If it hangs:', RESTART],
   },
   SESSION_CLOSED: {
     meaning:
@@ -551,7 +551,7 @@ export const EXPLANATIONS = {
       ' with TLS 1.2 has shown that it was not the client certificate.',
     causes: ['the node crashed or was restarted (out of memory is usual)', 'it drains', 'a proxy cut the connection'],
     confirm: [LOGS, MACHINES],
-    mend: ['$ npm run probe -- --wait 60', 'If it crashes again and again, the log of that second says why.'],
+    fix: ['$ npm run probe -- --wait 60', 'If it crashes again and again, the log of that second says why.'],
   },
   SESSION_PROTOCOL: {
     meaning:
@@ -561,18 +561,18 @@ export const EXPLANATIONS = {
       `$ psql "host=${HOST} port=26257 dbname=uro user=gateway_writer sslmode=verify-full sslrootcert=ca.crt` +
         ' sslcert=client.gateway_writer.crt sslkey=client.gateway_writer.key" -c "SELECT 1"',
     ],
-    mend: ['Correct host and port. If psql works where the probe does not, that is a fault of the probe: report it.'],
+    fix: ['Correct host and port. If psql works where the probe does not, that is a fault of the probe: report it.'],
   },
   SESSION_REFUSED: {
     meaning:
       'The server refused the login with an SQLSTATE that none of the other codes stands for; the report has it.',
     causes: ['a startup setting that this server version does not take', 'a fault of the server'],
     confirm: [`$ cockroach sql --certs-dir=DIR --host=${HOST}:26257 --user=gateway_writer -e "SELECT 1"`, LOGS],
-    mend: ["Look the SQLSTATE up (PostgreSQL manual, appendix A); the server's log of that second says more."],
+    fix: ["Look the SQLSTATE up (PostgreSQL manual, appendix A); the server's log of that second says more."],
   },
   CERTLESS_LOGIN_ALLOWED: {
     meaning:
-      'The same login without a certificate, or without TLS, was let in, or would be with a password that is stored. Whoever reaches the port is gateway_writer:' +
+      'The same login without a certificate, or without TLS, was accepted, or would be with a password that is stored. Anyone who reaches the port can become gateway_writer:' +
       " that this probe's own login with a certificate worked proves nothing.",
     causes: [
       'a rule with the method trust in server.host_based_authentication.configuration',
@@ -581,7 +581,7 @@ export const EXPLANATIONS = {
       'on PostgreSQL, a host or hostnossl line with trust',
     ],
     confirm: [HBA, LOGS, 'The line "sql:" of its start banner names the sslmode; disable means no TLS.'],
-    mend: [
+    fix: [
       "root> SET CLUSTER SETTING server.host_based_authentication.configuration = 'hostssl all all all cert';",
       'A password that is stored is taken away with:',
       'root> ALTER ROLE gateway_writer WITH PASSWORD NULL;',
@@ -591,7 +591,7 @@ export const EXPLANATIONS = {
   },
   FORGED_LOGIN_ALLOWED: {
     meaning:
-      'A certificate that no CA has signed was let in: the same as ours, with one bit of the signature changed. Anyone' +
+      'A certificate that no CA signed was accepted: it is ours, with one bit of the signature changed. Anyone' +
       ' who can reach the server can make a certificate with any name, and log in as that user.',
     causes: [
       'a proxy or pooler in between asks for a certificate and does not verify it (pgbouncer with client_tls_sslmode=allow or prefer)',
@@ -602,7 +602,7 @@ export const EXPLANATIONS = {
       'The next one must be refused:',
       '$ psql "host=HOST port=26257 user=gateway_writer dbname=uro sslmode=require sslcert=c.pem sslkey=k.pem"',
     ],
-    mend: [
+    fix: [
       'Connect to the .internal name of the database, with nothing in between that ends TLS.',
       'CockroachDB verifies client certificates whenever it runs with --certs-dir; PostgreSQL when ssl_ca_file is set and the rule says cert or clientcert=verify-full.',
     ],
@@ -616,7 +616,7 @@ export const EXPLANATIONS = {
       'the node runs with --cert-principal-map, or PostgreSQL with an ident map',
     ],
     confirm: ['$ openssl x509 -in CERT -noout -subject -ext subjectAltName', HBA],
-    mend: [
+    fix: [
       NEW_CLIENT,
       ...REFRESH_SECRETS,
       'If it is the rule:',
@@ -625,11 +625,11 @@ export const EXPLANATIONS = {
   },
   NEGATIVE_INCONCLUSIVE: {
     meaning:
-      'The attempt to log in as somebody else with this certificate could not be made: there is no other role that' +
+      'A login as another user with this certificate could not be tried: there is no other role that' +
       ' exists and may log in. A refusal would have proved nothing.',
     causes: ['gateway_admin does not exist or has no LOGIN, and root cannot be seen either'],
     confirm: ['root> SHOW USERS;'],
-    mend: ['root> CREATE USER IF NOT EXISTS gateway_admin;', 'root> ALTER ROLE gateway_admin WITH LOGIN;'],
+    fix: ['root> CREATE USER IF NOT EXISTS gateway_admin;', 'root> ALTER ROLE gateway_admin WITH LOGIN;'],
   },
   DATABASE_MISSING: {
     meaning:
@@ -640,22 +640,18 @@ export const EXPLANATIONS = {
       'another cluster answers at this address',
     ],
     confirm: ['root> SHOW DATABASES;'],
-    mend: [
-      'root> CREATE DATABASE IF NOT EXISTS uro;',
-      '$ npm run bootstrap -- --engine cockroach',
-      '$ npm run migrate',
-    ],
+    fix: ['root> CREATE DATABASE IF NOT EXISTS uro;', '$ npm run bootstrap -- --engine cockroach', '$ npm run migrate'],
   },
   DATABASE_DENIED: {
     meaning:
       'The database exists and the user may not connect to it (PostgreSQL; CockroachDB does not enforce CONNECT).',
     causes: ['CONNECT was revoked from public and not granted to the user'],
     confirm: ['root> SHOW GRANTS ON DATABASE uro;', 'On PostgreSQL: \\l uro in psql.'],
-    mend: ['root> GRANT CONNECT ON DATABASE uro TO gateway_writer;'],
+    fix: ['root> GRANT CONNECT ON DATABASE uro TO gateway_writer;'],
   },
   CATALOGUE_FAILED: {
     meaning:
-      'A question to the catalogue (tables, roles, privileges) failed for a reason of its own, so nothing could be' +
+      'A catalogue query (tables, roles, privileges) failed for a reason of its own, so nothing could be' +
       ' decided. It says nothing about the privileges.',
     causes: [
       'the server is overloaded and the statement timed out',
@@ -663,7 +659,7 @@ export const EXPLANATIONS = {
       'catalogue access was revoked',
     ],
     confirm: [LOGS, 'root> SELECT version();'],
-    mend: [
+    fix: [
       'The SQLSTATE in the report decides. A timeout: probe again. A missing function or table: report the version.',
     ],
   },
@@ -675,7 +671,7 @@ export const EXPLANATIONS = {
       'the table was dropped and the journal still says that it is there',
     ],
     confirm: ['root> SHOW TABLES FROM uro.public;', 'root> SELECT * FROM drizzle.__drizzle_migrations;'],
-    mend: [
+    fix: [
       '$ npm run migrate',
       'If it says that there is nothing to do, the journal is ahead of the database: restore the table, or empty the' +
         " journal if this project's migrations are the only ones in it, and migrate again.",
@@ -691,7 +687,7 @@ export const EXPLANATIONS = {
       'a table of the same name in a schema that comes first in the search path',
     ],
     confirm: ['root> SHOW CREATE TABLE public.connection_probe;', 'root> SHOW search_path;', '$ npm run schema:check'],
-    mend: [
+    fix: [
       '$ npm run migrate',
       'If the table was altered by hand, undo that as gateway_admin; the evidence lists the differences.',
     ],
@@ -700,7 +696,7 @@ export const EXPLANATIONS = {
     meaning: 'The user lacks SELECT, INSERT, UPDATE or DELETE on connection_probe, or USAGE on the schema.',
     causes: [
       'the grant is missing: the migration with the GRANT has not run here, or was swallowed by a comment',
-      'the table was made again since; grants go with the table',
+      'the table was recreated since; its grants went with the old one',
       'USAGE on schema public was revoked from public',
     ],
     confirm: [
@@ -708,7 +704,7 @@ export const EXPLANATIONS = {
       'root> SHOW GRANTS ON SCHEMA public;',
       '$ npm run schema:check',
     ],
-    mend: [
+    fix: [
       '$ npm run migrate',
       'admin> GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE connection_probe TO gateway_writer;',
       'root> GRANT USAGE ON SCHEMA public TO gateway_writer;',
@@ -729,7 +725,7 @@ export const EXPLANATIONS = {
       'root> SHOW GRANTS ON ROLE FOR gateway_writer;',
       'root> SHOW TABLES FROM uro.public;',
     ],
-    mend: [
+    fix: [
       'root> REVOKE admin FROM gateway_writer;',
       'root> ALTER ROLE gateway_writer WITH NOCREATEROLE NOCREATEDB;',
       'root> ALTER TABLE connection_probe OWNER TO gateway_admin;',
@@ -754,7 +750,7 @@ export const EXPLANATIONS = {
       'root> SHOW DEFAULT PRIVILEGES FOR ROLE gateway_admin, root;',
       'root> SHOW DEFAULT PRIVILEGES FOR ALL ROLES;',
     ],
-    mend: [
+    fix: [
       'root> REVOKE CREATE ON SCHEMA public FROM public;',
       'root> GRANT CREATE ON SCHEMA public TO gateway_admin;',
       'Both as root, once in each database: gateway_admin cannot do the first, and without the second the migrations' +
@@ -777,7 +773,7 @@ export const EXPLANATIONS = {
       'a grant on single columns (PostgreSQL)',
     ],
     confirm: ['root> SHOW GRANTS ON TABLE connection_probe;', '$ npm run schema:check'],
-    mend: [
+    fix: [
       'admin> REVOKE ALL ON TABLE connection_probe FROM gateway_writer;',
       'admin> REVOKE ALL ON TABLE connection_probe FROM public;',
       'admin> GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE connection_probe TO gateway_writer;',
@@ -796,7 +792,7 @@ export const EXPLANATIONS = {
       'root> SHOW default_transaction_read_only;',
       'root> SHOW CREATE TABLE public.connection_probe;',
     ],
-    mend: [
+    fix: [
       `Disk full: fly volumes list and fly volumes extend ID --size GB, with -a ${APP}.`,
       'root> ALTER ROLE gateway_writer SET default_transaction_read_only = off;',
     ],
@@ -810,7 +806,7 @@ export const EXPLANATIONS = {
       "the link was lost meanwhile: then not even the server's own timeout came back, and the hint says so",
     ],
     confirm: ['root> SHOW STATEMENTS;', 'root> SHOW JOBS;', LOGS],
-    mend: ["root> CANCEL QUERY 'ID';", 'A stalling disk shows in the log; a schema change ends by itself: --wait 60.'],
+    fix: ["root> CANCEL QUERY 'ID';", 'A stalling disk shows in the log; a schema change ends by itself: --wait 60.'],
   },
   WRITE_CONTENDED: {
     meaning:
@@ -825,7 +821,7 @@ export const EXPLANATIONS = {
       'root> SELECT * FROM crdb_internal.cluster_contended_tables;',
       'root> SHOW JOBS;',
     ],
-    mend: ['Find what else writes to connection_probe; nothing but probes should. Then probe again.'],
+    fix: ['Find what else writes to connection_probe; nothing but probes should. Then probe again.'],
   },
   WRITE_AMBIGUOUS: {
     meaning:
@@ -840,17 +836,17 @@ export const EXPLANATIONS = {
       STATUS,
       'Once the server answers, the statement in the warning ROWS_LEFT shows and removes the row.',
     ],
-    mend: ['Run that statement, then probe again. Rows of the probe older than a day are swept by later runs.'],
+    fix: ['Run that statement, then probe again. Rows of the probe older than a day are swept by later runs.'],
   },
   CONNECTION_LOST: {
     meaning: 'An established session was closed or reset from outside in the middle of the work.',
     causes: [
-      'the node was restarted, drained or ran out of memory (CockroachDB closes idle sessions without a word when it drains)',
-      'somebody cancelled the session',
+      'the node was restarted, drained or ran out of memory (CockroachDB closes idle sessions silently when it drains)',
+      'an operator cancelled the session',
       'the network broke, or a proxy has an idle limit',
     ],
     confirm: [LOGS, MACHINES, `$ fly machine status ID -a ${APP}`],
-    mend: [
+    fix: [
       '$ npm run probe -- --wait 60',
       "If it happens again: the machine's events say whether it was restarted, and why.",
     ],
@@ -866,7 +862,7 @@ export const EXPLANATIONS = {
       'on PostgreSQL, reads that go to a replica',
     ],
     confirm: ['crdb$ cat /proc/loadavg', STATUS, `$ ping -6 -c 5 ${HOST}`],
-    mend: [
+    fix: [
       'Run it again to see whether it stays; then give the machine more, or move it nearer. --visible-within MS moves the limit.',
     ],
   },
@@ -884,7 +880,7 @@ export const EXPLANATIONS = {
       'root> SHOW CREATE TABLE public.connection_probe;',
       'root> SELECT count(*) FROM connection_probe;',
     ],
-    mend: ['Find out which servers stand behind the name: npm run probe -- --all-addresses'],
+    fix: ['Find out which servers stand behind the name: npm run probe -- --all-addresses'],
   },
   ROW_MISMATCH: {
     meaning: 'The row came back with another value than was written; the evidence names the column and both values.',
@@ -894,18 +890,18 @@ export const EXPLANATIONS = {
       'a proxy alters data',
     ],
     confirm: ['root> SHOW CREATE TABLE public.connection_probe;', '$ npm run schema:check'],
-    mend: ['Undo what was changed on the table by hand, as gateway_admin, or migrate.'],
+    fix: ['Undo what was changed on the table by hand, as gateway_admin, or migrate.'],
   },
   READ_FAILED: {
     meaning: 'The SELECT on the second connection failed with an error of the server; the SQLSTATE is in the report.',
     causes: ['the node is restarting or overloaded', 'damaged data or indexes', 'a fault of the server'],
     confirm: [LOGS, 'root> SELECT count(*) FROM connection_probe;'],
-    mend: ["The SQLSTATE decides (PostgreSQL manual, appendix A); the server's log of that second says more."],
+    fix: ["The SQLSTATE decides (PostgreSQL manual, appendix A); the server's log of that second says more."],
   },
   READ_TIMEOUT: {
     meaning:
-      'The node answers, and the data did not come in time: the SELECT on the second connection, or a question to the' +
-      ' catalogue.',
+      'The node answers, and the data did not come in time: the SELECT on the second connection, or a catalogue' +
+      ' query.',
     causes: [
       'another transaction holds the row or the table',
       'a cluster has lost a node and its leases move: some ten seconds, and longer on a busy one',
@@ -913,7 +909,7 @@ export const EXPLANATIONS = {
       'a cluster without a majority',
     ],
     confirm: ['root> SHOW STATEMENTS;', 'root> SHOW SESSIONS;', LOGS],
-    mend: ["root> CANCEL QUERY 'ID';", '$ npm run probe -- --wait 120'],
+    fix: ["root> CANCEL QUERY 'ID';", '$ npm run probe -- --wait 120'],
   },
   CONNECTION_REPLACED: {
     meaning:
@@ -928,7 +924,7 @@ export const EXPLANATIONS = {
       'root> SHOW SESSIONS;',
       "Sessions with application_name connection-probe must come from the probe's own address.",
     ],
-    mend: [`Connect to ${HOST} directly, or make the pooler keep one session per client.`],
+    fix: [`Connect to ${HOST} directly, or make the pooler keep one session per client.`],
   },
   STATEMENTS_NAMED: {
     meaning:
@@ -942,7 +938,7 @@ export const EXPLANATIONS = {
       "root> SELECT name FROM pg_prepared_statements WHERE name <> '';",
       'It shows the asking session only: put it into the program.',
     ],
-    mend: ['Set prepare: false in the driver (postgres.js), prepare: :unnamed in the back end (Postgrex).'],
+    fix: ['Set prepare: false in the driver (postgres.js), prepare: :unnamed in the back end (Postgrex).'],
   },
   DEADLINE: {
     meaning:
@@ -957,7 +953,7 @@ export const EXPLANATIONS = {
       `$ ping -6 -c 5 ${HOST}`,
       'crdb$ cat /proc/loadavg',
     ],
-    mend: ['$ npm run probe -- --deadline 60'],
+    fix: ['$ npm run probe -- --deadline 60'],
   },
   INTERRUPTED: {
     meaning:
@@ -965,6 +961,6 @@ export const EXPLANATIONS = {
       ' allowed; the warning ROWS_LEFT says if it could not.',
     causes: ['Ctrl-C', 'a release command or CI job that ran out of time', 'the machine was stopped'],
     confirm: ["What ran it says why; on Fly, fly logs of the back end's app."],
-    mend: ['$ npm run probe', 'In a release command: make its time limit longer than --deadline plus --wait.'],
+    fix: ['$ npm run probe', 'In a release command: make its time limit longer than --deadline plus --wait.'],
   },
 } as const satisfies Record<Code, Explanation>

@@ -118,7 +118,7 @@ const REMOVAL = 'the removal of the rows'
 export const noRowsChanged = (
   verb: string,
   evidence: Facts = {},
-  what = 'is answered with success and changes no row',
+  what = 'reported success but changed no row',
 ): ProbeError => new ProbeError('WRITE_REFUSED', `${verb} ${what}`, { hint: MEDDLED, evidence: { verb, ...evidence } })
 
 async function insert(books: Books, session: Session, row: WrittenRow): Promise<Written> {
@@ -211,11 +211,11 @@ async function remove(books: Books, session: Session, ids: readonly string[]): P
     }
     for (const name of sessions) session.answeredBy(name, REMOVAL)
   }
-  if (back.length > 0) throw noRowsChanged('DELETE', { back }, 'is answered with success, and the rows are still there')
+  if (back.length > 0) throw noRowsChanged('DELETE', { back }, 'reported success but the rows are still there')
   if (absent.length > 0)
     throw new ProbeError(
       'ROW_NOT_VISIBLE',
-      `${absent.length} of ${ids.length} rows that were reported written were not there to be removed`,
+      `${absent.length} of ${ids.length} rows that were reported written were missing when they should be removed`,
       { evidence: { absent: absent.slice(0, 10) }, hint: NEVER_THERE },
     )
 }
@@ -237,7 +237,7 @@ async function removeBatch({ removing }: Books, session: Session, batch: readonl
   }
   const findThem = () => {
     const sql = `SELECT id::text AS id FROM ${these}`
-    return session.send<{ id: string }>('catalogue', 'the question whether the rows are gone', sql)
+    return session.send<{ id: string }>('catalogue', 'the query for rows that are left', sql)
   }
   // The server gets them in this order; both again where one was told to restart.
   const { value } = await retried(session.budget, () => Promise.all([removeThem(), findThem()]), true)

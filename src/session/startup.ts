@@ -88,7 +88,7 @@ const protocolError = (message: string) => new ProbeError('SESSION_PROTOCOL', me
 const noCertificate = ({ challenge }: Heard) =>
   new ProbeError(
     'AUTH_NO_CERTIFICATE',
-    `the server asks for a password (${challenge}): it saw no acceptable client certificate`,
+    `the server asks for a password (${challenge}): it did not accept a client certificate`,
   )
 
 /** R: AuthenticationOk, or a challenge. */

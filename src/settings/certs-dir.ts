@@ -106,7 +106,12 @@ const other = (name: string, message: string, kind: FileKind = 'other'): Checked
   plain(name, kind, 'of no use', [note(null, message)])
 
 function checkCaKey({ dir }: Context, name: string): CheckedFile {
-  const findings = [note(null, 'whoever has it is anybody: no server and no client needs it, keep it off the machines')]
+  const findings = [
+    note(
+      null,
+      'anyone holding this key can log in as any user: no server and no client needs it, keep it off the machines',
+    ),
+  ]
   const stats = statSync(join(dir, name), { throwIfNoEntry: false })
   if (stats && (stats.mode & 0o077) !== 0) {
     findings.push(refused('KEY_PERMISSIONS', `has permissions ${octal(stats.mode)}: a CA's key is for its owner only`))
@@ -232,6 +237,6 @@ function signature(
   const authority = by(signedBy)
   if (!authority || validity(leaf).to <= validity(authority).to) return { signedBy, findings: [] }
   const end = describeCertificate(authority, now).notAfter
-  const message = `outlives its CA (${end}): it is worth nothing after that, and cockroach cert refuses to make such a one`
+  const message = `outlives its CA (${end}): it is of no use after that, and cockroach cert refuses to create such a certificate`
   return { signedBy, findings: [note(null, message)] }
 }

@@ -200,7 +200,7 @@ function loadKey(pem: Pem, problems: Problem[]): { text: string; object: KeyObje
     return null
   }
   if (block.label === 'ENCRYPTED PRIVATE KEY' || /^Proc-Type:.*ENCRYPTED/m.test(block.text)) {
-    complain('KEY_ENCRYPTED', 'is encrypted: there is nobody to type a passphrase')
+    complain('KEY_ENCRYPTED', 'is encrypted: nobody is there to type the passphrase')
     return null
   }
   try {

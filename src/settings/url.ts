@@ -151,12 +151,12 @@ function split(text: string, complain: Complain): Parts | null {
   const [user = '', password = ''] = login.slice(0, -1).split(/:(.*)/s)
   if (target.includes('@')) {
     if (password !== '') complain('CONFIG_INSECURE', 'holds a password')
-    complain('CONFIG_INVALID', 'cannot be cut at its @: inside a part write @ as %40, / as %2F, : as %3A')
+    complain('CONFIG_INVALID', 'cannot be split at its @: write @ inside a part as %40, / as %2F, : as %3A')
     return null
   }
   const [, servers = '', path = '', query = ''] = /^([^/?]*)([^?]*)(.*)$/s.exec(target) ?? []
   if (path.slice(1).includes('/')) {
-    complain('CONFIG_INVALID', 'has a second / after the host: inside a part write it as %2F')
+    complain('CONFIG_INVALID', 'has a second / after the host: write / inside a part as %2F')
     return null
   }
   return { user, hasPassword: password !== '', servers, database: path.slice(1), query: query.slice(1) }

@@ -243,8 +243,8 @@ describe('a refusal for another reason, before a real server', () => {
     const report = await run(target(between, pem, { deadlineMs: 4_000 }))
     const failed = CHECK_OF[attempt]
     // That nothing comes back where a session was opened a moment ago has a hint of its own.
-    const hint = code === 'SESSION_TIMEOUT' && { hint: /the way was there/ }
-    expectVerdict(report, { code, check: failed, message: /was not refused but ended otherwise/, ...hint })
+    const hint = code === 'SESSION_TIMEOUT' && { hint: /the address answered when the run began/ }
+    expectVerdict(report, { code, check: failed, message: /was not refused, but ended with/, ...hint })
     expect(between.maxOpen).toBeLessThanOrEqual(4)
   })
 
@@ -294,7 +294,7 @@ describe('a refusal for another reason, before a real server', () => {
     expectVerdict(await run(target(between, unverifiable(pki.pem))), {
       code: 'FORGED_LOGIN_ALLOWED',
       check: 'certificate-verified',
-      message: /^gateway_writer was let in with a certificate whose signature is broken$/,
+      message: /^gateway_writer logged in with a certificate whose signature is broken$/,
       evidence: { outcome: 'let in' },
     })
   })
@@ -332,7 +332,7 @@ test('an alert about a certificate before one could come is no refusal of the lo
   expectVerdict(await run(target(between, pki.pem)), {
     code: 'TLS_CLIENT_REJECTED',
     check: 'certificate-required',
-    message: /was not refused but ended otherwise/,
+    message: /was not refused, but ended with/,
   })
 })
 

@@ -77,7 +77,7 @@ const CASES: readonly Case[] = [
   {
     fault: 'selects on one session, and the client is told of the one for writes',
     pooler: () => ({ route: perClient(({ sql, number }) => (number < 0 || isWrite(sql) ? 'writes' : 'reads')) }),
-    expected: replaced('database', { statement: 'the question for the session' }),
+    expected: replaced('database', { statement: 'the session query' }),
     onCockroach: replaced('dml', { statement: 'the select of a row' }),
   },
   {
@@ -146,9 +146,9 @@ const CASES: readonly Case[] = [
     expected: replaced('sequential-writes', { statement: 'the select of all rows', writes: 501 }),
   },
   {
-    fault: 'another session between the writes and the question for prepared statements',
+    fault: 'another session between the writes and the prepared statements query',
     pooler: () => reconnecting(({ sql }) => sql.includes('pg_prepared_statements')),
-    expected: replaced('statements-unnamed', { statement: 'the question for prepared statements' }),
+    expected: replaced('statements-unnamed', { statement: 'the prepared statements query' }),
   },
   {
     fault: 'simple queries on one session, extended ones on another',

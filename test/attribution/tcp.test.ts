@@ -148,7 +148,7 @@ test('the deadline comes where too little is left for a wait: steps that were sl
   const hosts = Array.from({ length: 6 }, () => `localhost:${server.port}`).join()
   const env = { DATABASE_URL: `postgresql://gateway_writer@${hosts}/uro` }
   const report = await run(target(server, pki.pem, { deadlineMs, env, names: { lookup, servers: null } }))
-  expectVerdict(report, { code: 'DEADLINE', check: 'tls', message: /^the deadline came while/ })
+  expectVerdict(report, { code: 'DEADLINE', check: 'tls', message: /^the deadline passed while/ })
 })
 
 test('interrupted: exit code 130 within a second, and still a report', async () => {

@@ -87,7 +87,7 @@ describe('when the alert is lost on the way, TLS 1.2 decides', () => {
 
   test.each(['close', 'reset'] as const)('%s after the handshake, and where TLS 1.2 verifies', async lost => {
     await using server = await scriptedServer({ tls: pki.server, onClientCertificate: lost })
-    await expectRedialled(server, { code: 'TLS_CLIENT_REJECTED', message: /breaks off where it verifies/ })
+    await expectRedialled(server, { code: 'TLS_CLIENT_REJECTED', message: /closed the connection where it verifies/ })
   })
 
   test.each(['close', 'reset'] as const)('%s at the StartupMessage on both: the session', async lost => {

@@ -77,8 +77,8 @@ describe('the server certificate', () => {
       },
       {
         code: 'TLS_SERVER_EXPIRED',
-        message: /certificate is in force, its CA's has expired/,
-        hint: /the one above it is not/,
+        message: /certificate is valid now, but its CA's has expired/,
+        hint: /the CA certificate above it is not/,
         evidence: { outOfForce: { subject: expect.stringContaining('CN=b') } },
       },
     ],
@@ -322,7 +322,7 @@ describe('silence, close and reset on the way to TLS', () => {
   const deadlineMs = 1_600 // one wait is a quarter of it
 
   // Nothing at all, and nothing once packets get large, are mended differently.
-  const DUMB = /^it takes connections and says nothing/
+  const DUMB = /^the server accepts connections and says nothing/
   const STALLED = /^small packets pass, the certificates do not/
   const silences: readonly (readonly [string, Script, RegExp])[] = [
     ['at accept', { onAccept: 'silent' }, DUMB],

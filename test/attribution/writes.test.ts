@@ -134,7 +134,7 @@ const CONTENDED: readonly Case[] = [
       ['the select of all rows', isFinalRead],
       ['the update', sql => /^update /.test(sql)],
       ['CREATE TABLE', sql => /^CREATE TABLE /.test(sql)],
-      ['a question to the catalogue', sql => /has_table_privilege/.test(sql)],
+      ['a catalogue query', sql => /has_table_privilege/.test(sql)],
     ] satisfies [string, (sql: string) => boolean][]
   ).map(([what, matches]) => ({ fault: `a serialization failure, once, of ${what}`, proxy: proxyOnce(matches) })),
   {

@@ -103,7 +103,7 @@ describe('--all-addresses', () => {
       check: 'every-address',
       code: 'ROW_NOT_VISIBLE',
       hint: 'two databases answer to one name',
-      message: /^a row written through ::1 is not there for a reader through ::1/,
+      message: /^a row written through ::1 is missing for a reader through ::1/,
       evidence: {
         addresses: [
           { port: server.port, outcome: 'connected' },

@@ -172,7 +172,7 @@ describe('migrate', () => {
     const { others, failure } = await migrateAt()
     expect([failure, others]).toEqual([null, ['SELECT to gateway_reader']])
     const { stderr } = await cli(['migrate'], environment())
-    expect(stderr).toBe('on connection_probe besides what src/ declares: SELECT to gateway_reader\n')
+    expect(stderr).toBe('other grants on connection_probe: SELECT to gateway_reader\n')
   })
 
   it('warns where another source of certificates is begun', async () => {

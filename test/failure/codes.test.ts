@@ -69,10 +69,10 @@ describe('an alert', () => {
 
 describe.each(codes)('%s', code => {
   it('has a hint of one line and every text', () => {
-    const { meaning, causes, confirm, mend } = EXPLANATIONS[code]
+    const { meaning, causes, confirm, fix } = EXPLANATIONS[code]
     expect(CODES[code].hint).toMatch(/^\S.{8,198}\S$/)
     expect(meaning).toMatch(/^[A-Z].{20,}\.$/)
-    for (const texts of [causes, confirm, mend]) {
+    for (const texts of [causes, confirm, fix]) {
       expect(texts.length).toBeGreaterThan(0)
       for (const text of texts) expect(text).toMatch(/^\S.*\S$/)
     }
@@ -81,9 +81,9 @@ describe.each(codes)('%s', code => {
   it('is explained within 100 columns, with all of it', () => {
     const text = explain(code)
     for (const line of text.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100)
-    const { meaning, causes, confirm, mend } = EXPLANATIONS[code]
+    const { meaning, causes, confirm, fix } = EXPLANATIONS[code]
     const unwrapped = text.replace(/ \\\n\s*/g, ' ').replace(/\s+/g, ' ')
-    for (const part of [CODES[code].hint, meaning, ...causes, ...confirm, ...mend]) expect(unwrapped).toContain(part)
+    for (const part of [CODES[code].hint, meaning, ...causes, ...confirm, ...fix]) expect(unwrapped).toContain(part)
   })
 
   it('stands in the troubleshooting table', () => {
