@@ -6,6 +6,7 @@ import type { Opened } from '../session/open.ts'
 import type { Second } from '../session/path.ts'
 import type { Session } from '../session/postgres.ts'
 import type { Endpoint } from '../settings/config.ts'
+import { nearest } from '../settings/nearest.ts'
 import { type Context, defineCheck, StillLost } from './check.ts'
 import { exactlyOne, proveOwnSession } from './own-session.ts'
 import { session } from './session.ts'
@@ -87,6 +88,20 @@ async function readDatabase(session: Session, configured: string) {
   return { exists: found === '1', database: name }
 }
 
+/** What to do where a database of nearly this name exists; undefined where none does, or they cannot be listed. */
+async function nearestDatabase({ engine, ask }: Session, configured: string): Promise<string | undefined> {
+  if (engine.databases === null) return undefined
+  const listed = await ask<{ name: string }>('the databases query', engine.databases).catch(error => {
+    asProbeError(error)
+    return []
+  })
+  const meant = nearest(
+    configured,
+    listed.map(({ name }) => name),
+  )
+  return meant && `there is a database "${meant}": correct the name after the slash in DATABASE_URL`
+}
+
 export const database = defineCheck({
   id: 'database',
   layer: 'database',
@@ -107,7 +122,10 @@ export const database = defineCheck({
     if (proof.status === 'rejected') throw proof.reason
     if (used.status === 'rejected') throw used.reason
     if (!used.value.exists)
-      throw new ProbeError('DATABASE_MISSING', `there is no database "${configured}"`, { evidence: used.value })
+      throw new ProbeError('DATABASE_MISSING', `there is no database "${configured}"`, {
+        evidence: used.value,
+        hint: await nearestDatabase(writer, configured),
+      })
     return { evidence: evidence(stage.evidence, used.value), found: { opened, sessions } }
   },
 })

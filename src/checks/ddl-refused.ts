@@ -1,6 +1,6 @@
 /** Nothing beyond the four verbs works: nothing can be created, and no privilege goes beyond them. */
 import type { ExcessQuestion, Here } from '../database/engine.ts'
-import { literal, TABLE_NAME } from '../database/sql.ts'
+import { literal, TABLE_NAME, VERBS } from '../database/sql.ts'
 import { ProbeError } from '../failure/error.ts'
 import { ifKnown } from '../session/if-known.ts'
 import type { Session } from '../session/postgres.ts'
@@ -20,6 +20,10 @@ interface Excess {
 
 const sentence = ({ schema, table, column, grantee, privilege, grantable }: Excess) =>
   `${privilege}${column ? ` (${column})` : ''} on ${schema}.${table} to ${grantee}${grantable ? ' with grant option' : ''}`
+
+/** The statement that takes it away; of a verb only the grant option. */
+const revoke = ({ schema, table, column, grantee, privilege, grantable }: Excess) =>
+  `REVOKE ${grantable && VERBS.some(verb => verb === privilege) ? 'GRANT OPTION FOR ' : ''}${privilege}${column ? ` (${column})` : ''} ON TABLE ${schema}.${table} FROM ${grantee}`
 
 /** Names, from rows { name }. */
 const namesOf = async (session: Session, what: string, sql: string): Promise<readonly string[]> =>
@@ -144,7 +148,10 @@ export const ddlRefused = defineCheck({
       throw new ProbeError('DDL_ALLOWED', message, { evidence, ...(!isCreate && { hint: TAKE_AWAY }) })
     }
     if (here.length > 0)
-      throw new ProbeError('GRANT_EXCESS', `beyond the four verbs: ${here.map(sentence).join('; ')}`, { evidence })
+      throw new ProbeError('GRANT_EXCESS', `beyond the four verbs: ${here.map(sentence).join('; ')}`, {
+        evidence,
+        hint: `as gateway_admin: ${here.map(revoke).join('; ')}`,
+      })
     return { evidence, found: {} }
   },
 })

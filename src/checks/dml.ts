@@ -31,7 +31,10 @@ function expectHeld({ user }: Context['config'], { verbs, usage }: Held): void {
       hint: `as root, in this database: GRANT USAGE ON SCHEMA public TO ${user} (all of it: npm run bootstrap -- --engine cockroach)`,
     })
   if (missing.length > 0)
-    throw new ProbeError('DML_DENIED', `${user} lacks ${missing.join(', ')} on ${TABLE_NAME}`, { evidence })
+    throw new ProbeError('DML_DENIED', `${user} lacks ${missing.join(', ')} on ${TABLE_NAME}`, {
+      evidence,
+      hint: `npm run migrate, or as gateway_admin: GRANT ${missing.join(', ')} ON TABLE ${TABLE_NAME} TO ${user}`,
+    })
 }
 
 /** The four verbs really work. Here the rows of the run begin, and with them what removes them at its end. */

@@ -48,7 +48,7 @@ const isPathLost = ({ code, layer }: ProbeError): boolean =>
   (layer === 'tcp' && code !== 'TCP_FAILED') || code === 'TLS_TIMEOUT' || code === 'SESSION_TIMEOUT'
 
 const PATH_LOST =
-  'the address answered when the run began and stopped answering during it: ping -6 the address, fly machine list and fly logs -a multiplayer-fabric-crdb; then probe again'
+  'the address answered when the run began and stopped answering during it: ping -6 {address}, fly machine list -a {app} and fly logs -a {app}; then probe again'
 
 /** Anything else than the refusal asked for: its own cause, never a pass. */
 export function otherOutcome(what: string, { error }: Opened, evidence: Facts): ProbeError {

@@ -121,6 +121,23 @@ function whatIsWrong(user: string, seen: Awaited<ReturnType<typeof readAll>>): s
   ]
 }
 
+/** The statements that take away what must not be so; undefined where the user itself is the matter. */
+function whatToRevoke(user: string, seen: Awaited<ReturnType<typeof readAll>>): string | undefined {
+  if (ADMINISTRATORS.includes(user)) return undefined
+  const { attributes, system, memberships, owned } = seen
+  const statements = [
+    ...memberships.map(role => `REVOKE ${role} FROM ${user}`),
+    ...(attributes.length > 0 ? [`ALTER ROLE ${user} WITH ${attributes.map(name => `NO${name}`).join(' ')}`] : []),
+    ...(system && system.length > 0
+      ? [`REVOKE SYSTEM ${system.map(grant => grant.replace(' to ', ' FROM ')).join(', ')}`]
+      : []),
+    ...owned.map(
+      name => `ALTER ${name.toUpperCase().split(' ')[0]} ${name.slice(name.indexOf(' ') + 1)} OWNER TO gateway_admin`,
+    ),
+  ]
+  return statements.length > 0 ? `as root: ${statements.join('; ')}` : undefined
+}
+
 /** All that the catalogue says of the user, in one flight on each of the sessions. */
 async function readAll(writer: Session, reader: Session, config: ProbeConfig) {
   const { user } = config
@@ -158,7 +175,8 @@ export const role = defineCheck({
       owned,
     }
     const wrong = whatIsWrong(config.user, seen)
-    if (wrong.length > 0) throw new ProbeError('ADMIN_AT_RUNTIME', wrong.join('; '), { evidence })
+    if (wrong.length > 0)
+      throw new ProbeError('ADMIN_AT_RUNTIME', wrong.join('; '), { evidence, hint: whatToRevoke(config.user, seen) })
     return { evidence, found: { roles } }
   },
 })

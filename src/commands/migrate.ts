@@ -1,7 +1,10 @@
 /** `npm run migrate`: applies drizzle/ as gateway_admin, then verifies what is there against src/. */
-import { type Evidence, type Failure, failureLine } from '../failure/error.ts'
+import type { Migrated } from '../database/migrate.ts'
+import { type Failure, failureLine } from '../failure/error.ts'
+import { fillIn } from '../failure/hints.ts'
 import { opened } from '../report/evidence.ts'
 import { plain, printableJson } from '../report/plain.ts'
+import type { ProbeConfig } from '../settings/config.ts'
 import { defineCommand, EXIT, type Program } from './command.ts'
 import { PROBE_FLAGS, probeArguments } from './probe-options.ts'
 import { UsageError } from './usage.ts'
@@ -29,7 +32,7 @@ export const migrate = defineCommand({
     const { migrate } = await import('../database/migrate.ts')
     const migrated = await migrate(loaded.config, signal, migrations)
     if (migrated.failure) {
-      noteFailure(migrated.failure, migrated.evidence, program)
+      noteFailure({ ...migrated, failure: migrated.failure }, loaded.config, program)
       return signal.aborted ? EXIT.interrupted : EXIT.failed
     }
     const { applied, address, engine, others } = migrated
@@ -43,14 +46,19 @@ export const migrate = defineCommand({
 })
 
 /** What went wrong, what caused it, what was found, and what to do next, a line each. */
-function noteFailure(failure: Failure, evidence: Evidence, { name, note }: Program): void {
+function noteFailure(
+  { failure, evidence, address }: Migrated & { readonly failure: Failure },
+  { hosts: [host], user, database }: ProbeConfig,
+  { name, note }: Program,
+): void {
+  const known = { host: host.host, port: host.port, user, database, address }
   note(plain(`${name}: migrate FAILED at ${failureLine(failure)}`))
   for (const { name, code, message } of failure.causes) {
     const what = [name, code].filter(Boolean).join(' ')
     note(plain(`  caused by ${what}${message && `: ${message}`}`))
   }
   for (const [name, value] of Object.entries(opened(evidence))) note(plain(`  ${name}: ${printableJson(value)}`, 2000))
-  note(plain(`next: ${failure.hint}`))
+  note(plain(`next: ${fillIn(failure.hint, known)}`))
 }
 
 /** An incomplete drizzle/ is a deployment that was put together wrongly: nothing is tried. */

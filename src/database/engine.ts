@@ -27,6 +27,8 @@ export interface ExcessQuestion {
 
 export interface Engine {
   readonly id: 'cockroachdb' | 'postgresql'
+  /** SQL, rows { name }: the databases that a session in a missing one can list; null: there is no such session */
+  readonly databases: string | null
   /** an expression, text: the server's own name of the session that evaluates it */
   readonly sessionName: string
   /** whether that is the process ID of BackendKeyData, too */
@@ -86,6 +88,7 @@ const isTemporary = (column: string): string =>
 
 const postgresql: Engine = {
   id: 'postgresql',
+  databases: null,
   sessionName: 'pg_backend_pid()::text',
   sessionNameIsProcessId: true,
   ownSchema: column => `NOT ${isTemporary(column)}`,
@@ -169,6 +172,7 @@ const NOT_IN_THIS_RELEASE = ['42601', '42703', '42P01', '42883'] as const
 
 const cockroachdb: Engine = {
   id: 'cockroachdb',
+  databases: 'SELECT database_name AS name FROM [SHOW DATABASES]',
   // pg_backend_pid() is -1 up to 22.1.2; the setting is unique per session on all versions.
   sessionName: "current_setting('session_id')",
   sessionNameIsProcessId: false,

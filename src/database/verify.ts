@@ -77,6 +77,10 @@ export function columnDifferences(found: readonly CatalogueColumn[]): string[] {
   return differences
 }
 
+/** What to do where only the name is the matter. */
+const SEARCH_PATH =
+  'the table is right, but the search path hides it: as root ALTER ROLE {user} RESET search_path; ALTER DATABASE {database} RESET search_path'
+
 /**
  * Holds what was read against schema.ts.
  * @param bareName the oid the bare name finds; undefined if that was not asked
@@ -85,20 +89,15 @@ export function columnDifferences(found: readonly CatalogueColumn[]): string[] {
 export function verifyTable(found: readonly CatalogueColumn[], bareName: string | null | undefined): void {
   if (found.length === 0)
     throw new ProbeError('TABLE_MISSING', `there is no table public.${TABLE_NAME} in this database`)
-  const differences = columnDifferences(found)
-  if (bareName !== undefined && bareName !== found[0]?.oid)
-    differences.push(
-      bareName === null
-        ? `the bare name ${TABLE_NAME} finds no table (search_path)`
-        : `the bare name ${TABLE_NAME} finds another table than public.${TABLE_NAME} (search_path)`,
-    )
+  const columns = columnDifferences(found)
+  const isShadowed = bareName !== undefined && bareName !== found[0]?.oid
+  const finds = bareName === null ? 'no table' : `another table than public.${TABLE_NAME}`
+  const differences = [...columns, ...(isShadowed ? [`the bare name ${TABLE_NAME} finds ${finds} (search_path)`] : [])]
   if (differences.length > 0)
     throw new ProbeError(
       'TABLE_MISMATCH',
       `public.${TABLE_NAME} is not what src/ declares: ${differences.join('; ')}`,
-      {
-        evidence: { differences },
-      },
+      { evidence: { differences }, ...(columns.length === 0 && { hint: SEARCH_PATH }) },
     )
 }
 

@@ -2,6 +2,7 @@
 import net from 'node:net'
 import { type Budget, within } from '../budget.ts'
 import { classifyConnect } from '../failure/classify.ts'
+import { CODES } from '../failure/codes.ts'
 import { ProbeError } from '../failure/error.ts'
 import { needsZone } from '../settings/address.ts'
 
@@ -14,7 +15,10 @@ const SAYS: Readonly<Record<string, string>> = {
 
 /** Without a route of its own a host says so at once; later it was somebody on the way. */
 const ELSEWHERE =
-  'this host has a route, and a router on the way or the last link has none: the machine moved or is down: fly machine list -a multiplayer-fabric-crdb'
+  'this host has a route, and a router on the way or the last link has none: the machine moved or is down: fly machine list -a {app}'
+
+/** What to do about fe80::/10 without a zone. */
+const NEEDS_ZONE = 'a link-local address needs the interface that leads to it: {address}%eth0 (in a URL %25eth0)'
 
 /**
  * Connects to `[address]:port`.
@@ -28,6 +32,7 @@ export function connect(address: string, port: number, budget: Budget): Promise<
       new ProbeError(
         'TCP_UNREACHABLE',
         `[${address}]:${port} is a link-local address without a zone, and cannot be reached`,
+        { hint: NEEDS_ZONE.replaceAll('{address}', address) },
       ),
     )
   const wait = { code: 'TCP_TIMEOUT', what: `[${address}]:${port} did not answer` } as const
@@ -49,7 +54,7 @@ export function connect(address: string, port: number, budget: Budget): Promise<
             new ProbeError(code, `[${address}]:${port} ${SAYS[code] ?? `fails with ${error.code}`}`, {
               cause: error,
               origin: { kind: 'system', errno: error.code ?? '' },
-              ...(elsewhere && { hint: ELSEWHERE }),
+              hint: (elsewhere ? ELSEWHERE : CODES[code].hint).replaceAll('{address}', address),
             }),
           )
         }

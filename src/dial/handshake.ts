@@ -89,7 +89,7 @@ export function tlsFailure(error: NodeJS.ErrnoException, at: 'hello' | 'keys' | 
 
 /** The server has answered the SSLRequest, so small packets pass; what is missing is its certificate flight. */
 const STALLED =
-  'small packets pass, the certificates do not: a path-MTU hole if ping -6 -M do -s 1232 HOST passes and -s 1372 does not; else the server hangs'
+  'small packets pass, the certificates do not: a path-MTU hole if ping -6 -M do -s 1232 {host} passes and -s 1372 does not; else the server hangs'
 
 /**
  * Shakes hands on a connected socket whose SSLRequest was answered with `S`.

@@ -16,7 +16,7 @@ const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])
 
 /** TCP stands, and not even the smallest packet is answered: nothing that a path-MTU hole could do. */
 const SILENT =
-  'the server accepts connections and says nothing: a node not initialised (cockroach init), a server that hangs (fly logs), or packets lost on the way'
+  'the server accepts connections and says nothing: a node not initialised (cockroach init), a server that hangs (fly logs -a {app}), or packets lost on the way'
 
 /** An ErrorResponse before TLS: a real server, so the SQLSTATE decides. */
 function refusedBeforeTls(body: Buffer): ProbeError {

@@ -218,10 +218,30 @@ const STARTUP_HINTS: readonly { readonly sqlstate: string; readonly text: RegExp
     text: /unsupported startup parameter/,
     hint: 'a pooler answers here, not the database (no server refuses startup options): connect to the .internal name and the port of the database itself',
   },
+  {
+    sqlstate: '28000',
+    text: /not permitted to log in|does not have login privilege/,
+    hint: 'as root: ALTER ROLE {user} WITH LOGIN',
+  },
+  {
+    sqlstate: '28000',
+    text: /pg_hba\.conf/,
+    hint: 'pg_hba.conf has no rule for this login, or one that rejects it: as superuser SELECT * FROM pg_hba_file_rules',
+  },
+  {
+    sqlstate: '28000',
+    text: /host_based_authentication|rejected by configuration/,
+    hint: 'no rule admits this login: as root SHOW CLUSTER SETTING server.host_based_authentication.configuration',
+  },
+  {
+    sqlstate: '53300',
+    text: /too many connections for role/,
+    hint: 'the role itself has a connection limit: as root ALTER ROLE {user} CONNECTION LIMIT -1, or close its idle sessions',
+  },
 ]
 
 /** The hint of an ErrorResponse at startup; undefined where its code's own says all. */
-export const startupHint = ({ sqlstate, message }: ServerError): string | undefined =>
+export const startupHint = ({ sqlstate, message }: Pick<ServerError, 'sqlstate' | 'message'>): string | undefined =>
   STARTUP_HINTS.find(one => one.sqlstate === sqlstate && one.text.test(message))?.hint
 
 /** What a statement was for; it decides the layer of what its SQLSTATE says. */
@@ -271,13 +291,28 @@ export const TIMEOUTS: Readonly<Record<StatementKind, Code>> = {
 const DATA_SILENT =
   'the node answers and its data does not: a node of the cluster is gone and its leases move (run again with --wait 120), or a lock; as root SHOW STATEMENTS, and cockroach node status'
 
-/** What to do where a SQLSTATE says more than the code that it shares with others. */
-export const statementHint = (sqlstate: string, kind: StatementKind): string | undefined =>
-  kind === 'catalogue' && sqlstate === '57014' ? DATA_SILENT : SQLSTATE_HINTS[sqlstate]
+/** What a server's error names besides; null where it names none. */
+export interface Named {
+  readonly constraint?: string | null | undefined
+  readonly column?: string | null | undefined
+}
 
-const SQLSTATE_HINTS: Readonly<Record<string, string>> = {
-  '57P05':
-    'the server ends sessions that lie idle for a moment: as root look at idle_session_timeout (CockroachDB: idle_in_session_timeout) of the role and the database, ALTER ROLE … RESET it',
+/** What to do where a SQLSTATE says more than the code that it shares with others. */
+export const statementHint = (sqlstate: string, kind: StatementKind, named: Named = {}): string | undefined =>
+  kind === 'catalogue' && sqlstate === '57014' ? DATA_SILENT : SQLSTATE_HINTS[sqlstate]?.(named)
+
+const SQLSTATE_HINTS: Readonly<Record<string, (named: Named) => string>> = {
+  '57P05': () =>
+    'the server ends idle sessions after a short time: as root check idle_session_timeout (CockroachDB: idle_in_session_timeout) of the role and the database, ALTER ROLE {user} RESET it',
+  '25006': () =>
+    'the server or the database is read-only: is it a standby (SELECT pg_is_in_recovery()), or was the database set so (ALTER DATABASE {database} RESET default_transaction_read_only)?',
+  '53100': () => 'the disk is full: fly ssh console -a {app} -C "df -h", then fly volumes extend ID --size GB -a {app}',
+  '23514': ({ constraint }) =>
+    `a CHECK constraint that src/schema.ts does not declare refuses the row: as gateway_admin ALTER TABLE public.connection_probe DROP CONSTRAINT ${constraint ?? 'NAME (the message has it)'}`,
+  '23502': ({ column }) =>
+    `column ${column ?? '(the message names it)'} takes no NULL, and something sets it to NULL: a trigger on the table? psql \\d+ connection_probe, as root SHOW CREATE TABLE public.connection_probe`,
+  P0001: () =>
+    'a trigger on the table raised this error: psql \\d+ connection_probe lists the triggers; as owner DROP TRIGGER',
 }
 
 /** The code of a SQLSTATE that a statement of this kind was answered with. */

@@ -79,7 +79,7 @@ const ENTRIES = {
   },
   CERT_EXPIRED: {
     layer: 'config',
-    hint: 'on the database machine: cockroach cert create-client USER ... --overwrite, then set the CRDB_CLIENT_* secrets again',
+    hint: 'on the database machine: cockroach cert create-client {user} ... --overwrite, then set the CRDB_CLIENT_* secrets again',
   },
   CERT_NOT_YET_VALID: {
     layer: 'config',
@@ -91,13 +91,13 @@ const ENTRIES = {
   },
   DNS_NOT_FOUND: {
     layer: 'dns',
-    hint: 'is the database machine started, and the name right? fly status -a multiplayer-fabric-crdb',
+    hint: 'is the database machine started, and the name right? fly status -a {app}',
     retryable: true,
     tryNextAddress: true,
   },
   DNS_NO_AAAA: {
     layer: 'dns',
-    hint: 'ask for the address yourself: dig AAAA multiplayer-fabric-crdb.internal @fdaa::3 (only started machines are listed)',
+    hint: 'ask for the address yourself: dig AAAA {host} @fdaa::3 (only started machines are listed)',
     retryable: true,
     tryNextAddress: true,
   },
@@ -115,69 +115,69 @@ const ENTRIES = {
   },
   TCP_REFUSED: {
     layer: 'tcp',
-    hint: 'the machine is up and nothing listens there: fly logs -a multiplayer-fabric-crdb (crashed? listening on an IPv4 address only?)',
+    hint: 'the machine is up and nothing listens there: fly logs -a {app} (crashed? listening on an IPv4 address only?)',
     retryable: true,
     tryNextAddress: true,
   },
   TCP_TIMEOUT: {
     layer: 'tcp',
-    hint: 'nothing answers at this address: fly machine list -a multiplayer-fabric-crdb (stopped, moved, or a stale hostaddr?)',
+    hint: 'nothing answers at this address: fly machine list -a {app} (stopped, moved, or a stale hostaddr?)',
     retryable: true,
     tryNextAddress: true,
   },
   TCP_UNREACHABLE: {
     layer: 'tcp',
-    hint: 'this host has no IPv6 route there: ip -6 route get ADDRESS; run it on a Fly machine or with WireGuard up',
+    hint: 'this host has no IPv6 route there: ip -6 route get {address}; run it on a Fly machine or with WireGuard up',
     retryable: true,
     tryNextAddress: true,
   },
   TCP_RESET: {
     layer: 'tcp',
-    hint: 'a restart, or a proxy in between: fly logs -a multiplayer-fabric-crdb, and use the .internal name',
+    hint: 'a restart, or a proxy in between: fly logs -a {app}, and use the .internal name',
     retryable: true,
     tryNextAddress: true,
   },
   TCP_FAILED: {
     layer: 'tcp',
-    hint: 'look up the errno among the causes, then try the same by hand: nc -6 -v -w 5 HOST 26257',
+    hint: 'look up the errno among the causes, then try the same by hand: nc -6 -v -w 5 {host} {port}',
     retryable: true,
     tryNextAddress: true,
   },
   TLS_NOT_OFFERED: {
     layer: 'tls',
-    hint: 'the server runs without TLS: start it with --certs-dir instead of --insecure (fly logs -a multiplayer-fabric-crdb)',
+    hint: 'the server runs without TLS: start it with --certs-dir instead of --insecure (fly logs -a {app})',
   },
   TLS_NOT_POSTGRES: {
     layer: 'tls',
-    hint: 'another service answers on this port: the SQL port is 26257 (8080 is the DB Console); check DATABASE_URL',
+    hint: 'another service answers on port {port}: the SQL port is 26257 (8080 is the DB Console); check DATABASE_URL',
   },
   TLS_TIMEOUT: {
     layer: 'tls',
-    hint: 'a path-MTU hole (ping -6 -M do -s 1232 HOST passes, -s 1372 does not), or a node not initialised (cockroach init)',
+    hint: 'a path-MTU hole (ping -6 -M do -s 1232 {host} passes, -s 1372 does not), or a node not initialised (cockroach init)',
     retryable: true,
     tryNextAddress: true,
   },
   TLS_CLOSED: {
     layer: 'tls',
-    hint: 'the server closed the connection during the handshake: fly logs -a multiplayer-fabric-crdb; if it is starting, run again with --wait 60',
+    hint: 'the server closed the connection during the handshake: fly logs -a {app}; if it is starting, run again with --wait 60',
     retryable: true,
     tryNextAddress: true,
   },
   TLS_VERSION: {
     layer: 'tls',
-    hint: 'see which versions the server takes: openssl s_client -starttls postgres -connect HOST:26257 -tls1_2',
+    hint: 'see which versions the server takes: openssl s_client -starttls postgres -connect {hostport} -tls1_2',
   },
   TLS_SERVER_UNTRUSTED: {
     layer: 'tls',
-    hint: 'the database machine has probably made a new CA: bring its ca.crt and client set into the CRDB_* secrets again',
+    hint: 'the database machine probably has a new CA: set the CRDB_* secrets again from its ca.crt and client certificate',
   },
   TLS_SERVER_EXPIRED: {
     layer: 'tls',
-    hint: 'on the database machine make a new node certificate (cockroach cert create-node ... --overwrite), then fly machine restart ID',
+    hint: 'on the database machine reissue the node certificate (cockroach cert create-node ... --overwrite), then fly machine restart ID',
   },
   TLS_SERVER_NOT_YET_VALID: {
     layer: 'tls',
-    hint: "compare date -u here with the certificate's notBefore in the evidence; correct the clock that is wrong",
+    hint: "compare date -u here with the certificate's notBefore in the evidence, and correct the wrong clock",
   },
   TLS_SERVER_NAME: {
     layer: 'tls',
@@ -193,11 +193,11 @@ const ENTRIES = {
   },
   TLS_CLIENT_REJECTED: {
     layer: 'tls',
-    hint: 'is the client certificate of the CA that the server runs with now? openssl verify -CAfile ca.crt client.USER.crt',
+    hint: 'did the CA that the server runs with sign the client certificate? openssl verify -CAfile ca.crt client.{user}.crt',
   },
   TLS_FAILED: {
     layer: 'tls',
-    hint: 'repeat the handshake by hand and read the alert: openssl s_client -starttls postgres -connect HOST:26257 -CAfile ca.crt',
+    hint: 'repeat the handshake by hand and read the alert: openssl s_client -starttls postgres -connect {hostport} -CAfile ca.crt',
   },
   AUTH_NO_CERTIFICATE: {
     layer: 'session',
@@ -205,46 +205,46 @@ const ENTRIES = {
   },
   AUTH_IDENTITY: {
     layer: 'session',
-    hint: 'user in DATABASE_URL and CN of the certificate must be the same: openssl x509 -in CERT -noout -subject',
+    hint: 'the certificate must name the user {user} as its CN or a DNS SAN: openssl x509 -in client.{user}.crt -noout -subject',
   },
   AUTH_ROLE_UNKNOWN: {
     layer: 'session',
-    hint: 'as root: SHOW USERS; what makes the roles is printed by npm run bootstrap -- --engine cockroach',
+    hint: 'as root: SHOW USERS; npm run bootstrap -- --engine cockroach prints the SQL that creates the roles',
   },
   AUTH_LOGIN_DENIED: {
     layer: 'session',
-    hint: 'as root: ALTER ROLE (the user of the URL) WITH LOGIN; if it has it, look at server.host_based_authentication.configuration',
+    hint: 'as root: ALTER ROLE {user} WITH LOGIN; if it has LOGIN, check server.host_based_authentication.configuration',
   },
   SERVER_BUSY: {
     layer: 'session',
-    hint: 'as root: SHOW SESSIONS; cancel what is idle (CANCEL SESSION), lower the pool sizes, or run again with --wait 60',
+    hint: 'as root: SHOW SESSIONS; cancel idle sessions (CANCEL SESSION), lower the pool sizes, or run again with --wait 60',
     retryable: true,
     tryNextAddress: true,
     endsSession: true,
   },
   SERVER_UNAVAILABLE: {
     layer: 'session',
-    hint: 'the server is starting, recovering or stopping: run again with --wait 60 and watch fly logs -a multiplayer-fabric-crdb',
+    hint: 'the server is starting, recovering or stopping: run again with --wait 60 and watch fly logs -a {app}',
     retryable: true,
     tryNextAddress: true,
     endsSession: true,
   },
   SERVER_DRAINING: {
     layer: 'session',
-    hint: 'the node is shutting down: fly status -a multiplayer-fabric-crdb; if it is being restarted, run again with --wait 60',
+    hint: 'the node is shutting down: fly status -a {app}; if it is being restarted, run again with --wait 60',
     retryable: true,
     tryNextAddress: true,
     endsSession: true,
   },
   SESSION_TIMEOUT: {
     layer: 'session',
-    hint: 'TLS works, SQL does not answer: fly logs -a multiplayer-fabric-crdb (out of memory, disk stall, cluster without quorum)',
+    hint: 'TLS works, SQL does not answer: fly logs -a {app} (out of memory, disk stall, cluster without quorum)',
     retryable: true,
     tryNextAddress: true,
   },
   SESSION_CLOSED: {
     layer: 'session',
-    hint: 'the server closed the connection after TLS without saying why: look for a crash or restart in fly logs -a multiplayer-fabric-crdb',
+    hint: 'the server closed the connection after TLS without saying why: look for a crash or restart in fly logs -a {app}',
     retryable: true,
     tryNextAddress: true,
   },
@@ -254,7 +254,7 @@ const ENTRIES = {
   },
   SESSION_REFUSED: {
     layer: 'session',
-    hint: 'look up the SQLSTATE; try the same login by hand: cockroach sql --certs-dir=DIR --host=HOST --user=USER',
+    hint: 'look up the SQLSTATE; try the same login by hand: cockroach sql --certs-dir=DIR --host={hostport} --user={user}',
   },
   CERTLESS_LOGIN_ALLOWED: {
     layer: 'session',
@@ -262,11 +262,11 @@ const ENTRIES = {
   },
   FORGED_LOGIN_ALLOWED: {
     layer: 'session',
-    hint: 'the server verifies no client certificate: anyone who can reach it logs in as anyone. Is it the database that answers? Use the .internal name; start the node with --certs-dir',
+    hint: 'the server verifies no client certificate: anyone who can reach it can log in as any user. Does the database itself answer? Use the .internal name; start the node with --certs-dir',
   },
   FOREIGN_LOGIN_ALLOWED: {
     layer: 'session',
-    hint: 'does the certificate name the other role too? openssl x509 -in CERT -noout -ext subjectAltName',
+    hint: 'does the certificate name the other role too? openssl x509 -in client.{user}.crt -noout -ext subjectAltName',
   },
   NEGATIVE_INCONCLUSIVE: {
     layer: 'session',
@@ -274,15 +274,15 @@ const ENTRIES = {
   },
   DATABASE_MISSING: {
     layer: 'database',
-    hint: 'check the name after the slash in the URL (here it is uro); as root: SHOW DATABASES',
+    hint: 'check the name after the slash in the URL: {database}; as root: SHOW DATABASES',
   },
   DATABASE_DENIED: {
     layer: 'database',
-    hint: 'as root: GRANT CONNECT ON DATABASE uro TO gateway_writer',
+    hint: 'as root: GRANT CONNECT ON DATABASE {database} TO {user}',
   },
   CATALOGUE_FAILED: {
     layer: 'database',
-    hint: 'look up the SQLSTATE, and what fly logs -a multiplayer-fabric-crdb says for that second',
+    hint: 'look up the SQLSTATE, and what fly logs -a {app} says for that second',
   },
   TABLE_MISSING: {
     layer: 'schema',
@@ -294,11 +294,11 @@ const ENTRIES = {
   },
   DML_DENIED: {
     layer: 'privilege',
-    hint: 'npm run migrate, or as gateway_admin: GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE connection_probe TO gateway_writer',
+    hint: 'npm run migrate, or as gateway_admin: GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE connection_probe TO {user}',
   },
   ADMIN_AT_RUNTIME: {
     layer: 'privilege',
-    hint: 'DATABASE_URL must name plain gateway_writer; as root take away what the evidence lists, e.g. REVOKE admin FROM gateway_writer',
+    hint: 'DATABASE_URL must name a role without administration rights, gateway_writer here; the evidence lists what to revoke',
   },
   DDL_ALLOWED: {
     layer: 'privilege',
@@ -306,15 +306,15 @@ const ENTRIES = {
   },
   GRANT_EXCESS: {
     layer: 'privilege',
-    hint: 'as gateway_admin: SHOW GRANTS ON TABLE connection_probe, then REVOKE what the evidence lists from gateway_writer or public',
+    hint: 'as gateway_admin: SHOW GRANTS ON TABLE connection_probe, then REVOKE what the evidence lists from {user} or public',
   },
   WRITE_REFUSED: {
     layer: 'write',
-    hint: 'look up the SQLSTATE: 25006 is read-only, 53100 a full disk (fly ssh console -a multiplayer-fabric-crdb -C "df -h"), 23514 or P0001 the table\'s own',
+    hint: 'look up the SQLSTATE in the PostgreSQL manual, appendix A; as root: SHOW CREATE TABLE public.connection_probe',
   },
   WRITE_TIMEOUT: {
     layer: 'write',
-    hint: 'as root: SHOW STATEMENTS and SHOW JOBS (a lock, a schema change); fly logs shows a stalling disk',
+    hint: 'as root: SHOW STATEMENTS and SHOW JOBS (a lock, a schema change); fly logs -a {app} shows a stalling disk',
     retryable: true,
     tryNextAddress: true,
   },
@@ -332,14 +332,14 @@ const ENTRIES = {
   },
   CONNECTION_LOST: {
     layer: 'write',
-    hint: 'did the node restart at that second? fly machine list -a multiplayer-fabric-crdb, then fly logs',
+    hint: 'did the node restart at that second? fly machine list -a {app}, then fly logs -a {app}',
     retryable: true,
     tryNextAddress: true,
     endsSession: true,
   },
   ROW_LATE: {
     layer: 'visibility',
-    hint: 'run it again; if it stays, compare the regions and the load: fly status -a multiplayer-fabric-crdb',
+    hint: 'run it again; if it stays late, compare regions and load: fly status -a {app}',
   },
   ROW_NOT_VISIBLE: {
     layer: 'visibility',
@@ -361,7 +361,7 @@ const ENTRIES = {
   },
   CONNECTION_REPLACED: {
     layer: 'reuse',
-    hint: 'the session changed under the writes: is a pooler or proxy (.flycast) in between? Use the .internal name',
+    hint: 'another session answered: is a pooler or proxy (.flycast) in between? Use the .internal name',
   },
   STATEMENTS_NAMED: {
     layer: 'reuse',

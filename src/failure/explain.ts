@@ -3,6 +3,7 @@
 import { escapeMarkdown } from '../report/markdown.ts'
 import { CODES, type Code } from './codes.ts'
 import { EXPLANATIONS, PROMPTS } from './explanations.ts'
+import { fillIn } from './hints.ts'
 
 const WIDTH = 100
 /** Where a shell command may be broken: at a space outside parentheses. */
@@ -22,7 +23,7 @@ export function explain(code: Code): string {
     ...wrap(meaning, ''),
     '',
     'Next',
-    ...wrap(hint, '  '),
+    ...wrap(fillIn(hint), '  '),
     '',
     'Usual causes, the likeliest first',
     ...causes.flatMap((cause, at) => wrap(cause, `  ${at + 1}. `)),
@@ -75,7 +76,7 @@ export function troubleshootingTable(): string {
     const { layer, hint } = CODES[code]
     const before = codes[at - 1]
     const first = before === undefined || CODES[before].layer !== layer
-    const cells = [first ? `**${layer}**` : '', `\`${code}\``, EXPLANATIONS[code].causes[0], hint]
+    const cells = [first ? `**${layer}**` : '', `\`${code}\``, EXPLANATIONS[code].causes[0], fillIn(hint)]
     return `| ${cells.map((cell, column) => (column < 2 ? cell : escapeMarkdown(cell))).join(' | ')} |`
   })
   return `${['| layer | code | usual first cause | next |', '| --- | --- | --- | --- |', ...rows].join('\n')}\n`

@@ -8,6 +8,7 @@ import { type CheckId, checksOf } from '../checks/index.ts'
 import type { Result } from '../checks/run.ts'
 import type { Layer, Warning } from '../failure/codes.ts'
 import { type Evidence, evidence, type Facts, type Failure } from '../failure/error.ts'
+import { fillIn } from '../failure/hints.ts'
 import type { Origin, Target } from '../settings/config.ts'
 import { opened } from './evidence.ts'
 
@@ -71,6 +72,10 @@ export function configurationReport(run: Run, failure: Failure, seen: Evidence |
   return assembleReport({ ...run, checks: results.map(checkResult) })
 }
 
+/** The same, the target's values in the next step. */
+const withValues = (check: CheckResult, target: Target): CheckResult =>
+  check.failure ? { ...check, failure: { ...check.failure, hint: fillIn(check.failure.hint, target) } } : check
+
 /** A result as the report has it. */
 export const checkResult = ({ check, status, durationMs, evidence, failure, blockedBy }: Result): CheckResult => ({
   id: check.id as CheckId,
@@ -96,7 +101,7 @@ function criterionStatus(checks: readonly CheckResult[]): Status {
  * if every check passed; the failure is that of the first failed check.
  */
 export function assembleReport(parts: Run & { readonly checks: readonly CheckResult[] }): Report {
-  const { checks } = parts
+  const checks = parts.checks.map(check => withValues(check, parts.target))
   const wanted = checksOf(checks.at(-1)?.id === 'every-address').map(({ id }) => id)
   if (checks.map(({ id }) => id).join() !== wanted.join()) throw new Error('a report without one of its checks')
   const criteria = CRITERIA.map(({ id, title }) => {

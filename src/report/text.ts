@@ -9,6 +9,7 @@
  */
 import { CODES, type Code } from '../failure/codes.ts'
 import type { Cause, Facts, Failure } from '../failure/error.ts'
+import { fillIn } from '../failure/hints.ts'
 import {
   duration,
   headline,
@@ -51,7 +52,7 @@ export function renderText(report: Report, options: TextOptions): string {
     '',
     ...target(report, options.note),
     '',
-    ...report.checks.flatMap(check => [checkLine(check, paint), ...failureLines(check, paint)]),
+    ...report.checks.flatMap(check => [checkLine(check, paint), ...failureLines(check, paint, report.target)]),
     '',
     ...report.criteria.map(
       ({ id, title, status, checks }) =>
@@ -107,11 +108,11 @@ function checkLine(check: CheckResult, paint: Palette): string {
   return `${start} ${paint.dim(`[${duration(check.durationMs)}${facts === '' ? '' : ` · ${facts}`}]`)}`
 }
 
-function failureLines({ failure, evidence }: CheckResult, paint: Palette): string[] {
+function failureLines({ failure, evidence }: CheckResult, paint: Palette, target: Report['target']): string[] {
   if (failure === null) return []
   return [
     `${INDENT}${paint.red(failure.code)}: ${plain(failure.message, 600)}`,
-    ...failure.causes.flatMap(cause => causeLines(cause, failure)),
+    ...failure.causes.flatMap(cause => causeLines(cause, failure, target)),
     `${INDENT}next: ${plain(failure.hint)}`,
     `${INDENT}more: npm run explain -- ${failure.code}`,
     ...evidenceLines(evidence).map(paint.dim),
@@ -121,12 +122,12 @@ function failureLines({ failure, evidence }: CheckResult, paint: Palette): strin
 const isCode = (code: string | null): code is Code => code !== null && Object.hasOwn(CODES, code)
 
 /** One link of the chain; or, of a configuration with several problems, one problem with its own hint. */
-function causeLines({ name, code, message }: Cause, failure: Failure): string[] {
+function causeLines({ name, code, message }: Cause, failure: Failure, target: Report['target']): string[] {
   if (!isCode(code) || failure.layer !== 'config') {
     const what = [plain(name), code === null ? '' : plain(code)].filter(part => part !== '').join(' ')
     return [`${INDENT}cause: ${what}${message === '' ? '' : `: ${plain(message, 1000)}`}`]
   }
-  const { hint } = CODES[code]
+  const hint = fillIn(CODES[code].hint, target)
   const line = `${INDENT}problem: ${plain(name)}: ${code}: ${plain(message, 1000)}`
   return hint === failure.hint ? [line] : [line, `${INDENT}    next: ${hint}`]
 }

@@ -132,7 +132,8 @@ async function attempt(
 
   const from = performance.now()
   const parameters = startupParameters(context, login.user, token)
-  const options = { identityMatches: config.identityMatches, findStoredPassword }
+  const { identityMatches, principals } = config
+  const options = { identityMatches, principals, findStoredPassword }
   try {
     const said = await startup(socket, parameters, options, budget)
     const durationMs = performance.now() - from

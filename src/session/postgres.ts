@@ -7,7 +7,7 @@ import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
 import type { Budget } from '../budget.ts'
 import { type Engine, engineOf } from '../database/engine.ts'
-import { classifyStatement, type StatementKind, statementHint, TIMEOUTS } from '../failure/classify.ts'
+import { classifyStatement, type StatementKind, startupHint, statementHint, TIMEOUTS } from '../failure/classify.ts'
 import { ProbeError } from '../failure/error.ts'
 import { createLink } from './link.ts'
 import type { Opened } from './open.ts'
@@ -17,7 +17,7 @@ import { withoutEnvironment } from './without-environment.ts'
 
 /** The server ends a statement for itself before we give up (open.ts): that not even that came is no lock. */
 const SILENCE =
-  "not even the server's own timeout came back: the link or the node stalls; ping -6 HOST, fly logs, then probe again"
+  "not even the server's own timeout came back: the link or the node stalls; ping -6 {host}, fly logs -a {app}, then probe again"
 
 export interface Session {
   readonly address: string
@@ -123,12 +123,12 @@ function statementFailure(error: unknown, lost: Error | null, kind: StatementKin
   if (error instanceof ProbeError) return error
   const server = serverErrorIn(error)
   if (server) {
-    const { code: sqlstate, routine = null, message } = server
+    const { code: sqlstate, routine = null, message, constraint_name: constraint, column_name: column } = server
     return new ProbeError(classifyStatement(sqlstate, kind), `${what}: ${message.slice(0, 1000)}`, {
       cause: error,
       origin: { kind: 'server', sqlstate, routine },
       evidence: { sqlstate, routine },
-      hint: statementHint(sqlstate, kind),
+      hint: statementHint(sqlstate, kind, { constraint, column }) ?? startupHint({ sqlstate, message }),
     })
   }
   if (error === lost) return new ProbeError('CONNECTION_LOST', `${what}: the connection was lost`, { cause: error })
@@ -159,10 +159,18 @@ function sessionNames(
   }
 }
 
+/** A server's error as postgres.js, or we ourselves, have read it. */
+interface ServerSaid {
+  readonly code: string
+  readonly message: string
+  readonly routine?: string | null
+  readonly constraint_name?: string
+  readonly column_name?: string
+}
+
 /** A server's error inside whatever the driver and Drizzle wrapped around it. */
-function serverErrorIn(error: unknown): { code: string; message: string; routine?: string | null } | null {
+function serverErrorIn(error: unknown): ServerSaid | null {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++)
-    if (at.name === 'PostgresError' || at.name === 'ErrorResponse')
-      return at as Error & { code: string; routine?: string | null }
+    if (at.name === 'PostgresError' || at.name === 'ErrorResponse') return at as Error & ServerSaid
   return null
 }

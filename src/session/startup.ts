@@ -65,6 +65,8 @@ const AUTHENTICATION = { ok: 0, cleartext: 3, sasl: 10, saslContinue: 11 } as co
 export interface StartupOptions {
   /** whether our certificate's CN or a DNS SAN is the user */
   readonly identityMatches: boolean
+  /** those names */
+  readonly principals: readonly string[]
   /**
    * Answer a challenge as far as it takes to learn whether a password is stored: CockroachDB goes on (SASLContinue), or
    * asks for it in clear text, only where there is one, and refuses at once where there is none. PostgreSQL goes on in
@@ -114,8 +116,12 @@ function takeAuthentication(heard: Heard, body: Buffer, options: StartupOptions,
   return noCertificate(heard)
 }
 
+/** What to do where the certificate is another user's. */
+const wrongCertificate = (principals: readonly string[]): string =>
+  `the certificate names ${principals.join(', ') || 'nobody'}, and the URL says {user}: use the certificate and key of {user} (client.{user}.crt, client.{user}.key), or correct the user in the URL`
+
 /** E: an ErrorResponse, which ends the startup. */
-function takeError(heard: Heard, body: Buffer, { identityMatches }: StartupOptions): End {
+function takeError(heard: Heard, body: Buffer, { identityMatches, principals }: StartupOptions): End {
   const error = serverError(body)
   if (!error) return protocolError('an ErrorResponse without a SQLSTATE')
   heard.serverError = error
@@ -129,7 +135,7 @@ function takeError(heard: Heard, body: Buffer, { identityMatches }: StartupOptio
     cause: asCause(error),
     origin: { kind: 'server', sqlstate, routine },
     evidence: { sqlstate, routine },
-    hint: startupHint(error),
+    hint: code === 'AUTH_IDENTITY' && !identityMatches ? wrongCertificate(principals) : startupHint(error),
   })
 }
 

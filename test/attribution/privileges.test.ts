@@ -69,7 +69,12 @@ const ADMINISTRATORS: readonly Case[] = [
       also: DDL,
     },
   ),
-  admin('a member of gateway_reader', 'GRANT gateway_reader TO gateway_writer', { memberships: ['gateway_reader'] }),
+  admin(
+    'a member of gateway_reader',
+    'GRANT gateway_reader TO gateway_writer',
+    { memberships: ['gateway_reader'] },
+    { hint: /^as root: REVOKE gateway_reader FROM gateway_writer$/ },
+  ),
   admin(
     'a member of a role that runs programs on the server',
     'GRANT pg_execute_server_program TO gateway_writer',
@@ -217,6 +222,9 @@ const GRANTS: readonly Case[] = [
     'one verb with grant option',
     'GRANT SELECT ON public.connection_probe TO gateway_writer WITH GRANT OPTION',
     'SELECT on public.connection_probe to gateway_writer with grant option',
+    {
+      hint: /^as gateway_admin: REVOKE GRANT OPTION FOR SELECT ON TABLE public\.connection_probe FROM gateway_writer$/,
+    },
   ),
 ]
 
@@ -381,7 +389,8 @@ describe('what is blocked says by what', () => {
   it('nothing is written unless it can be removed', async () => {
     const one = { sql: 'REVOKE DELETE ON public.connection_probe FROM gateway_writer', proxy: () => ({}) }
     const { report, statements } = await probeCase(base(), one)
-    expectVerdict(report, { check: 'dml', code: 'DML_DENIED' })
+    const hint = /^npm run migrate, or as gateway_admin: GRANT DELETE ON TABLE connection_probe TO gateway_writer$/
+    expectVerdict(report, { check: 'dml', code: 'DML_DENIED', hint })
     expect(statements.filter(({ sql }) => /^(insert|update|delete)/i.test(sql))).toEqual([])
   })
 })

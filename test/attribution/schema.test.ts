@@ -78,16 +78,19 @@ const CASES: readonly Case[] = [
     'another table found first by the bare name, by the role',
     `${OTHER}; ALTER ROLE gateway_writer SET search_path = other, public`,
     ANOTHER,
+    { hint: /^the table is right, but the search path hides it: as root ALTER ROLE gateway_writer RESET search_path/ },
   ),
   mismatch(
     'another table found first by the bare name, by the database',
     database => `${OTHER}; ALTER DATABASE ${database} SET search_path = other, public`,
     ANOTHER,
+    { hint: /^the table is right, but the search path hides it: as root ALTER ROLE gateway_writer RESET search_path/ },
   ),
   mismatch(
     'a search path on which the table is not',
     'ALTER ROLE gateway_writer SET search_path = other',
     'the bare name connection_probe finds no table (search_path)',
+    { hint: /^the table is right, but the search path hides it: as root ALTER ROLE gateway_writer RESET search_path/ },
   ),
   {
     fault: 'a table without any grant does not look like a missing one',

@@ -33,6 +33,9 @@ beforeAll(async () => {
 /** In the form of protocol 2, as a PostgreSQL without a process left says it. */
 const NOT_FORKED = 'Ecould not fork new process for connection: Resource temporarily unavailable\n\0'
 
+/** What to do about a role without LOGIN, the role's name in it. */
+const NOLOGIN = /^as root: ALTER ROLE (nologin|gateway_writer) WITH LOGIN$/
+
 describe('by a real PostgreSQL', () => {
   /** Each user is one fault: the rule that lets it in or not, and how the role is made. */
   const users: Readonly<Record<string, { rule: string | null; role: string | null; expected: Expected }>> = {
@@ -55,22 +58,33 @@ describe('by a real PostgreSQL', () => {
     nologin: {
       rule: 'cert',
       role: 'NOLOGIN',
-      expected: expected('AUTH_LOGIN_DENIED', { routine: 'InitializeSessionUserId' }),
+      expected: { ...expected('AUTH_LOGIN_DENIED', { routine: 'InitializeSessionUserId' }), hint: NOLOGIN },
     },
     unruled: {
       rule: null,
       role: 'LOGIN',
-      expected: expected('AUTH_LOGIN_DENIED', { routine: 'ClientAuthentication' }),
+      expected: {
+        ...expected('AUTH_LOGIN_DENIED', { routine: 'ClientAuthentication' }),
+        hint: /^pg_hba\.conf has no rule/,
+      },
     },
     rejected: {
       rule: 'reject',
       role: 'LOGIN',
-      expected: expected('AUTH_LOGIN_DENIED', { routine: 'ClientAuthentication' }),
+      expected: {
+        ...expected('AUTH_LOGIN_DENIED', { routine: 'ClientAuthentication' }),
+        hint: /^pg_hba\.conf has no rule/,
+      },
     },
     limited: {
       rule: 'cert',
       role: 'LOGIN CONNECTION LIMIT 0',
-      expected: { code: 'SERVER_BUSY', check: 'database', sqlstate: '53300' },
+      expected: {
+        code: 'SERVER_BUSY',
+        check: 'database',
+        sqlstate: '53300',
+        hint: /^the role itself has a connection limit: as root ALTER ROLE limited CONNECTION LIMIT -1/,
+      },
     },
   }
   function expected(code: Code, evidence: object): Expected {
@@ -169,7 +183,7 @@ describe('by a CockroachDB, as recorded', () => {
 
   test('a role without LOGIN', async () => {
     await using server = await cockroachServer({ tls: tls(), roles: { ...roles, gateway_writer: false } })
-    expectVerdict(await run(target(server, pki.pem)), { code: 'AUTH_LOGIN_DENIED', check: 'session' })
+    expectVerdict(await run(target(server, pki.pem)), { code: 'AUTH_LOGIN_DENIED', check: 'session', hint: NOLOGIN })
   })
 
   test('the certificate of somebody else', async () => {
@@ -179,6 +193,7 @@ describe('by a CockroachDB, as recorded', () => {
       code: 'AUTH_IDENTITY',
       check: 'session',
       message: /requested user is gateway_admin, but certificate is for \[gateway_writer\]/,
+      hint: /^the certificate names gateway_writer, and the URL says gateway_admin: use .*client\.gateway_admin\.key/,
     })
     expect(report.warnings.map(({ code }) => code)).toContain('CERT_IDENTITY')
   })
@@ -218,7 +233,7 @@ describe('by a CockroachDB, as recorded', () => {
   const replayed: readonly (readonly [string, Expected])[] = [
     ['no client certificate', { code: 'AUTH_NO_CERTIFICATE', check: 'session' }],
     ['unknown role, certificate of gateway_writer', { code: 'AUTH_ROLE_UNKNOWN', check: 'session' }],
-    ['role without LOGIN', { code: 'AUTH_LOGIN_DENIED', check: 'session' }],
+    ['role without LOGIN', { code: 'AUTH_LOGIN_DENIED', check: 'session', hint: NOLOGIN }],
     ['certificate of another user', { code: 'AUTH_IDENTITY', check: 'session' }],
     ['client certificate of another CA, TLS 1.3', { code: 'TLS_CLIENT_REJECTED', check: 'tls' }],
     ['client certificate of another CA, TLS 1.2', { code: 'TLS_CLIENT_REJECTED', check: 'tls' }],

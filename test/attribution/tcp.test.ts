@@ -90,7 +90,8 @@ describe('unreachable: an address to which the kernel itself has no way', () => 
     const names = namesOf({ 'db.internal': ['fe80::1'] })
     const report = await run(target({ port: 26257 }, pki.pem, { host: 'db.internal', names }))
     const message = /^\[fe80::1\]:26257 is a link-local address without a zone/
-    expectVerdict(report, { code: 'TCP_UNREACHABLE', check: 'tcp', message, evidence: { address: 'fe80::1' } })
+    const hint = /^a link-local address needs the interface that leads to it: fe80::1%eth0/
+    expectVerdict(report, { code: 'TCP_UNREACHABLE', check: 'tcp', message, hint, evidence: { address: 'fe80::1' } })
   })
 })
 

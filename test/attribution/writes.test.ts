@@ -46,6 +46,7 @@ const REFUSED: readonly Case[] = [
     check: 'dml',
     code: 'WRITE_REFUSED',
     evidence: { sqlstate: '53100' },
+    hint: /^the disk is full: fly ssh console -a /,
   },
   {
     fault: 'a full disk from the third of the sequential writes on',
@@ -55,6 +56,7 @@ const REFUSED: readonly Case[] = [
     check: 'sequential-writes',
     code: 'WRITE_REFUSED',
     evidence: { writes: 2 },
+    hint: /^the disk is full/,
   },
   {
     fault: 'a trigger that raises',
@@ -63,6 +65,7 @@ const REFUSED: readonly Case[] = [
     check: 'dml',
     code: 'WRITE_REFUSED',
     evidence: { sqlstate: 'P0001' },
+    hint: /^a trigger on the table raised this error/,
   },
   {
     fault: 'a trigger that swallows the row',

@@ -67,6 +67,7 @@ const REMOVED: readonly Case[] = [
     proxy: onDelete(many, error('53100', 'could not extend file'), 100),
     check: 'sequential-writes',
     code: 'WRITE_REFUSED',
+    hint: /^the disk is full/,
     rowsLeft: 'exactly',
   },
   {
@@ -92,7 +93,7 @@ const REMOVED: readonly Case[] = [
     }),
     check: 'row-visible',
     code: 'WRITE_AMBIGUOUS',
-    hint: 'first: look up the SQLSTATE',
+    hint: 'first: the disk is full',
     evidence: { first: 'WRITE_AMBIGUOUS', settling: 'WRITE_REFUSED' },
     rowsLeft: 'unfounded',
   },

@@ -72,6 +72,15 @@ describe('logins', () => {
     expect(evidence).toMatchObject({ outcome: 'TLS_CLIENT_REJECTED', alert: 'bad_certificate' })
   })
 
+  it('to a misspelt database name the one that exists', async () => {
+    const config = configOf(
+      { DATABASE_URL: server.url('gateway_writer', 'urp') },
+      { options: { certsDir: server.certsDir } },
+    )
+    const hint = /^there is a database "uro": correct the name/
+    expectVerdict(await run(config), { check: 'database', code: 'DATABASE_MISSING', hint })
+  })
+
   it('with a certificate of another CA are turned down by an alert', async () => {
     const others = await createAuthority({ name: 'other' })
     const foreign = await others.issue({ commonName: 'gateway_writer', usages: ['clientAuth'] })

@@ -4,6 +4,7 @@ import { classifyTls } from '../../src/failure/classify.ts'
 import { CODES, type Code, LAYERS } from '../../src/failure/codes.ts'
 import { explain, troubleshootingTable } from '../../src/failure/explain.ts'
 import { EXPLANATIONS } from '../../src/failure/explanations.ts'
+import { fillIn } from '../../src/failure/hints.ts'
 
 /** The contract's table "Layers and failure codes". */
 const CONTRACT = {
@@ -48,7 +49,7 @@ describe('the codes', () => {
   })
 
   it('have no hint twice', () => {
-    expect(new Set(codes.map(code => CODES[code].hint)).size).toBe(codes.length)
+    expect(new Set(codes.map(code => fillIn(CODES[code].hint))).size).toBe(codes.length)
   })
 })
 
@@ -83,7 +84,8 @@ describe.each(codes)('%s', code => {
     for (const line of text.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100)
     const { meaning, causes, confirm, fix } = EXPLANATIONS[code]
     const unwrapped = text.replace(/ \\\n\s*/g, ' ').replace(/\s+/g, ' ')
-    for (const part of [CODES[code].hint, meaning, ...causes, ...confirm, ...fix]) expect(unwrapped).toContain(part)
+    for (const part of [fillIn(CODES[code].hint), meaning, ...causes, ...confirm, ...fix])
+      expect(unwrapped).toContain(part)
   })
 
   it('stands in the troubleshooting table', () => {

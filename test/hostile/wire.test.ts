@@ -124,7 +124,12 @@ describe('the startup', () => {
     socket.on('error', () => undefined)
     await once(socket, 'connect')
     const budget = startBudget(20_000, new AbortController().signal)
-    const said = await startup(socket, { user: 'u' }, { identityMatches: true, findStoredPassword: false }, budget)
+    const said = await startup(
+      socket,
+      { user: 'u' },
+      { identityMatches: true, principals: ['u'], findStoredPassword: false },
+      budget,
+    )
     const rest: Buffer[] = []
     if (!socket.destroyed) for await (const chunk of socket) rest.push(chunk)
     return { ...said, after: Buffer.concat(rest) }

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { CODES } from '../../src/failure/codes.ts'
+import { fillIn } from '../../src/failure/hints.ts'
 import { renderJson } from '../../src/report/json.ts'
 import { escapeMarkdown, renderMarkdown } from '../../src/report/markdown.ts'
 import { plain } from '../../src/report/plain.ts'
@@ -64,7 +65,7 @@ describe('text', () => {
     expect(text).toContain('problem: DATABASE_URL: CONFIG_INSECURE: has sslmode=require')
     expect(text).toContain('problem: CRDB_SNI: CONFIG_INVALID: ')
     expect(text).toContain('problem: CRDB_CLIENT_WRITER_KEY: KEY_MISMATCH: is not the key of ')
-    expect(text).toContain(CODES.KEY_MISMATCH.hint)
+    expect(text).toContain(fillIn(CODES.KEY_MISMATCH.hint))
   })
 
   it('says what a check is blocked by, and how to learn more', () => {

@@ -1,0 +1,43 @@
+/**
+ * The next step, with the values of this run in it. A hint names them in braces:
+ *
+ *   {host} {port} {hostport}   of the URL; hostport has an IPv6 literal in brackets
+ *   {address}                  the IPv6 address that was dialled
+ *   {user} {database}          of the URL
+ *   {app}                      the app of a host APP.internal
+ */
+
+/** What is known of the target; null where it is not. */
+export interface Known {
+  readonly host: string | null
+  readonly port: number | null
+  readonly user: string | null
+  readonly database: string | null
+  readonly address: string | null
+}
+
+/** The deployment that this probe was made for: what a text says where nothing is known. */
+const DEPLOYMENT = {
+  host: 'multiplayer-fabric-crdb.internal',
+  port: '26257',
+  user: 'gateway_writer',
+  database: 'uro',
+  app: 'multiplayer-fabric-crdb',
+  address: 'ADDRESS',
+} as const
+
+/** A hint with the values that are known, and those of the deployment for the others. */
+export function fillIn(hint: string, known: Partial<Known> = {}): string {
+  const host = known.host ?? DEPLOYMENT.host
+  const port = String(known.port ?? DEPLOYMENT.port)
+  const values: Readonly<Record<string, string>> = {
+    host,
+    port,
+    hostport: `${host.includes(':') ? `[${host}]` : host}:${port}`,
+    address: known.address ?? DEPLOYMENT.address,
+    user: known.user ?? DEPLOYMENT.user,
+    database: known.database ?? DEPLOYMENT.database,
+    app: /(?:^|\.)([^.]+)\.internal\.?$/.exec(host)?.[1] ?? DEPLOYMENT.app,
+  }
+  return hint.replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole)
+}
