@@ -25,6 +25,7 @@ const ABOUT_THE_DATABASE = [
   'test/signals.test.ts',
   'test/bundle.test.ts',
   'test/bootstrap.test.ts',
+  'test/schema-column.test.ts',
   'test/lab/lab.test.ts',
   'test/attribution/{schema,privileges,writes,lost-link,visibility,reuse,liars,poolers}.test.ts',
 ]

@@ -203,6 +203,12 @@ describe('several addresses', () => {
     expect(check(report, 'tcp').evidence).toMatchObject({ tried: [{ address: '::1', outcome: 'connected' }] })
   })
 
+  test('one that is found twice is dialled once', async () => {
+    const report = await probeAt(['fe80::1', 'fe80::1', '::1', '::1'])
+    expect(check(report, 'dns').evidence).toMatchObject({ addresses: ['fe80::1', '::1'] })
+    expect(check(report, 'tcp').evidence.tried).toMatchObject([{ address: 'fe80::1' }, { address: '::1' }])
+  })
+
   test('all dead: the outcome of each is evidence', async () => {
     const report = await probeAt(['fe80::1', 'ff02::1'])
     expectVerdict(report, {

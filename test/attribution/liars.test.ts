@@ -36,6 +36,11 @@ const empty =
     onStatement: sql => (question.test(sql) ? { row: () => undefined } : undefined),
   })
 
+/** The question for the database is answered with another row: its name, and how many there are of it. */
+const sayingOfDatabase = (row: (values: readonly (string | null)[]) => (string | null)[]) => (): ProxyFault => ({
+  onStatement: sql => (sql.includes('current_database() AS name') ? { row } : undefined),
+})
+
 /** A statement of the simple protocol is answered as another one would be. */
 const inPlaceOf =
   (statement: RegExp, other: string, tag: string): (() => ProxyFault) =>
@@ -263,6 +268,20 @@ const CASES: readonly Case[] = [
     proxy: empty(/current_database\(\) AS name/),
     check: 'database',
     code: 'CATALOGUE_FAILED',
+  },
+  {
+    fault: 'a session in another database than the configured one',
+    proxy: sayingOfDatabase(([, found]) => ['another', found ?? null]),
+    check: 'database',
+    code: 'CATALOGUE_FAILED',
+    message: /^the session is in database "another", not "/,
+  },
+  {
+    fault: 'a session in a database that the catalogue does not list',
+    proxy: sayingOfDatabase(([name]) => [name ?? null, '0']),
+    check: 'database',
+    code: 'DATABASE_MISSING',
+    evidence: { exists: false },
   },
   {
     fault: 'every catalogue question answered with no row',

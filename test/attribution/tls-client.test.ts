@@ -13,6 +13,7 @@ import {
 import type { Throwaway } from '../../src/development/throwaway/index.ts'
 import { open } from '../../src/session/open.ts'
 import type { ProbeConfig } from '../../src/settings/config.ts'
+import type { HandshakeAct } from '../helpers/acts.ts'
 import { cockroachServer } from '../helpers/cockroach.ts'
 import { CLIENT, days, makePki, type Pki, presenting, SERVER } from '../helpers/pki.ts'
 import { writerConfig } from '../helpers/probe.ts'
@@ -120,6 +121,30 @@ describe('when the alert is lost on the way, TLS 1.2 decides', () => {
     })
     const report = await run(target(server, pki.pem))
     expectVerdict(report, { code: 'SESSION_CLOSED', check: 'session', evidence: { outcome: 'SERVER_BUSY' } })
+  })
+
+  describe('and a server of TLS 1.3 only is listened to before anything is said to it', () => {
+    const only = () => ({ ...pki.server, minVersion: 'TLSv1.3' }) as const
+    const lost: readonly (readonly [string, HandshakeAct, Verdict])[] = [
+      ['an alert', { alert: 48 }, rejected('unknown_ca')],
+      ['a close', 'close', { code: 'TLS_CLIENT_REJECTED', message: /breaks off where it verifies/ }],
+      ['a reset', 'reset', { code: 'TLS_CLIENT_REJECTED', message: /breaks off where it verifies/ }],
+    ]
+    test.each(lost)('%s then', async (_name, act, verdict) => {
+      await using server = await scriptedServer({
+        tls: only(),
+        onClientCertificate: ({ id }) => (id <= 2 ? 'close' : act),
+      })
+      const report = await run(target(server, pki.pem))
+      expectVerdict(report, { check: 'tls', ...verdict })
+      expect(check(report, 'tls').evidence).toMatchObject({ redialledWith: 'TLSv1.3' })
+    })
+
+    test.each(['close', 'reset'] as const)('%s at the StartupMessage only: the session', async onStartup => {
+      await using server = await scriptedServer({ tls: only(), onStartup })
+      const evidence = { redialledWith: 'TLSv1.3', outcome: 'SESSION_CLOSED' }
+      expectVerdict(await run(target(server, pki.pem)), { code: 'SESSION_CLOSED', check: 'session', evidence })
+    })
   })
 
   async function expectRedialled(server: Parameters<typeof target>[0] & { connections: number }, verdict: Verdict) {

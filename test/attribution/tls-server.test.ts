@@ -100,6 +100,25 @@ describe('the server certificate', () => {
     ],
     ['no serverAuth', issued({ usages: ['clientAuth'] }), { code: 'TLS_SERVER_USAGE' }],
     [
+      'no serverAuth, but what OpenSSL takes for it',
+      issued({ usages: ['stepUp', 'clientAuth'] }),
+      { code: 'TLS_SERVER_USAGE', evidence: { usages: expect.not.arrayContaining(['serverAuth']) } },
+    ],
+    [
+      'for servers, below a CA that is for clients only',
+      async () => {
+        const below = await pki.authority.issueIntermediate({ name: 'below', usages: ['clientAuth'] })
+        const { chain, key } = await below.issue(SERVER)
+        return { cert: chain, key }
+      },
+      {
+        code: 'TLS_SERVER_UNTRUSTED',
+        message: /is issued by the configured CA, and the chain is not accepted/,
+        hint: /the chain breaks a rule/,
+        evidence: { verification: 'INVALID_PURPOSE' },
+      },
+    ],
+    [
       'IP literal not in SAN',
       issued({ ipAddresses: ['::2'] }),
       { code: 'TLS_SERVER_NAME', evidence: { wanted: '::1' }, message: /not for ::1 but for DNS:localhost, IP/ },
@@ -178,6 +197,19 @@ describe('the server certificate', () => {
     expect(check(report, 'tls')).toMatchObject({ status: 'passed', evidence: { nameRule: verdict } })
   })
 
+  // A server or a router in between may choose a certificate by it (RFC 6066, 3); an address is none.
+  test.each([
+    ['the host', {}, 'db.app.internal'],
+    ['CRDB_SNI', { CRDB_SNI: 'x.flycast' }, 'x.flycast'],
+    ['no address', { CRDB_SNI: 'fdaa::3' }, undefined],
+  ])('the name that the server is asked for: %s', async (_name, env, serverName) => {
+    const all = { dnsNames: ['db.app.internal', 'x.flycast'], ipAddresses: ['fdaa::3'] }
+    await using server = await scriptedServer({ tls: await issued(all)() })
+    await run(target(server, pki.pem, { host: 'db.app.internal', names: namesOf({ 'db.app.internal': ['::1'] }), env }))
+    const logins = server.sessions.filter(({ startup, protocol }) => startup && protocol)
+    expect(new Set(logins.map(session => session.serverName))).toEqual(new Set([serverName]))
+  })
+
   test('an IP literal that it names, and no name: passes', async () => {
     await using server = await scriptedServer({ tls: await issued({ dnsNames: [] })() })
     const tls = check(await run(target(server, pki.pem)), 'tls')
@@ -194,6 +226,28 @@ describe('the server certificate', () => {
   test('without any extended key usage: passes, as OpenSSL has it', async () => {
     await using server = await scriptedServer({ tls: await issued({ usages: null })() })
     expect(check(await run(target(server, pki.pem)), 'tls').status).toBe('passed')
+  })
+
+  const warned: readonly (readonly [string, Partial<IssueOptions>, object[]])[] = [
+    ['nothing to warn of', {}, []],
+    ['31 days left', { notAfter: days(31) }, []],
+    [
+      'ten days left',
+      { notAfter: days(10.5) },
+      [{ code: 'CERT_EXPIRES_SOON', message: expect.stringMatching(/^the server's certificate .* in 10 days$/) }],
+    ],
+    [
+      'for servers only, as no node can use it among its like',
+      { usages: ['serverAuth'] },
+      [{ code: 'NODE_CERT_USAGE', message: expect.stringContaining("the server's certificate lacks clientAuth") }],
+    ],
+  ]
+  test.each(warned)('passes, and warns of what is not wrong yet: %s', async (_name, options, warnings) => {
+    await using server = await scriptedServer({ tls: await issued(options)() })
+    const report = await run(target(server, pki.pem))
+    expect(check(report, 'tls').status).toBe('passed')
+    const ofTls = report.warnings.filter(({ code }) => code === 'CERT_EXPIRES_SOON' || code === 'NODE_CERT_USAGE')
+    expect(ofTls).toEqual(warnings)
   })
 
   test('TLS 1.1 only', async () => {

@@ -16,8 +16,9 @@ it.each(['root', 'intermediate'])('of a certificate issued by the %s: the leaf a
   expect([own?.verify(ca.publicKey), forged?.verify(ca.publicKey)]).toEqual([true, false])
   expect([forged?.checkIssued(ca), forged?.checkPrivateKey(createPrivateKey(key))]).toEqual([true, true])
   expect(forged?.subject).toBe(own?.subject)
-  const bits = forged?.raw.reduce((sum, byte, at) => sum + (byte === own?.raw[at] ? 0 : 1), 0)
-  expect([bits, forged?.raw.length]).toEqual([1, own?.raw.length])
+  // The signature stands last: all that is signed is as it was.
+  expect(forged?.raw.subarray(0, -1)).toEqual(own?.raw.subarray(0, -1))
+  expect((forged?.raw.at(-1) ?? 0) ^ (own?.raw.at(-1) ?? 0)).toBe(1)
   expect(rest.map(one => one.toString())).toEqual(above.map(one => one.toString()))
   expect(rest).toHaveLength(issuer === 'root' ? 0 : 1)
   expect(() => createSecureContext({ cert: withBrokenSignature(chain), key })).not.toThrow()

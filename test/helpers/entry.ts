@@ -42,6 +42,8 @@ export interface Session {
   readonly clientHello: boolean
   /** TLS version and cipher, once the handshake is done */
   readonly protocol: string | undefined
+  /** the name that the ClientHello asked for (SNI); undefined: none */
+  readonly serverName: string | undefined
   readonly cipher: string | undefined
   /** the client's certificate, not verified */
   readonly peer: X509Certificate | undefined
@@ -192,6 +194,7 @@ export async function enter(
         session.peer = peer
         session.peerName = commonName(peer)
         session.protocol = stream?.getProtocol() ?? undefined
+        session.serverName = (stream as { servername?: string | false } | undefined)?.servername || undefined
         session.cipher = stream?.getCipher().standardName
         happened()
       })

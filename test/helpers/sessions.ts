@@ -56,6 +56,7 @@ export async function serveSessions(
       sslRequested: false,
       clientHello: false,
       protocol: undefined,
+      serverName: undefined,
       cipher: undefined,
       peer: undefined,
       peerName: undefined,

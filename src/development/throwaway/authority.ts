@@ -32,6 +32,8 @@ export interface Validity {
 interface AuthorityOptions extends Validity {
   /** the CA's common name */
   readonly name: string
+  /** what its leaves may be for; left out by default */
+  readonly usages?: readonly Usage[]
 }
 
 export interface IssueOptions extends Validity {
@@ -42,7 +44,8 @@ export interface IssueOptions extends Validity {
   readonly usages?: readonly Usage[] | null
 }
 
-export type Usage = 'serverAuth' | 'clientAuth'
+/** `stepUp` is Netscape's Server Gated Cryptography, which OpenSSL still takes for serverAuth. */
+export type Usage = 'serverAuth' | 'clientAuth' | 'stepUp'
 
 /** A CA: a root, or an intermediate below one. */
 export interface Authority extends Issued {
@@ -57,10 +60,11 @@ const DAY = 24 * HOUR
 /** days from now; the leaves' lifetime must be shorter than the CA's (CockroachDB refuses it otherwise) */
 const LIFETIME = { authority: 3650 * DAY, intermediate: 3000 * DAY, leaf: 365 * DAY } as const
 
-/** RFC 5280, 4.2.1.12 */
+/** RFC 5280, 4.2.1.12; the last one is Netscape's */
 const USAGE_OID = {
   serverAuth: '1.3.6.1.5.5.7.3.1',
   clientAuth: '1.3.6.1.5.5.7.3.2',
+  stepUp: '2.16.840.1.113730.4.1',
 } as const satisfies Record<Usage, string>
 
 /** A self-signed root CA. Two of the same name are still two authorities: each has a key of its own. */
@@ -113,7 +117,7 @@ interface Request extends IssueOptions {
 async function sign(issuer: Issuer, keys: webcrypto.CryptoKeyPair, request: Request): Promise<string> {
   const x509 = await loadX509()
   const { KeyUsageFlags } = x509
-  const usages = request.usages === undefined ? (['serverAuth', 'clientAuth'] as const) : request.usages
+  const { usages = request.authority ? null : (['serverAuth', 'clientAuth'] as const) } = request
   const names = [
     ...(request.dnsNames ?? []).map(value => ({ type: 'dns' as const, value })),
     ...(request.ipAddresses ?? []).map(value => ({ type: 'ip' as const, value: plainIp(value) })),
@@ -126,9 +130,7 @@ async function sign(issuer: Issuer, keys: webcrypto.CryptoKeyPair, request: Requ
       ? new x509.KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true)
       : new x509.KeyUsagesExtension(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment, true),
   ]
-  if (!request.authority && usages !== null) {
-    extensions.push(new x509.ExtendedKeyUsageExtension(usages.map(usage => USAGE_OID[usage])))
-  }
+  if (usages !== null) extensions.push(new x509.ExtendedKeyUsageExtension(usages.map(usage => USAGE_OID[usage])))
   if (names.length > 0) extensions.push(new x509.SubjectAlternativeNameExtension(names))
   const certificate = await x509.X509CertificateGenerator.create({
     subject: [{ O: ['connection-probe'] }, { CN: [request.commonName] }],
