@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Code } from './failure/codes.ts'
 import { ProbeError } from './failure/error.ts'
 
-/** A single wait's limit, ms, where the deadline allows it (contract: Probe options). */
+/** A single wait's limit, ms, where the deadline allows it. */
 const WAIT_MS = 5_000
 
 export interface Budget {

@@ -43,10 +43,16 @@ function interruption(): AbortSignal {
   return controller.signal
 }
 
+async function help(): Promise<string> {
+  const [{ helpText }, commands] = await Promise.all([import('./commands/help.ts'), loadCommands()])
+  return helpText(NAME, commands)
+}
+
 const program: Program = {
   name: NAME,
   print,
   note,
+  help,
   colour: onTerminal(process.stdout) && !process.env.NO_COLOR,
   draw: onTerminal(process.stderr) ? text => void process.stderr.write(text) : null,
   sourceMaps: [process.env.NODE_OPTIONS, ...process.execArgv].some(one => one?.includes('--enable-source-maps')),
@@ -69,8 +75,7 @@ async function hasDevelopmentInstall(): Promise<boolean> {
 async function main(words: readonly string[]): Promise<number> {
   const asked = await readArguments(words, process.env)
   if (asked.command === '--help') {
-    const [{ helpText }, commands] = await Promise.all([import('./commands/help.ts'), loadCommands()])
-    await print(helpText(NAME, commands))
+    await print(await help())
     return EXIT.ok
   }
   if (asked.command === '--version') {

@@ -12,7 +12,7 @@ describe('the probe on a target that is right', () => {
 
   const rows = async () => (await server.runAsRoot('SELECT count(*)::int4 AS n FROM connection_probe', 'uro'))[0]?.n
 
-  it('passes, with every check in the order of the contract, and leaves no row', async () => {
+  it('passes, with every check in its order, and leaves no row', async () => {
     const report = await probeServer(server)
     expectVerdict(report, {})
     expect(report.verdict).toBe('pass')

@@ -32,6 +32,8 @@ export interface Program {
   print(text: string): Promise<void>
   /** Writes a line to stderr. */
   note(text: string): void
+  /** Makes the text of `--help`, of all commands. */
+  help(): Promise<string>
   /** whether stdout takes colour */
   readonly colour: boolean
   /** Writes to a terminal on stderr, without a line end; null where stderr is no terminal. */

@@ -10,6 +10,7 @@ export const COMMANDS = {
   bootstrap: async () => (await import('./bootstrap.ts')).bootstrap,
   generate: async () => (await import('./generate.ts')).generate,
   'schema:check': async () => (await import('./schema-check.ts')).schemaCheck,
+  docs: async () => (await import('./docs.ts')).docs,
   build: async () => (await import('./build.ts')).build,
   bench: async () => (await import('./bench.ts')).bench,
   lab: async () => (await import('./lab.ts')).lab,

@@ -1,7 +1,7 @@
 /**
  * What differs between CockroachDB and PostgreSQL, in one place. Everything else is one code path.
  *
- * Facts: shared/facts/cockroachdb.md and postgresql.md; "source" and "docs" mark what was read and not run.
+ * README.md beside this file has the facts; "docs" marks what was read and not run.
  */
 import type { Startup } from '../session/startup.ts'
 import { identifier, literal, TABLE_NAME, VERBS } from './sql.ts'

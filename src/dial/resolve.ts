@@ -55,7 +55,7 @@ const SAYS: Partial<Record<Code, string>> = {
 }
 
 /**
- * Fly's own TXT records tell a stopped machine from a wrong name (facts: `vms.` lists started machines, `all.vms.`
+ * Fly's own TXT records tell a stopped machine from a wrong name (documented: `vms.` lists started machines, `all.vms.`
  * all of them, `_apps.internal` the applications of this organisation).
  */
 async function explainInternal(names: NameService, host: string, ms: number) {

@@ -1,6 +1,6 @@
 /**
  * From what the network, TLS or the server said to a failure code. Tables by code; by text only where two causes
- * share SQLSTATE and routine (contract: "One cause, one code").
+ * share SQLSTATE and routine: one cause has one code.
  *
  * errno      system error of connect() and friends
  * alert      a TLS alert the peer sent (RFC 8446, section 6), as OpenSSL and Node name it
@@ -127,7 +127,7 @@ const STARTUP_SQLSTATES: Readonly<Record<string, Code>> = {
 
 /**
  * 28000 at startup, by engine: the routine names the cause, or where it is shared the text does; a text of null
- * stands for any. Held by a test against facts/cockroachdb-wire.json and facts/postgresql.md.
+ * stands for any. Held by test/attribution/startup.test.ts against what both engines said (database/README.md).
  */
 const REFUSALS: readonly { engine: string; routine: string | null; text: RegExp | null; code: Code }[] = [
   // PostgreSQL: the routine does not depend on the server's language, the text does.

@@ -1,5 +1,5 @@
 /**
- * The failure codes as data, in the order in which a connection meets them (contract: layers and failure codes).
+ * The failure codes as data, in the order in which a connection meets them.
  *
  * layer   the stage of the path that the cause belongs to
  * hint    the next thing to do, one line; what else there is to know stands in explanations.ts

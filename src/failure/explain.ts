@@ -1,4 +1,4 @@
-/** What a failure code means and how to fix it, for a terminal (`npm run explain`) and for README. */
+/** What a failure code means and how to fix it, for a terminal (`npm run explain`) and for README.md beside it. */
 
 import { escapeMarkdown } from '../report/markdown.ts'
 import { CODES, type Code } from './codes.ts'
@@ -69,15 +69,17 @@ function wrap(text: string, lead: string): string[] {
   return [...lines, line]
 }
 
-/** Every code by layer with its usual first cause and the next thing to do, as a Markdown table with a line end. */
+/** Every code by layer, its meaning, its usual first cause and the next thing to do: a Markdown table with a line end. */
 export function troubleshootingTable(): string {
   const codes = Object.keys(CODES) as Code[]
   const rows = codes.map((code, at) => {
-    const { layer, hint } = CODES[code]
+    const { layer, hint, retryable } = CODES[code]
+    const { meaning, causes } = EXPLANATIONS[code]
     const before = codes[at - 1]
     const first = before === undefined || CODES[before].layer !== layer
-    const cells = [first ? `**${layer}**` : '', `\`${code}\``, EXPLANATIONS[code].causes[0], fillIn(hint)]
+    const cells = [first ? `**${layer}**` : '', `\`${code}\``, retryable ? 'yes' : '', meaning, causes[0], fillIn(hint)]
     return `| ${cells.map((cell, column) => (column < 2 ? cell : escapeMarkdown(cell))).join(' | ')} |`
   })
-  return `${['| layer | code | usual first cause | next |', '| --- | --- | --- | --- |', ...rows].join('\n')}\n`
+  const head = ['layer', 'code', 'wait', 'meaning', 'usual first cause', 'next']
+  return `${[`| ${head.join(' | ')} |`, `| ${head.map(() => '---').join(' | ')} |`, ...rows].join('\n')}\n`
 }

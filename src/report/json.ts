@@ -1,4 +1,4 @@
-/** The report as JSON (contract: `--json`, schemaVersion 1). */
+/** The report as JSON (`--json`, schemaVersion 1). */
 import { printableJson } from './plain.ts'
 import type { Report } from './report.ts'
 

@@ -8,7 +8,7 @@ export type FileKind = 'ca' | 'node' | 'client' | 'ui' | 'key' | 'other'
 /** refused: CockroachDB or the probe would not take it. note: worth knowing. */
 export interface Finding {
   readonly severity: 'refused' | 'note'
-  /** a failure or warning code of the contract, where one fits */
+  /** a failure or warning code, where one fits */
   readonly code: string | null
   readonly message: string
 }

@@ -1,5 +1,5 @@
 /**
- * Settings → one frozen ProbeConfig (contract: settings). Every problem is found and reported at once, and everything
+ * Settings → one frozen ProbeConfig. Every problem is found and reported at once, and everything
  * after this file takes the type and never looks at the environment again.
  *
  * host       the name or literal that is verified

@@ -1,6 +1,6 @@
 /**
- * CA, client certificate and key: all three from one source, the first that is complete, never mixed (contract:
- * settings). Complete means that its settings are there; a file that then cannot be read is an error that names it and
+ * CA, client certificate and key: all three from one source, the first that is complete, never mixed.
+ * Complete means that its settings are there; a file that then cannot be read is an error that names it and
  * no reason to go on to the next source.
  */
 import { accessSync, constants, statSync } from 'node:fs'
@@ -92,7 +92,7 @@ const isSet = ({ value }: { value: string | null }): boolean => value !== null
 const isComplete = ({ settings }: Source): boolean => settings.every(isSet)
 const pemOf = (part: Pem | Problem | null): Pem | null => (part !== null && 'text' in part ? part : null)
 
-/** The sources in the contract's order. */
+/** The sources, in the order in which they are looked for. */
 function sourcesOf({ role, env, url, certsDir }: CredentialsInput): Source[] {
   const variables = (kind: Source['kind'], ...names: string[]): Source => ({
     name: names.join(', '),
@@ -209,7 +209,7 @@ function consequence({ kind, name, settings: [ca] }: Source, role: CredentialsIn
   return `the back end, which reads these three, would ${ca?.empty ? 'fail to connect, or ' : ''}${plaintext}`
 }
 
-/** The administrator's key beside the writer's: a leak of the one is then a leak of both (contract: warnings). */
+/** The administrator's key beside the writer's: a leak of the one is then a leak of both. */
 function adminCredentials({ role, env }: CredentialsInput, source: Source): Warning[] {
   if (role !== 'writer') return []
   const found: string[] = []

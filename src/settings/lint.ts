@@ -1,5 +1,5 @@
 /**
- * What can be wrong with a CA, a client certificate and its key before any packet is sent (contract: layer config).
+ * What can be wrong with a CA, a client certificate and its key before any packet is sent.
  * Used by the configuration and by certs:check, so that both say the same.
  */
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'

@@ -385,7 +385,7 @@ describe('the table of refusals', () => {
     hint: null,
   })
 
-  // facts/postgresql.md: case, routine, message; the certificate names the user in all of them
+  // src/database/README.md: case, routine, message; the certificate names the user in all of them
   const postgresql: readonly (readonly [string, string, Code])[] = [
     ['auth_failed', 'certificate authentication failed for user "gateway_admin"', 'AUTH_IDENTITY'],
     ['auth_failed', '“trust” authentication failed for user "gateway_admin"', 'AUTH_IDENTITY'],
@@ -399,7 +399,7 @@ describe('the table of refusals', () => {
     expect(classifyStartup(error('28000', routine, message), true)).toBe(code)
   })
 
-  // facts/cockroachdb.md: the five causes of 28000 without a challenge, and 28P01
+  // src/database/README.md: the five causes of 28000 without a challenge, and 28P01
   const cockroachdb: readonly (readonly [string, string, string, boolean, Code])[] = [
     [
       '28000',

@@ -129,7 +129,7 @@ test('as a process: exit code 1, hint and code at the top', async () => {
 })
 
 test('every errno that means that there is no way there is TCP_UNREACHABLE', () => {
-  // contract.md; which of them connect() gives depends on routes, firewalls and kernels
+  // Which of them connect() gives depends on routes, firewalls and kernels
   const all = ['ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EACCES', 'EPERM', 'EINVAL']
   expect(new Set(all.map(classifyConnect))).toEqual(new Set(['TCP_UNREACHABLE']))
   expect(['ECONNREFUSED', 'ETIMEDOUT', 'ECONNRESET', 'EMFILE', undefined].map(classifyConnect)).toEqual([

@@ -1,7 +1,10 @@
 /**
  * `npm run bench [-- SECTION …]`: every figure is a ratio against a peer measured in the same run, alternating, with
- * the median of the pairs. Nothing here is a test: machines differ, the ratios say what to expect of the program.
+ * the median of the pairs. It prints each section, and writes it into README.md beside this file; the others stay.
+ * Nothing here is a test: machines differ, the ratios say what to expect of the program.
  */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
 import { addresses } from './addresses.ts'
 import { roundTrips } from './round-trips.ts'
 import type { Section } from './section.ts'
@@ -17,14 +20,33 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   addresses,
 }
 
+const README = new URL('README.md', import.meta.url)
+
 /** Runs the sections named, or all. */
 export async function bench(names: readonly string[], print: (text: string) => Promise<void>): Promise<void> {
   const unknown = names.filter(name => !Object.hasOwn(SECTIONS, name))
   if (unknown.length > 0)
     throw new Error(`no such section: ${unknown.join(', ')}; there are ${Object.keys(SECTIONS).join(', ')}`)
+  const conditions = `Node ${process.versions.node}, ${cpus().length} cores, ${new Date().toISOString().slice(0, 10)}`
   for (const [name, section] of Object.entries(SECTIONS)) {
     if (names.length > 0 && !names.includes(name)) continue
-    await print(`\n### ${name}\n\n`)
-    await section(print)
+    let text = ''
+    const printAndKeep = (part: string) => {
+      text += part
+      return print(part)
+    }
+    await printAndKeep(`## ${name}\n\n${conditions}\n\n`)
+    await section(printAndKeep)
+    await print('\n')
+    writeFileSync(README, withSection(readFileSync(README, 'utf8'), name, text))
   }
+}
+
+/** The document with this section in its place. */
+function withSection(document: string, name: string, text: string): string {
+  const parts = document.split(/^(?=## )/m)
+  const at = parts.findIndex(part => part.startsWith(`## ${name}\n`))
+  if (at < 0) return `${document}\n${text}`
+  const isLast = at === parts.length - 1
+  return parts.with(at, isLast ? text : `${text}\n`).join('')
 }

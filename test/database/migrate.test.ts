@@ -241,7 +241,7 @@ describe('a migration that is cut off', () => {
 })
 
 describe('npm run migrate and npx drizzle-kit migrate', () => {
-  /** drizzle-kit's driver needs a name (facts/drivers.md); here this one is at ::1, whatever the machine's hosts are. */
+  /** drizzle-kit's driver needs a name (it splits a host at every colon); here this one is at ::1, whatever the machine's hosts are. */
   const lookup = `import dns from 'node:dns'
     const { lookup } = dns
     dns.lookup = (host, options, callback) => lookup(host === '${NAME}' ? '::1' : host, options, callback)`

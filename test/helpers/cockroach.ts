@@ -1,6 +1,6 @@
 /**
- * CockroachDB's side of a conversation, from what a real node was recorded saying (cockroach-wire.json, a copy of
- * ../shared/facts/cockroachdb-wire.json) and, where a later release differs, from ../shared/facts/cockroachdb.md.
+ * CockroachDB's side of a conversation, from what a real node was recorded saying (cockroach-wire.json)
+ * and, where a later release differs, from src/database/README.md.
  *
  * scenario   one recorded conversation: its name says what the client did
  * principal  a name that a client certificate stands for: its CN and each of its DNS SANs

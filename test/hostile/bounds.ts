@@ -12,7 +12,7 @@ import { measureStalls, run, settings } from '../helpers/target.ts'
 
 export type Credentials = Awaited<ReturnType<typeof makeCredentials>>
 
-/** At once, per address (contract: Settings). */
+/** At once, per address. */
 const AT_ONCE = 4
 /** In all: two sessions, each dialled again with TLS 1.2, three refused logins, settling and removing twice. */
 const IN_ALL = 12

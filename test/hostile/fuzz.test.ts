@@ -63,7 +63,7 @@ const mutation: fc.Arbitrary<Mutation> = fc.oneof(
   ),
 )
 
-/** A report that can be printed in every form, with a verdict of the contract. */
+/** A report that can be printed in every form, with a verdict. */
 function expectReport(report: Report): void {
   expect(report.checks.map(({ id }) => id)).toEqual(checkIds())
   expect(report.verdict).toBe(report.checks.every(({ status }) => status === 'passed') ? 'pass' : 'fail')

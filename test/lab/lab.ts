@@ -108,7 +108,7 @@ const largeCertificate = async (authority: Authority) => {
 
 const urlOf = (user: string, app: App) => `postgresql://${user}@${hostOf(app)}:${PORT}/uro?sslmode=verify-full`
 
-/** The PEM secrets (shared/facts/fly-6pn.md). */
+/** The PEM secrets (src/settings/README.md). */
 async function secretsOf(authority: Authority): Promise<Record<string, string>> {
   const [writer, admin] = await Promise.all([
     issueClient(authority, 'gateway_writer'),

@@ -1,5 +1,5 @@
 /**
- * The private network: hosts around a router, addresses as in shared/facts/fly-6pn.md, and ways to break a link.
+ * The private network: hosts around a router, addresses as on Fly (src/dial/README.md), and ways to break a link.
  *
  *   app   fdaa:0:4e20:a7b:100:0:1:2/112      the application's machine: no IPv4 at all, not even on its loopback
  *   db1…  fdaa:0:4e20:a7b:20N:0:1:2/112      the database machines

@@ -1,6 +1,6 @@
 /**
  * The schema review: drizzle/ is exactly what src/schema.ts declares, grants included. drizzle-kit's own check sees
- * little of it (facts: it passes with files deleted, and never reads the SQL), so this compares
+ * little of it (measured: it passes with files deleted, and never reads the SQL), so this compares
  *
  *   src/schema.ts   with the last snapshot
  *   the journal     with the files

@@ -1,5 +1,5 @@
 /**
- * CockroachDB, single node or cluster, as shared/facts/cockroachdb.md ("Running one locally") says. In each node's
+ * CockroachDB, single node or cluster, as database/README.md ("A local CockroachDB") says. In each node's
  * temporary directory: certs/ (a cluster's are in one beside its nodes'), listening-url, pid-file, server.log, and what the server
  * writes into its working directory. Stores are in memory.
  */

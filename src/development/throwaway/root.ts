@@ -73,7 +73,7 @@ async function connect(login: RootLogin, database: string): Promise<postgres.Sql
     connection: { application_name: 'throwaway-root' },
   }
   const sql = withoutEnvironment(() => postgres(options))
-  // a peer that accepts and closes would be dialled again for ever (facts/drivers.md)
+  // a peer that accepts and closes is dialled again without end (session/README.md)
   const giveUp = setTimeout(() => void sql.end({ timeout: 0 }), CONNECT_WITHIN)
   try {
     await query(sql, 'SELECT 1')
@@ -86,7 +86,7 @@ async function connect(login: RootLogin, database: string): Promise<postgres.Sql
   }
 }
 
-/** Only arrays let an IPv6 literal through (facts/drivers.md), which the driver's types do not know. */
+/** Only arrays let an IPv6 literal through (session/README.md), which the driver's types do not know. */
 const ipv6Target = ({ host, port }: RootLogin): { host: string; port: number } =>
   ({ host: [host], port: [port] }) as unknown as { host: string; port: number }
 

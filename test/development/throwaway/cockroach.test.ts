@@ -63,7 +63,7 @@ describe('finding CockroachDB', { timeout: 20_000 }, () => {
 })
 
 describe('the throwaway CockroachDB', { timeout: 20_000 }, () => {
-  it('starts as the facts say, bootstraps as root over TLS, and stops at SIGTERM', async () => {
+  it('starts, bootstraps as root over TLS, and stops at SIGTERM', async () => {
     const server = await startThrowaway()
     const directory = dirname(server.certsDir)
     expect(server).toMatchObject({ engine: 'cockroachdb', version: 'CockroachDB v0', host: '::1', database: 'uro' })
