@@ -71,7 +71,7 @@ export const EXPLANATIONS = {
     ],
     confirm: [SECRETS, '$ env | cut -d= -f1 | grep -E "^(DATABASE_URL|MIGRATION_DATABASE_URL|CRDB_|PGSSL|COCKROACH_)"'],
     fix: [
-      "Run the probe in the back end's own app, where the secrets are (README: pointing it at a deployment), or set" +
+      "Run the probe in the back end's own app, where the secrets are (README: Run it now), or set" +
         ' DATABASE_URL and give the directory of certificates:',
       '$ npm run probe -- --certs-dir DIR',
     ],
@@ -373,13 +373,13 @@ export const EXPLANATIONS = {
     meaning: 'The certificate that the server showed, or one above it, has expired, by the clock here.',
     causes: ['the node certificate was made with a short lifetime', 'the clock here is wrong'],
     confirm: [CERT_LIST, '$ date -u'],
-    fix: [NEW_NODE, RESTART, "Its lifetime must be shorter than the CA's, or cockroach refuses to make it."],
+    fix: [NEW_NODE, RESTART, "Its lifetime must be shorter than the CA's, or cockroach refuses to create it."],
   },
   TLS_SERVER_NOT_YET_VALID: {
     meaning: 'The certificate that the server showed is valid from a later time than the clock here.',
     causes: ['the clock here is behind', 'the clock of the database machine was ahead when the certificate was made'],
     confirm: ['$ date -u', 'crdb$ date -u', CERT_LIST],
-    fix: ['Correct the clock that is wrong; if the certificate is, make it again:', NEW_NODE, RESTART],
+    fix: ['Correct the clock that is wrong; if the certificate is wrong, reissue it:', NEW_NODE, RESTART],
   },
   TLS_SERVER_NAME: {
     meaning:
@@ -397,7 +397,7 @@ export const EXPLANATIONS = {
     ],
     fix: [
       `Use ${HOST} as the host (hostaddr=ADDRESS when a certain machine must be dialled), or set CRDB_SNI to a name` +
-        ' that the certificate has. To make the certificate again with more names:',
+        ' that the certificate has. To reissue the certificate with more names:',
       NEW_NODE,
       RESTART,
     ],
