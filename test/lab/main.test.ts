@@ -67,7 +67,7 @@ describe.skipIf('obstacle' in found)('npm run lab', () => {
       const type = (command: string) => run('sh', ['-c', command])
       expect((await processesOf(directory)).length).toBeGreaterThan(8)
       const probe = `${line('sh /run/app')} npm run -s probe -- --deadline 8`
-      expect((await type(probe)).stdout).toMatch(/^connection-probe \S+ PASS, all 16 checks\n/)
+      expect((await type(probe)).stdout).toMatch(/^connection-probe \S+ PASS, all \d+ checks\n/)
       await type(line('ip link set db1 down'))
       await expect(type(probe)).rejects.toMatchObject({ code: 1, stdout: expect.stringContaining('TCP_UNREACHABLE') })
       lab.stdin?.end()

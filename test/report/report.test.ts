@@ -54,9 +54,10 @@ describe('text', () => {
   )
 
   it('says plainly that a run passed', () => {
-    expect(renderText(sample('passing'), { colour: false })).toMatch(
-      /^connection-probe 1\.0\.0: PASS, all 16 checks\nproved: /,
-    )
+    const report = sample('passing')
+    const [first, second] = renderText(report, { colour: false }).split('\n')
+    expect(first).toBe(`connection-probe 1.0.0: PASS, all ${report.checks.length} checks`)
+    expect(second).toMatch(/^proved: /)
   })
 
   it('lists every problem of a configuration with its setting, code and hint', () => {
