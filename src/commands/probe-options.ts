@@ -1,12 +1,16 @@
 /** The options of a run against a database. */
 import type { Options } from '../settings/config.ts'
 import type { Flags, Values } from './command.ts'
+import { FORMAT_NAMES, FORMATS, type FormatName } from './renderer.ts'
 import { quoted, UsageError } from './usage.ts'
+
+type FormatFlags = Readonly<Record<FormatName, { readonly type: 'boolean'; readonly does: string }>>
 
 /** All of them; migrate takes two. */
 export const PROBE_FLAGS = {
-  json: { type: 'boolean', does: 'the report as JSON; text is the default' },
-  markdown: { type: 'boolean', does: 'the report as Markdown, for a pull request' },
+  ...(Object.fromEntries(
+    FORMAT_NAMES.map(name => [name, { type: 'boolean', does: FORMATS[name].does }]),
+  ) as FormatFlags),
   writes: { type: 'string', value: 'N', does: 'sequential writes on one connection, at least 2 (20)' },
   'visible-within': { type: 'string', value: 'MS', does: 'the limit within which the row must be seen (1000)' },
   deadline: { type: 'string', value: 'SECONDS', does: 'of one attempt (30)' },
@@ -22,22 +26,20 @@ export const PROBE_FLAGS = {
 
 type ProbeValues = Values<typeof PROBE_FLAGS>
 
-/** The forms of a report. */
-export type Format = 'text' | 'json' | 'markdown'
-
 /**
  * The values of these options.
  * @throws UsageError
  */
-export function probeArguments(flags: ProbeValues): { format: Format; options: Partial<Options> } {
-  if (flags.json && flags.markdown) throw new UsageError('--json and --markdown exclude each other')
+export function probeArguments(flags: ProbeValues): { format: FormatName | 'text'; options: Partial<Options> } {
+  const [format = 'text', another] = FORMAT_NAMES.filter(name => flags[name])
+  if (another) throw new UsageError(`--${format} and --${another} exclude each other`)
   const writes = numeric(flags, 'writes', 2, true)
   const visibleWithinMs = numeric(flags, 'visible-within', 1, true)
   const deadline = numeric(flags, 'deadline', 0.001, false, LONGEST_SECONDS)
   const wait = numeric(flags, 'wait', 0, false, LONGEST_SECONDS)
   if (flags['certs-dir'] === '') throw new UsageError('--certs-dir wants a directory')
   return {
-    format: flags.json ? 'json' : flags.markdown ? 'markdown' : 'text',
+    format,
     options: {
       ...(writes !== undefined && { writes }),
       ...(visibleWithinMs !== undefined && { visibleWithinMs }),

@@ -1,6 +1,5 @@
-/** The form of a report that was asked for. */
+/** The forms of a report: this record is the list of them, for the options, the help and the golden files alike. */
 import type { Report } from '../report/report.ts'
-import type { Format } from './probe-options.ts'
 
 export interface RenderOptions {
   /** in the text only */
@@ -12,17 +11,41 @@ export interface RenderOptions {
 /** Makes the text of a report, with a line end. */
 export type Renderer = (report: Report, options: RenderOptions) => string
 
-const LOAD: Readonly<Record<Format, () => Promise<Renderer>>> = {
-  text: async () => {
-    const { renderText } = await import('../report/text.ts')
-    return (report, { colour, remark }) => renderText(report, { colour, note: remark })
+/** A form that is asked for by an option of its name. */
+interface Format {
+  /** the option's line in the help */
+  readonly does: string
+  /** of a file that holds it */
+  readonly extension: string
+  /** Loads what renders it: a run loads one form, and the help none. */
+  load(): Promise<Renderer>
+}
+
+export const FORMATS = {
+  json: {
+    does: 'the report as JSON; text is the default',
+    extension: 'json',
+    load: async () => (await import('../report/json.ts')).renderJson,
   },
-  json: async () => (await import('../report/json.ts')).renderJson,
-  markdown: async () => {
-    const { renderMarkdown } = await import('../report/markdown.ts')
-    return (report, { remark }) => renderMarkdown(report, { note: remark })
+  markdown: {
+    does: 'the report as Markdown, for a pull request',
+    extension: 'md',
+    async load() {
+      const { renderMarkdown } = await import('../report/markdown.ts')
+      return (report, { remark }) => renderMarkdown(report, { note: remark })
+    },
   },
+} as const satisfies Readonly<Record<string, Format>>
+
+export type FormatName = keyof typeof FORMATS
+export const FORMAT_NAMES = Object.keys(FORMATS) as readonly FormatName[]
+
+/** What is printed where no form is asked for. */
+async function loadText(): Promise<Renderer> {
+  const { renderText } = await import('../report/text.ts')
+  return (report, { colour, remark }) => renderText(report, { colour, note: remark })
 }
 
 /** Loads what renders this form. */
-export const rendererOf = (format: Format): Promise<Renderer> => LOAD[format]()
+export const rendererOf = (format: FormatName | 'text'): Promise<Renderer> =>
+  format === 'text' ? loadText() : FORMATS[format].load()

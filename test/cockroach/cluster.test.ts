@@ -6,11 +6,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { migrate } from '../../src/database/migrate.ts'
 import { type Cluster, startCockroachCluster, type Throwaway } from '../../src/development/throwaway/index.ts'
 import { loadConfig } from '../../src/settings/config.ts'
+import { TAGS } from '../helpers/migrations.ts'
 import { configOf } from '../helpers/probe.ts'
 import { run } from '../helpers/target.ts'
 import { check, expectVerdict } from '../helpers/verdict.ts'
-
-const TAGS = ['0000_connection_probe', '0001_grants']
 
 let cluster: Cluster
 let first: Throwaway

@@ -10,12 +10,12 @@ import { opened } from '../../src/report/evidence.ts'
 import { EXPECTED_COLUMNS, GRANTS } from '../../src/schema.ts'
 import { loadConfig } from '../../src/settings/config.ts'
 import { clientOf, pemOf } from '../helpers/clients.ts'
+import { TAGS } from '../helpers/migrations.ts'
 import { faultyProxy } from '../helpers/proxy.ts'
 import { cut } from '../helpers/statement-faults.ts'
 import { statementsOf } from '../helpers/statements.ts'
 import { cli, startServer } from '../helpers/target.ts'
 
-const TAGS = ['0000_connection_probe', '0001_grants']
 const NAME = 'crdb.test.internal'
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 

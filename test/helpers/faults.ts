@@ -8,13 +8,13 @@
  *
  * What differs between the engines in how a base is restored stands here, once.
  */
-import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { bootstrapSteps } from '../../src/database/bootstrap/index.ts'
 import type { Engine, Throwaway, ThrowawayOptions } from '../../src/development/throwaway/index.ts'
 import type { Report } from '../../src/report/report.ts'
 import type { Options } from '../../src/settings/config.ts'
 import { clientOf, pemOf } from './clients.ts'
+import { MIGRATION_SQL } from './migrations.ts'
 import { configOf } from './probe.ts'
 import { faultyProxy, type ProxyOptions } from './proxy.ts'
 import type { Session, SessionServer } from './sessions.ts'
@@ -83,20 +83,10 @@ export function onRead(sequence: number, fault: () => Awaited<ReturnType<OnState
   }
 }
 
-const TABLE_SQL = migrationSql('0000_connection_probe')
-const GRANTS_SQL = migrationSql('0001_grants')
-
-function migrationSql(tag: string): string {
-  return readFileSync(new URL(`../../drizzle/${tag}.sql`, import.meta.url), 'utf8').replaceAll(
-    '--> statement-breakpoint',
-    '',
-  )
-}
-
 /** SQL that makes the table anew with one thing different, grants and all. */
 export function tableWith(from: string, to: string): string {
-  if (!TABLE_SQL.includes(from)) throw new Error(`the migration does not say ${from}`)
-  return `DROP TABLE public.connection_probe; ${TABLE_SQL.replace(from, to)}; ${GRANTS_SQL}`
+  if (!MIGRATION_SQL.includes(from)) throw new Error(`no migration says ${from}`)
+  return `DROP TABLE public.connection_probe; ${MIGRATION_SQL.replace(from, to)}`
 }
 
 /** A trigger on the table that runs this body before each insert. PostgreSQL. */
@@ -120,7 +110,7 @@ const POSTGRESQL_RESTORE = (database: string): string => `
     .filter(({ generates }) => !generates)
     .map(({ sql }) => `${sql};`)
     .join('\n')}
-  SET ROLE gateway_admin; ${TABLE_SQL}; ${GRANTS_SQL}; RESET ROLE;`
+  SET ROLE gateway_admin; ${MIGRATION_SQL}; RESET ROLE;`
 
 /** What a case may have done to the roles; a release that does not know one has nothing to undo. */
 const COCKROACHDB_ROLES: readonly string[] = [
@@ -187,7 +177,7 @@ async function createBase(options: ThrowawayOptions): Promise<Base> {
     await bootstrapped(server, database)
     // As after a migration, gateway_admin owns the table; PostgreSQL's restore makes it as that role.
     const own = 'ALTER TABLE public.connection_probe OWNER TO gateway_admin'
-    for (const sql of statementsOf(`${TABLE_SQL}; ${GRANTS_SQL}; ${own}`)) await server.runAsRoot(sql, database)
+    for (const sql of statementsOf(`${MIGRATION_SQL}; ${own}`)) await server.runAsRoot(sql, database)
     return database
   }
 

@@ -1,6 +1,7 @@
 /** The reporters, held by golden files (test/report/golden); UPDATE_GOLDEN=1 writes them anew. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { FORMAT_NAMES, FORMATS, rendererOf } from '../../src/commands/renderer.ts'
 import { CODES } from '../../src/failure/codes.ts'
 import { fillIn } from '../../src/failure/hints.ts'
 import { renderJson } from '../../src/report/json.ts'
@@ -10,11 +11,16 @@ import type { Report } from '../../src/report/report.ts'
 import { renderText } from '../../src/report/text.ts'
 import { HOSTILE, SAMPLES } from './samples.ts'
 
-const FORMATS = {
-  txt: report => renderText(report, { colour: false, note: 'a recorded run' }),
-  json: renderJson,
-  md: report => renderMarkdown(report, { note: 'a recorded run' }),
-} as const satisfies Record<string, (report: Report) => string>
+/** Every form that there is, by the extension of its golden files. */
+const RENDERERS = Object.fromEntries(
+  await Promise.all(
+    (['text', ...FORMAT_NAMES] as const).map(async name => {
+      const render = await rendererOf(name)
+      const text = (report: Report) => render(report, { colour: false, remark: 'a recorded run' })
+      return [name === 'text' ? 'txt' : FORMATS[name].extension, text] as const
+    }),
+  ),
+)
 
 const sample = (name: string): Report => {
   const report = SAMPLES[name]
@@ -26,14 +32,14 @@ const sample = (name: string): Report => {
 const STEERING = /[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u
 
 describe.each(Object.keys(SAMPLES))('%s', name => {
-  it.each(Object.entries(FORMATS))('matches its golden .%s', (extension, render) => {
+  it.each(Object.entries(RENDERERS))('matches its golden .%s', (extension, render) => {
     const file = new URL(`golden/${name}.${extension}`, import.meta.url)
     const text = render(sample(name))
     if (process.env.UPDATE_GOLDEN === '1') writeFileSync(file, text)
     expect(text).toBe(readFileSync(file, 'utf8'))
   })
 
-  it.each(Object.entries(FORMATS))('holds nothing that steers a terminal, as .%s', (_, render) => {
+  it.each(Object.entries(RENDERERS))('holds nothing that steers a terminal, as .%s', (_, render) => {
     expect(render(sample(name))).not.toMatch(STEERING)
   })
 

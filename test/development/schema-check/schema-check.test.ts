@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, test, vi } from 'vitest'
 import { checkSchema } from '../../../src/development/schema-check/index.ts'
+import { TAGS } from '../../helpers/migrations.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -17,7 +18,9 @@ const SCHEMA = 'src/schema.ts'
 const TABLE = 'drizzle/0000_connection_probe.sql'
 const GRANTS = 'drizzle/0001_grants.sql'
 const JOURNAL = 'drizzle/meta/_journal.json'
-const LAST = 'drizzle/meta/0001_snapshot.json'
+/** The last migration's number, and that of one more. */
+const [OLD, NEW] = [TAGS.length - 1, TAGS.length].map(at => String(at).padStart(4, '0'))
+const LAST = `drizzle/meta/${OLD}_snapshot.json`
 
 interface Copy {
   readonly root: string
@@ -205,13 +208,13 @@ const REFUSED: readonly Refused[] = [
   },
   {
     name: 'a stray SQL file',
-    vary: copy => copy.write('drizzle/0002_stray.sql', 'select 1;'),
-    says: ['drizzle/0002_stray.sql belongs to no migration'],
+    vary: copy => copy.write(`drizzle/${NEW}_stray.sql`, 'select 1;'),
+    says: [`drizzle/${NEW}_stray.sql belongs to no migration`],
   },
   {
     name: 'a stray snapshot',
-    vary: async copy => copy.write('drizzle/meta/0002_snapshot.json', await copy.read(LAST)),
-    says: ['drizzle/meta/0002_snapshot.json belongs to no migration'],
+    vary: async copy => copy.write(`drizzle/meta/${NEW}_snapshot.json`, await copy.read(LAST)),
+    says: [`drizzle/meta/${NEW}_snapshot.json belongs to no migration`],
   },
   {
     name: 'a migration that the migrator would skip',
@@ -232,12 +235,12 @@ const REFUSED: readonly Refused[] = [
         "  { role: 'gateway_reader', table: 'connection_probe', privileges: ['SELECT'] },\n] as const satisfies readonly Grant",
       )
       await copy.generate('--custom', '--name=reader')
-      await append('drizzle/0002_reader.sql', 'GRANT SELECT ON connection_probe TO gateway_reader;\n')(copy)
+      await append(`drizzle/${NEW}_reader.sql`, 'GRANT SELECT ON connection_probe TO gateway_reader;\n')(copy)
     },
     says: [
-      'drizzle/0002_reader.sql holds no statement',
+      `drizzle/${NEW}_reader.sql holds no statement`,
       '+ GRANT SELECT ON connection_probe TO gateway_reader',
-      'a comment in drizzle/0002_reader.sql holds a GRANT',
+      `a comment in drizzle/${NEW}_reader.sql holds a GRANT`,
     ],
   },
   {
@@ -317,7 +320,7 @@ const ACCEPTED: readonly Omit<Refused, 'says'>[] = [
         "note: text('note'),\n  tag: text('tag'),\n  runId: uuid('run_id')",
       )
       await copy.generate('--name=note')
-      expect(await copy.read('drizzle/0002_note.sql')).toContain('ADD COLUMN "note"')
+      expect(await copy.read(`drizzle/${NEW}_note.sql`)).toContain('ADD COLUMN "note"')
     },
   },
   {
@@ -334,16 +337,17 @@ const ACCEPTED: readonly Omit<Refused, 'says'>[] = [
 async function addMigration(copy: Copy, ...actions: string[]): Promise<void> {
   await copy.edit(SCHEMA, "text('origin')", "text('place')")
   const sql = actions.map(action => `ALTER TABLE "connection_probe" ${action};`).join('--> statement-breakpoint\n')
-  await copy.write('drizzle/0002_place.sql', sql)
+  await copy.write(`drizzle/${NEW}_place.sql`, sql)
   const last = await copy.read(LAST)
   const prevId: string = JSON.parse(last).id
   const next = last.replaceAll('"origin"', '"place"').replace(/"prevId": "[^"]+"/, `"prevId": "${prevId}"`)
   await copy.write(
-    'drizzle/meta/0002_snapshot.json',
+    `drizzle/meta/${NEW}_snapshot.json`,
     next.replace(/"id": "[^"]+"/, '"id": "22222222-2222-4222-8222-222222222222"'),
   )
   const journal = JSON.parse(await copy.read(JOURNAL))
-  journal.entries.push({ ...journal.entries[1], idx: 2, tag: '0002_place', when: journal.entries[1].when + 1 })
+  const before = journal.entries.at(-1)
+  journal.entries.push({ ...before, idx: TAGS.length, tag: `${NEW}_place`, when: before.when + 1 })
   await copy.write(JOURNAL, JSON.stringify(journal))
 }
 
