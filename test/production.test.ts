@@ -24,7 +24,7 @@ describe('a production install', () => {
   let server: Throwaway
   beforeAll(async () => {
     copy = mkdtempSync(join(tmpdir(), 'production-'))
-    const { stdout } = await execute('git', ['ls-files', '-z'], { cwd: ROOT })
+    const { stdout } = await execute('git', ['ls-files', '-co', '--exclude-standard', '-z'], { cwd: ROOT })
     for (const file of stdout.split('\0'))
       if (file !== '' && existsSync(join(ROOT, file))) cpSync(join(ROOT, file), join(copy, file))
     const install = execute('npm', ['ci', '--omit=dev', '--prefer-offline', '--no-audit', '--no-fund'], { cwd: copy })

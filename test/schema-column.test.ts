@@ -23,7 +23,7 @@ describe('a copy of the repository with one column more', () => {
   let server: Throwaway
   beforeAll(async () => {
     copy = mkdtempSync(join(tmpdir(), 'schema-column-'))
-    const { stdout } = await execute('git', ['ls-files', '-z'], { cwd: ROOT })
+    const { stdout } = await execute('git', ['ls-files', '-co', '--exclude-standard', '-z'], { cwd: ROOT })
     for (const file of stdout.split('\0'))
       if (file !== '' && existsSync(join(ROOT, file))) cpSync(join(ROOT, file), join(copy, file))
     symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))

@@ -1,6 +1,11 @@
 /** The rows of a run: whatever becomes of a statement, each is written once and removed. */
+import { randomUUID } from 'node:crypto'
+import { getTableColumns } from 'drizzle-orm'
 import { describe, expect, it } from 'vitest'
+import { literal } from '../../src/database/sql.ts'
 import { CODES } from '../../src/failure/codes.ts'
+import { makeRow } from '../../src/row/row.ts'
+import { connectionProbe } from '../../src/schema.ts'
 import {
   type Case,
   describeFaults,
@@ -14,6 +19,7 @@ import {
   sequenceOf,
   useBase,
 } from '../helpers/faults.ts'
+import { writerConfig } from '../helpers/probe.ts'
 import { cut, error, once as onceOnly } from '../helpers/statement-faults.ts'
 import { check, expectVerdict } from '../helpers/verdict.ts'
 
@@ -111,10 +117,21 @@ describe('many writes', () => {
 })
 
 describe('rows of earlier runs', () => {
-  const old = (days: number, id: number) =>
-    `INSERT INTO public.connection_probe (id, run_id, sequence, origin, payload, written_at)
-     VALUES ('00000000-0000-4000-8000-00000000000${id}', gen_random_uuid(), 1, 'an earlier run', '{}',
-             now() - INTERVAL '${days} days')`
+  /** The INSERT of a row as the probe makes them, so many days ago. */
+  function old(days: number, id: number): string {
+    const made: Record<string, unknown> = {
+      ...makeRow(writerConfig(base().server), randomUUID(), 1, ''),
+      id: `00000000-0000-4000-8000-00000000000${id}`,
+      writtenAt: new Date(Date.now() - days * 86_400_000).toISOString(),
+    }
+    const columns = Object.entries(getTableColumns(connectionProbe)).filter(([key]) => key in made)
+    const values = columns.map(([key]) => {
+      const value = made[key]
+      return literal(typeof value === 'object' ? JSON.stringify(value) : String(value))
+    })
+    const names = columns.map(([, { name }]) => name)
+    return `INSERT INTO public.connection_probe (${names.join(', ')}) VALUES (${values.join(', ')})`
+  }
 
   it('are swept after a day, and not before', async () => {
     const { report, database } = await probeCase(base(), { sql: `${old(2, 1)}; ${old(3, 2)}; ${old(0, 3)}` })

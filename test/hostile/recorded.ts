@@ -2,6 +2,7 @@
  * A whole probe as a real PostgreSQL answered it, and a server that answers so again: the catalogue from the recording,
  * byte by byte, rows from a table of its own. No process stands behind it, so hundreds of runs cost little.
  */
+import { EXPECTED_COLUMNS } from '../../src/schema.ts'
 import { pemOf } from '../helpers/clients.ts'
 import { idsIn, isDelete } from '../helpers/faults.ts'
 import { faultyProxy } from '../helpers/proxy.ts'
@@ -44,7 +45,11 @@ export async function record(credentials: Credentials): Promise<Recording> {
     onServerMessage(message, session) {
       const unit = [...(current.get(session) ?? []), message]
       current.set(session, message.type === 'Z' ? [] : unit)
-      if (message.type === 'T' && readColumns(message.bytes).length === 8 && asked.get(session)?.[0] === undefined)
+      if (
+        message.type === 'T' &&
+        readColumns(message.bytes).length === EXPECTED_COLUMNS.length + 1 &&
+        asked.get(session)?.[0] === undefined
+      )
         columns = readColumns(message.bytes).slice(0, -1)
       if (message.type !== 'Z') return undefined
       if (!startups.has(session)) startups.set(session, unit)
@@ -100,6 +105,17 @@ function removal(
   return { columns: [...columns.slice(0, 1), 'session'], rows: found.map(id => [id, processOf(session)]) }
 }
 
+/** The row that an insert makes; a column that it leaves to its default is empty. */
+function inserted(columns: readonly Column[], sql: string, params: readonly Value[]): readonly Value[] {
+  const [, names = '', values = ''] = /\(([^)]*)\) values \(([^)]*)\)/.exec(sql) ?? []
+  const given = values.split(', ')
+  const at = new Map(names.split(', ').map((name, index) => [name.replaceAll('"', ''), given[index]]))
+  return columns.map(({ name }) => {
+    const [, parameter] = /^\$(\d+)$/.exec(at.get(name) ?? '') ?? []
+    return parameter === undefined ? '' : (params[Number(parameter) - 1] ?? null)
+  })
+}
+
 /** Answers one of the probe's three statements with parameters. */
 function execute(
   rows: Map<string, readonly Value[]>,
@@ -116,8 +132,9 @@ function execute(
   if (sql.startsWith('insert')) {
     const [id] = params
     if (rows.has(id ?? '')) return returning([])
-    rows.set(id ?? '', params)
-    return returning([params])
+    const row = inserted(columns, sql, params)
+    rows.set(id ?? '', row)
+    return returning([row])
   }
   if (sql.startsWith('select')) return returning(at(params))
   if (sql.startsWith('update')) {
