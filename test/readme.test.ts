@@ -34,7 +34,7 @@ describe('README', () => {
     'npm run %s is a command, and takes that',
     async line => {
       const [name = '', ...words] = line.split(' ')
-      if (name !== 'test') expect(scripts[name]).toBe(`exec node --import tsx src/cli.ts ${name}`)
+      if (name !== 'test') expect(scripts[name]).toBe(`exec node --import ./src/loader.mjs src/cli.ts ${name}`)
       const { flags, words: rest } = await readArguments([name, ...words])
       probeArguments(flags as Values<typeof PROBE_FLAGS>)
       if (name === 'explain') expect([...Object.keys(CODES), 'CODE']).toContain(rest[0])
@@ -58,7 +58,7 @@ describe('README', () => {
     expect(blocks('')).toContain(stdout)
     const [, list = ''] = /^exit codes: (.*)$/m.exec(stdout) ?? []
     const codes = list.split(', ').map(item => item.replace(/^(\d+) (.*)$/, '| $1 | $2 |'))
-    expect(codes).toHaveLength(5)
+    expect(codes).toHaveLength(6)
     expect(README.match(/^\| \d+ \| [^|]*\|/gm)).toEqual(codes)
   })
 
