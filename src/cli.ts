@@ -127,7 +127,7 @@ async function bug(error: unknown): Promise<number> {
 
 /** Says why a command threw; returns the exit code. */
 async function failed(error: unknown): Promise<number> {
-  if (error instanceof UsageError) note(`${NAME}: ${error.message}`)
+  if (error instanceof UsageError) note(redact(`${NAME}: ${error.message}`, 4000))
   // There is no server: nothing was tried.
   else if (error instanceof Error && error.name === 'ThrowawayError') note(plain(error.message, 2000))
   else return bug(error)

@@ -61,6 +61,28 @@ type Complain = (code: Code, message: string) => void
 const SHAPE = 'postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full'
 const PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'hostaddr'] as const
 const SECRET_PARAMETERS: readonly string[] = ['password', 'sslpassword']
+
+/** What other clients take, and so stands in URLs. No other name is quoted: it may be the rest of a password. */
+const FOREIGN_PARAMETERS: readonly string[] = [
+  ...['ssl', 'ssl_min_protocol_version', 'sslcrl', 'sslcrldir', 'sslsni', 'sslnegotiation', 'sslcertmode', 'sslinline'],
+  ...['sslaccept', 'sslidentity', 'requiressl', 'gssencmode', 'channel_binding', 'require_auth', 'krbsrvname'],
+  ...['application_name', 'fallback_application_name', 'client_encoding', 'options', 'cluster', 'service', 'passfile'],
+  ...[
+    'host',
+    'port',
+    'user',
+    'dbname',
+    'database',
+    'schema',
+    'search_path',
+    'currentSchema',
+    'replication',
+    'timezone',
+  ],
+  ...['connect_timeout', 'statement_timeout', 'lock_timeout', 'pool_timeout', 'socket_timeout', 'tcp_user_timeout'],
+  ...['keepalives', 'keepalives_idle', 'keepalives_interval', 'keepalives_count', 'target_session_attrs'],
+  ...['load_balance_hosts', 'pgbouncer', 'connection_limit', 'pool_size', 'pool_max_conns', 'prepare', 'sslMode'],
+]
 const WEAKER_MODES: readonly string[] = ['disable', 'allow', 'prefer', 'require', 'verify-ca']
 
 /** Without it the kernel refuses the address, or libuv (Node 24 and 26) picks an interface. */
@@ -219,6 +241,8 @@ function parsePort(text: string, what: string, complain: Complain): number | nul
 
 function parseQuery(text: string, complain: Complain): Map<Parameter, string> {
   const values = new Map<Parameter, string>()
+  // A password with an unescaped & goes on in the next name.
+  let isAfterSecret = false
   for (const item of text.replace(/&$/, '').split('&')) {
     if (text === '') break
     const [rawName = '', rawValue, ...more] = item.split('=')
@@ -228,12 +252,13 @@ function parseQuery(text: string, complain: Complain): Map<Parameter, string> {
     }
     const name = decode(rawName, "a query parameter's name", complain)
     if (name === null) continue
+    isAfterSecret ||= /pass|pwd/i.test(name)
     const known = PARAMETERS.find(parameter => parameter === name)
     const value = known && decode(rawValue, `the query parameter ${known}`, complain)
     if (SECRET_PARAMETERS.includes(name)) {
       complain('CONFIG_INSECURE', `has the query parameter ${name}: the client certificate is the login`)
     } else if (known === undefined) {
-      const quoted = /^[a-z][a-z0-9_.-]{0,39}$/i.test(name) ? ` ${name}` : ''
+      const quoted = !isAfterSecret && FOREIGN_PARAMETERS.includes(name) ? ` ${name}` : ''
       complain('CONFIG_INVALID', `has an unknown query parameter${quoted} (known are ${PARAMETERS.join(', ')})`)
     } else if (values.has(known)) {
       complain('CONFIG_INVALID', `has the query parameter ${known} more than once`)
