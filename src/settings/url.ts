@@ -10,6 +10,7 @@
 
 import type { Code } from '../failure/codes.ts'
 import { isHostName, isIPv4Notation, isIPv6Literal, isWrappedIPv4, needsZone } from './address.ts'
+import { type Complain, type Parts, SHAPE, split } from './url-parts.ts'
 
 /** CockroachDB's SQL port. */
 const DEFAULT_PORT = 26257
@@ -56,9 +57,6 @@ interface UrlResult {
   readonly problems: readonly Problem[]
 }
 
-type Complain = (code: Code, message: string) => void
-
-const SHAPE = 'postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full'
 const PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'hostaddr'] as const
 const SECRET_PARAMETERS: readonly string[] = ['password', 'sslpassword']
 
@@ -98,27 +96,19 @@ type Parameter = (typeof PARAMETERS)[number]
 export function parseUrl(text: string, name: string): UrlResult {
   const problems: Problem[] = []
   const complain: Complain = (code, message) => void problems.push({ name, code, message })
-  const parts = split(text, complain)
-  if (!parts) return unreadUrl(problems)
+  const cut = split(text, complain)
+  if (!cut) return unreadUrl(problems)
 
-  const user = parts.user === '' ? null : decode(parts.user, 'the user', complain)
-  if (parts.user === '') complain('CONFIG_MISSING', `names no user: ${SHAPE}`)
-  if (parts.hasPassword)
-    complain('CONFIG_INSECURE', 'holds a password: the role has none, the client certificate is the login')
-  const servers = parts.servers.split(',').map((server, index, all) => {
-    return parseServer(server, all.length > 1 ? `host ${index + 1}` : 'the host', complain)
-  })
-  const database = parts.database === '' ? null : decode(parts.database, 'the database', complain)
-  if (parts.database === '') complain('CONFIG_MISSING', `names no database: ${SHAPE}`)
-  const parameters = parseQuery(parts.query, complain)
+  const { user, database, servers } = cut.parts ? readParts(cut.parts, complain) : NO_PARTS
+  const parameters = parseQuery(cut.query, complain)
   checkMode(parameters.get('sslmode'), complain)
-  const addresses = parseHostaddr(parameters.get('hostaddr') ?? '', servers.length, complain)
+  const addresses = cut.parts ? parseHostaddr(parameters.get('hostaddr') ?? '', servers.length, complain) : []
 
   const [first, ...others] = servers.map((server, index) => ({ ...server, hostaddr: addresses[index] ?? null }))
   const complete = problems.length === 0 && user !== null && database !== null && first !== undefined
   return {
     url: complete ? { user, database, endpoints: [endpoint(first), ...others.map(endpoint)] } : null,
-    seen: { user, database, host: first?.host ?? null, port: first?.port ?? null },
+    seen: cut.isVerbatim ? { user, database, host: first?.host ?? null, port: first?.port ?? null } : NOTHING_SEEN,
     files: {
       sslrootcert: parameters.get('sslrootcert') || null,
       sslcert: parameters.get('sslcert') || null,
@@ -128,10 +118,27 @@ export function parseUrl(text: string, name: string): UrlResult {
   }
 }
 
+const NO_PARTS = { user: null, database: null, servers: [] } as const
+const NOTHING_SEEN = { user: null, database: null, host: null, port: null } as const
+
+/** Login, servers and database, each null where it is not what it must be. */
+function readParts(parts: Parts, complain: Complain) {
+  const user = parts.user === '' ? null : decode(parts.user, 'the user', complain)
+  if (parts.user === '') complain('CONFIG_MISSING', `names no user: ${SHAPE}`)
+  if (parts.hasPassword)
+    complain('CONFIG_INSECURE', 'holds a password: the role has none, the client certificate is the login')
+  const servers = parts.servers.split(',').map((server, index, all) => {
+    return parseServer(server, all.length > 1 ? `host ${index + 1}` : 'the host', complain)
+  })
+  const database = parts.database ? decode(parts.database, 'the database', complain) : null
+  if (parts.database === '') complain('CONFIG_MISSING', `names no database: ${SHAPE}`)
+  return { user, database, servers }
+}
+
 /** The result for a URL of which nothing is known but what is wrong with it. */
 export const unreadUrl = (problems: readonly Problem[]): UrlResult => ({
   url: null,
-  seen: { user: null, database: null, host: null, port: null },
+  seen: NOTHING_SEEN,
   files: { sslrootcert: null, sslcert: null, sslkey: null },
   problems,
 })
@@ -147,42 +154,6 @@ const endpoint = ({ host, port, hostaddr }: Server & { hostaddr: string | null }
   port: port ?? DEFAULT_PORT,
   hostaddr,
 })
-
-interface Parts {
-  readonly user: string
-  readonly hasPassword: boolean
-  readonly servers: string
-  readonly database: string
-  readonly query: string
-}
-
-/** Cuts the URL into its parts, still percent-encoded; null (and a problem) if it cannot be cut with certainty. */
-function split(text: string, complain: Complain): Parts | null {
-  const [scheme] = /^postgres(ql)?:\/\//.exec(text) ?? []
-  if (scheme === undefined) {
-    complain('CONFIG_INVALID', `does not begin with postgresql:// (the form is ${SHAPE}, without quotes)`)
-    return null
-  }
-  if (/[\s\p{Cc}]/u.test(text)) {
-    complain('CONFIG_INVALID', 'contains white space, a line end or a control character')
-    return null
-  }
-  const rest = text.slice(scheme.length)
-  const [login = ''] = /^[^@/]*@/.exec(rest) ?? []
-  const target = rest.slice(login.length)
-  const [user = '', password = ''] = login.slice(0, -1).split(/:(.*)/s)
-  if (target.includes('@')) {
-    if (password !== '') complain('CONFIG_INSECURE', 'holds a password')
-    complain('CONFIG_INVALID', 'cannot be split at its @: write @ inside a part as %40, / as %2F, : as %3A')
-    return null
-  }
-  const [, servers = '', path = '', query = ''] = /^([^/?]*)([^?]*)(.*)$/s.exec(target) ?? []
-  if (path.slice(1).includes('/')) {
-    complain('CONFIG_INVALID', 'has a second / after the host: write / inside a part as %2F')
-    return null
-  }
-  return { user, hasPassword: password !== '', servers, database: path.slice(1), query: query.slice(1) }
-}
 
 /** Decodes %XX; null (and a problem) for a malformed one, %00, bytes that are no UTF-8, and control characters. */
 function decode(text: string, what: string, complain: Complain): string | null {
