@@ -5,7 +5,9 @@
  *
  * Whatever a command does not need is not loaded: `--help` and a wrong setting cost no driver.
  */
+import { fstatSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { isatty } from 'node:tty'
 import { readArguments } from './commands/arguments.ts'
 import { type Command, EXIT, type Program } from './commands/command.ts'
 import { COMMANDS, loadCommands } from './commands/index.ts'
@@ -15,12 +17,41 @@ import { plain } from './report/plain.ts'
 
 const NAME = 'connection-probe 1.0.0'
 
-// Readers that have gone away (`| head`) are no error.
-process.stdout.on('error', () => undefined)
+/** What kept stdout from being written whole: an errno. */
+let unwritten: string | null = null
+
+function cannotWrite(error: NodeJS.ErrnoException): void {
+  // Readers that have gone away (`| head`) are no error.
+  if (error.code !== 'EPIPE') unwritten ??= error.code ?? error.name
+}
+process.stdout.on('error', cannotWrite)
 process.stderr.on('error', () => undefined)
+// A file that may not grow (ulimit -f) is an error of its write, EFBIG.
+process.on('SIGXFSZ' as NodeJS.Signals, () => undefined)
 
 /** Writes all of it before it resolves, also into a pipe. */
-const print = (text: string) => new Promise<void>(resolve => process.stdout.write(text, () => resolve()))
+async function print(text: string): Promise<void> {
+  const { stdout } = process
+  if (!isStream(stdout.fd)) return writeFully(stdout.fd, Buffer.from(text))
+  const error = await new Promise<Error | null | undefined>(resolve => stdout.write(text, resolve))
+  if (error) cannotWrite(error)
+}
+
+/** A terminal, a pipe or a socket, which Node writes whole. */
+function isStream(fd: number): boolean {
+  const stats = fstatSync(fd)
+  return isatty(fd) || stats.isFIFO() || stats.isSocket()
+}
+
+/** Of a file or a device Node forgets what one call did not take, or throws. */
+function writeFully(fd: number, bytes: Buffer): void {
+  try {
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at)
+  } catch (error) {
+    cannotWrite(error as NodeJS.ErrnoException)
+  }
+}
+
 const note = (text: string) => void process.stderr.write(`${text}\n`)
 const onTerminal = (stream: NodeJS.WriteStream): boolean => stream.isTTY === true && process.env.TERM !== 'dumb'
 
@@ -101,7 +132,7 @@ async function bug(error: unknown): Promise<number> {
 
 /** Says why a command threw; returns the exit code. */
 async function failed(error: unknown): Promise<number> {
-  if (error instanceof UsageError) note(`${NAME}: ${error.message}`)
+  if (error instanceof UsageError) note(redact(`${NAME}: ${error.message}`, 4000))
   // There is no server: nothing was tried.
   else if (error instanceof Error && error.name === 'ThrowawayError') note(plain(error.message, 2000))
   else return bug(error)
@@ -115,5 +146,7 @@ delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
 process.on('uncaughtException', error => void bug(error).then(process.exit))
 
 const code = await main(process.argv.slice(2)).catch(failed)
+if (unwritten !== null)
+  note(`${NAME}: the output could not be written whole (${unwritten}): exit ${EXIT.unwritten}, whatever the verdict`)
 // A lookup that never ends would keep the process: everything that must be said has been.
-process.exit(code)
+process.exit(unwritten === null ? code : EXIT.unwritten)

@@ -153,7 +153,7 @@ describe('the imports of src/', () => {
     for (const file of reached)
       for (const { from, to, how } of IMPORTS) if (from === file && how === 'static') reached.add(to)
     const light =
-      /^(cli\.ts|commands\/.*|failure\/(error|codes|hints)\.ts|settings\/nearest\.ts|report\/(plain|evidence)\.ts)$/
+      /^(cli\.ts|commands\/.*|failure\/(error|codes|hints|secrets)\.ts|settings\/nearest\.ts|report\/(plain|evidence)\.ts)$/
     expect([...reached].filter(file => !light.test(file))).toEqual([])
   })
 })

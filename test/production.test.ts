@@ -143,8 +143,10 @@ describe('package.json', () => {
 
   it('has a script for every command, which becomes the process that signals reach', () => {
     for (const command of Object.keys(COMMANDS).filter(name => name !== 'test'))
-      expect(scripts[command]).toBe(`exec node --import tsx src/cli.ts ${command}`)
+      expect(scripts[command]).toBe(`exec node --import ./src/loader.mjs src/cli.ts ${command}`)
     // The tools one after the other; words for it are words for the last.
-    expect(scripts.test).toMatch(/^node --import tsx src\/cli\.ts schema:check && .* && exec vitest run --config \S+$/)
+    expect(scripts.test).toMatch(
+      /^node --import \.\/src\/loader\.mjs src\/cli\.ts schema:check && .* && exec vitest run --config \S+$/,
+    )
   })
 })

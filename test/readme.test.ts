@@ -82,7 +82,7 @@ describe('README', () => {
     'npm run %s is a command, and takes that',
     async line => {
       const [name = '', ...words] = line.split(' ')
-      if (name !== 'test') expect(scripts[name]).toBe(`exec node --import tsx src/cli.ts ${name}`)
+      if (name !== 'test') expect(scripts[name]).toBe(`exec node --import ./src/loader.mjs src/cli.ts ${name}`)
       const { flags, words: rest } = await readArguments([name, ...words])
       probeArguments(flags as Values<typeof PROBE_FLAGS>)
       if (name === 'explain') expect([...Object.keys(CODES), 'CODE']).toContain(rest[0])

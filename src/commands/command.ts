@@ -1,7 +1,7 @@
 /** What a command is, what it is given, and the exit codes. */
 
 /** The exit codes; help.ts says what each means. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, bug: 70, interrupted: 130 } as const
+export const EXIT = { ok: 0, failed: 1, usage: 2, bug: 70, unwritten: 74, interrupted: 130 } as const
 
 /** The groups of the help, in its order. */
 export const GROUPS = ['run', 'understand', 'develop'] as const
@@ -28,7 +28,7 @@ export interface Asked<Known extends Flags = Flags> {
 export interface Program {
   /** name and version, as reports carry them */
   readonly name: string
-  /** Writes to stdout; resolves when all of it is written. */
+  /** Writes to stdout; resolves when all of it is written, or cannot be: then the exit code says so. */
   print(text: string): Promise<void>
   /** Writes a line to stderr. */
   note(text: string): void

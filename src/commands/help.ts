@@ -7,6 +7,7 @@ const MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   failed: 'a check failed',
   usage: 'usage or configuration',
   bug: 'a bug',
+  unwritten: 'the output could not be written',
   interrupted: 'interrupted',
 }
 

@@ -9,10 +9,34 @@ import { withBrokenSignature } from './forge.ts'
 import { verifyServer } from './verify-server.ts'
 
 /**
- * Groups in our order of preference. OpenSSL 3.0 sends a key share for the first one only, PostgreSQL up to 17 takes
- * prime256v1 only by default, and everybody takes prime256v1: first, it saves a HelloRetryRequest.
+ * Groups in our order of preference: those that OpenSSL 3.0 takes by default, so that no server is refused which psql
+ * reaches. OpenSSL sends a key share for the first one only, PostgreSQL up to 17 takes prime256v1 only by default, and
+ * everybody takes prime256v1: first, it saves a HelloRetryRequest.
  */
-const GROUPS = 'prime256v1:X25519:secp384r1:secp521r1'
+const GROUPS = [
+  ...['prime256v1', 'X25519', 'secp384r1', 'secp521r1', 'X448'],
+  ...['ffdhe2048', 'ffdhe3072', 'ffdhe4096', 'ffdhe6144', 'ffdhe8192'],
+].join(':')
+
+/** The post-quantum groups of OpenSSL 3.5, which earlier ones refuse by name. */
+const HYBRID_GROUPS = 'X25519MLKEM768:SecP256r1MLKEM768:SecP384r1MLKEM1024'
+
+let knownGroups: string | undefined
+
+/** The groups that this OpenSSL knows, in our order. */
+function groups(): string {
+  knownGroups ??= isGroupList(HYBRID_GROUPS) ? `${GROUPS}:${HYBRID_GROUPS}` : GROUPS
+  return knownGroups
+}
+
+function isGroupList(ecdhCurve: string): boolean {
+  try {
+    tls.createSecureContext({ ca: [], ecdhCurve })
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** PEM: whom we trust, and who we are. */
 export interface Material {
@@ -58,7 +82,7 @@ function secureContext({ material, present, maxVersion }: HandshakeOptions): tls
       }),
       minVersion: 'TLSv1.2',
       ...(maxVersion && { maxVersion }),
-      ecdhCurve: GROUPS,
+      ecdhCurve: groups(),
     })
   made.set(name, context)
   return context
@@ -74,7 +98,7 @@ export function tlsFailure(error: NodeJS.ErrnoException, at: 'hello' | 'keys' | 
   const code = at === 'afterwards' && verdict.code === 'TLS_NOT_POSTGRES' ? 'TLS_FAILED' : verdict.code
   const { alert } = verdict
   const message = alert
-    ? `the server ended the handshake with the TLS alert ${alert}`
+    ? `the server ended the handshake with the TLS alert ${alert}${keysExchanged ? '' : ', before we sent a certificate'}`
     : code === 'TLS_CLOSED'
       ? CLOSED
       : code === 'TLS_NOT_POSTGRES'

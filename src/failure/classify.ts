@@ -80,8 +80,9 @@ export interface TlsVerdict {
 
 /**
  * The code of an error that OpenSSL or the socket reported during or right after the handshake.
- * `keysExchanged`: the key exchange had taken place (TLS 1.2: then handshake_failure no longer means that there is
- * no common cipher, but that the server got no certificate; RFC 5246, 7.4.6).
+ * `keysExchanged`: the key exchange had taken place. Our certificate leaves together with our half of it (TLS 1.2) or
+ * after it (TLS 1.3): an alert of before is about no certificate of ours, whatever its name. Of after, handshake_failure
+ * no longer means that there is no common cipher, but that the server got no certificate (RFC 5246, 7.4.6).
  */
 export function classifyTls(errorCode: string | undefined, keysExchanged: boolean): TlsVerdict {
   const code = errorCode ?? ''
@@ -94,10 +95,10 @@ export function classifyTls(errorCode: string | undefined, keysExchanged: boolea
 }
 
 function classifyAlert(alert: string, keysExchanged: boolean): Code {
+  if (alert === 'protocol_version') return 'TLS_VERSION'
+  if (!keysExchanged) return 'TLS_FAILED'
   if (CLIENT_CERTIFICATE_ALERTS.has(alert)) return 'TLS_CLIENT_REJECTED'
-  if (alert === 'certificate_required') return 'TLS_CLIENT_REQUIRED'
-  if (alert === 'handshake_failure') return keysExchanged ? 'TLS_CLIENT_REQUIRED' : 'TLS_FAILED'
-  return alert === 'protocol_version' ? 'TLS_VERSION' : 'TLS_FAILED'
+  return alert === 'certificate_required' || alert === 'handshake_failure' ? 'TLS_CLIENT_REQUIRED' : 'TLS_FAILED'
 }
 
 /** What chain verification said of the server's certificate (X509_V_ERR_*, as Node names it). */

@@ -8,6 +8,7 @@
  * cause      the original error, never replaced or reworded, only redacted: see `causesOf`
  */
 import { CODES, type Code, type Layer } from './codes.ts'
+import { withoutSecrets } from './secrets.ts'
 
 /** One link of the chain of original errors, outermost first. */
 export interface Cause {
@@ -112,7 +113,8 @@ export class ProbeError extends Error {
       code: this.code,
       layer: this.layer,
       message: redact(this.message, 4000),
-      causes: this.problems ?? causesOf(this.cause),
+      causes:
+        this.problems?.map(problem => ({ ...problem, message: redact(problem.message, 4000) })) ?? causesOf(this.cause),
       sqlstate: sqlstateIn(this),
       hint: this.hint ?? CODES[this.code].hint,
     }
@@ -171,13 +173,10 @@ export function causesOf(error: unknown): Cause[] {
   return causes
 }
 
-const PEM = /-----BEGIN [A-Z0-9 ]+-----[\s\S]*?(-----END [A-Z0-9 ]+-----|$)/g
-const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/?#@]*):[^\s/?#@]*@/gi
-
-/** Text without PEM blocks and URL passwords, should a library or a server ever quote one; so many characters at most. */
+/** Text without secrets, should a library, a server or a setting hold one; so many characters at most. */
 export function redact(text: string, longest = 1000): string {
   // Cut first as well: these patterns take quadratic time on what a hostile server can say.
-  return text.slice(0, 4000).replace(PEM, '[PEM]').replace(URL_PASSWORD, '$1@').slice(0, longest)
+  return withoutSecrets(text.slice(0, 4000)).slice(0, longest)
 }
 
 /** The same failure as a one-line sentence. */

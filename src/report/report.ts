@@ -9,6 +9,7 @@ import type { Result } from '../checks/run.ts'
 import type { Layer, Warning } from '../failure/codes.ts'
 import { type Evidence, evidence, type Facts, type Failure } from '../failure/error.ts'
 import { fillIn } from '../failure/hints.ts'
+import { settingWithoutSecrets } from '../failure/secrets.ts'
 import type { Origin, Target } from '../settings/config.ts'
 import { opened } from './evidence.ts'
 
@@ -96,6 +97,15 @@ function criterionStatus(checks: readonly CheckResult[]): Status {
   return 'passed'
 }
 
+/** Settings as the report shows them: any of them may hold a key by mistake. */
+const withoutSecretTexts = <T extends object>(settings: T): T =>
+  Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? settingWithoutSecrets(value) : value,
+    ]),
+  ) as T
+
 /**
  * Puts results together into a report. `checks` must hold every check of the run once, in order. The verdict is pass only
  * if every check passed; the failure is that of the first failed check.
@@ -110,7 +120,8 @@ export function assembleReport(parts: Run & { readonly checks: readonly CheckRes
   })
   const failure = checks.find(check => check.status === 'failed')?.failure ?? null
   const verdict = checks.every(check => check.status === 'passed') ? 'pass' : 'fail'
-  const { program, runId, target, origin, startedAt, durationMs, attempts, warnings } = parts
+  const { program, runId, startedAt, durationMs, attempts, warnings } = parts
+  const [target, origin] = [withoutSecretTexts(parts.target), withoutSecretTexts(parts.origin)]
   return {
     schemaVersion: 1,
     program,

@@ -1,7 +1,7 @@
 /** The result of certs:check, and its text for a terminal: a pure function, nothing is read here. */
 
 import type { CertificateFacts } from './certificate.ts'
-import { printable } from './pem.ts'
+import { printable, quotePath } from './pem.ts'
 
 export type FileKind = 'ca' | 'node' | 'client' | 'ui' | 'key' | 'other'
 
@@ -54,7 +54,7 @@ export function renderCertsCheck({ ok, dir, files, findings }: Omit<CertsCheck, 
   )
   const count = [...findings, ...files.flatMap(file => file.findings)].filter(one => one.severity === 'refused').length
   const verdict = ok ? 'nothing here would be refused' : `${count} thing${count === 1 ? '' : 's'} would be refused`
-  return [`${printable(dir)}: ${verdict}`, ...findings.map(marked), ...lines, ''].join('\n')
+  return [`${quotePath(dir)}: ${verdict}`, ...findings.map(marked), ...lines, ''].join('\n')
 }
 
 const match = (matches: boolean | null): string =>

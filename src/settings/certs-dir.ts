@@ -16,7 +16,7 @@ import { join } from 'node:path'
 import { describeCertificate, namesOf, parseCertificates, principalsOf, type Usage, validity } from './certificate.ts'
 import { type CertsCheck, type CheckedFile, type FileKind, type Finding, renderCertsCheck } from './certs-dir-text.ts'
 import { findIssuer, lintAuthorities, lintPair } from './lint.ts'
-import { type Pem, printable, readPemFile } from './pem.ts'
+import { type Pem, printable, quotePath, readPemFile } from './pem.ts'
 import type { Problem } from './url.ts'
 
 /** More files than this are not a set of certificates. */
@@ -60,10 +60,10 @@ const fromProblem = ({ code, message }: Problem): Finding => refused(code, messa
 function list(dir: string): string[] | string {
   try {
     const names = readdirSync(dir).sort()
-    return names.length > MAX_FILES ? `${printable(dir)} holds ${names.length} files: no set of certificates` : names
+    return names.length > MAX_FILES ? `${quotePath(dir)} holds ${names.length} files: no set of certificates` : names
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'an unknown error'
-    return `${printable(dir)} cannot be read as a directory (${code})`
+    return `${quotePath(dir)} cannot be read as a directory (${code})`
   }
 }
 

@@ -9,7 +9,7 @@
 import dns from 'node:dns'
 import { hostname } from 'node:os'
 import type { Warning } from '../failure/codes.ts'
-import { type Evidence, evidence, type Facts, ProbeError } from '../failure/error.ts'
+import { type Evidence, evidence, type Facts, ProbeError, redact } from '../failure/error.ts'
 import { isHostName, isIPv4Notation, isIPv6Literal, withoutZone } from './address.ts'
 import { type Credentials, loadCredentials } from './credentials.ts'
 import { type Problem, parseUrl, unreadUrl } from './url.ts'
@@ -164,7 +164,7 @@ export function loadConfig({ role, env, options, names = SYSTEM_NAMES }: ConfigI
       ok: false,
       error: configError(problems, loaded.evidence),
       target: { host, port, database, user, tlsName, address: null, engine: null },
-      warnings: [...loaded.warnings],
+      warnings: loaded.warnings.map(printableWarning),
       origin,
     }
   }
@@ -173,12 +173,16 @@ export function loadConfig({ role, env, options, names = SYSTEM_NAMES }: ConfigI
   const hosts = [withName(first), ...others.map(withName)] as const
   const facts = { role, url: name, sslmode: 'verify-full', hosts, sni: sni.name, ...loaded.evidence }
   const { user, database } = url
-  const { warnings, principals } = loaded
+  const { principals } = loaded
+  const warnings = loaded.warnings.map(printableWarning)
   const identity = { principals, identityMatches: principals.includes(user) }
   const given = { role, hosts, user, database, options: allOptions, origin }
   const config = { ...given, credentials, ...identity, warnings, evidence: evidence(deepFreeze(facts)) }
   return { ok: true, config: Object.freeze({ ...deepFreeze(config), names }) }
 }
+
+/** What a warning quotes of the settings was not looked at yet. */
+const printableWarning = ({ code, message }: Warning): Warning => ({ code, message: redact(message, 4000) })
 
 const MISSING = 'is not set (the form is postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full)'
 

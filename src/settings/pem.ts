@@ -2,6 +2,7 @@
  * PEM texts and the files they come in. Nothing here quotes a text; paths are quoted only when they are paths.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs'
+import { settingWithoutSecrets } from '../failure/secrets.ts'
 import type { Problem } from './url.ts'
 
 /** What one setting holds or points to. */
@@ -105,10 +106,10 @@ function whyUnreadable(error: unknown): string {
   return REASONS[code] ?? `cannot be read (${code})`
 }
 
-/** A path for a message: without control characters, and not at all where the value may be key material by mistake. */
+/** A path for a message: without control characters, and not at all where the value may be a secret by mistake. */
 export function quotePath(path: string): string {
-  const maybeKey = /-----|[\r\n]|\\n/.test(path) || path.length > 512 || /[A-Za-z0-9+/=]{60,}/.test(path)
-  return maybeKey ? 'its value (not shown)' : printable(path)
+  const isNoPath = /-----|[\r\n]|\\n/.test(path) || path.length > 512 || /^[A-Za-z0-9+/]+=+$/.test(path)
+  return isNoPath || settingWithoutSecrets(path) !== path ? 'its value (not shown)' : printable(path)
 }
 
 /** Text from outside, fit for a terminal: control, format and separator characters are shown as `?`. */

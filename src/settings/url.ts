@@ -10,6 +10,7 @@
 
 import type { Code } from '../failure/codes.ts'
 import { isHostName, isIPv4Notation, isIPv6Literal, isWrappedIPv4, needsZone } from './address.ts'
+import { type Complain, type Parts, SHAPE, split } from './url-parts.ts'
 
 /** CockroachDB's SQL port. */
 const DEFAULT_PORT = 26257
@@ -56,11 +57,30 @@ interface UrlResult {
   readonly problems: readonly Problem[]
 }
 
-type Complain = (code: Code, message: string) => void
-
-const SHAPE = 'postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full'
 const PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'hostaddr'] as const
 const SECRET_PARAMETERS: readonly string[] = ['password', 'sslpassword']
+
+/** What other clients take, and so stands in URLs. No other name is quoted: it may be the rest of a password. */
+const FOREIGN_PARAMETERS: readonly string[] = [
+  ...['ssl', 'ssl_min_protocol_version', 'sslcrl', 'sslcrldir', 'sslsni', 'sslnegotiation', 'sslcertmode', 'sslinline'],
+  ...['sslaccept', 'sslidentity', 'requiressl', 'gssencmode', 'channel_binding', 'require_auth', 'krbsrvname'],
+  ...['application_name', 'fallback_application_name', 'client_encoding', 'options', 'cluster', 'service', 'passfile'],
+  ...[
+    'host',
+    'port',
+    'user',
+    'dbname',
+    'database',
+    'schema',
+    'search_path',
+    'currentSchema',
+    'replication',
+    'timezone',
+  ],
+  ...['connect_timeout', 'statement_timeout', 'lock_timeout', 'pool_timeout', 'socket_timeout', 'tcp_user_timeout'],
+  ...['keepalives', 'keepalives_idle', 'keepalives_interval', 'keepalives_count', 'target_session_attrs'],
+  ...['load_balance_hosts', 'pgbouncer', 'connection_limit', 'pool_size', 'pool_max_conns', 'prepare', 'sslMode'],
+]
 const WEAKER_MODES: readonly string[] = ['disable', 'allow', 'prefer', 'require', 'verify-ca']
 
 /** Without it the kernel refuses the address, or libuv (Node 24 and 26) picks an interface. */
@@ -76,27 +96,19 @@ type Parameter = (typeof PARAMETERS)[number]
 export function parseUrl(text: string, name: string): UrlResult {
   const problems: Problem[] = []
   const complain: Complain = (code, message) => void problems.push({ name, code, message })
-  const parts = split(text, complain)
-  if (!parts) return unreadUrl(problems)
+  const cut = split(text, complain)
+  if (!cut) return unreadUrl(problems)
 
-  const user = parts.user === '' ? null : decode(parts.user, 'the user', complain)
-  if (parts.user === '') complain('CONFIG_MISSING', `names no user: ${SHAPE}`)
-  if (parts.hasPassword)
-    complain('CONFIG_INSECURE', 'holds a password: the role has none, the client certificate is the login')
-  const servers = parts.servers.split(',').map((server, index, all) => {
-    return parseServer(server, all.length > 1 ? `host ${index + 1}` : 'the host', complain)
-  })
-  const database = parts.database === '' ? null : decode(parts.database, 'the database', complain)
-  if (parts.database === '') complain('CONFIG_MISSING', `names no database: ${SHAPE}`)
-  const parameters = parseQuery(parts.query, complain)
+  const { user, database, servers } = cut.parts ? readParts(cut.parts, complain) : NO_PARTS
+  const parameters = parseQuery(cut.query, complain)
   checkMode(parameters.get('sslmode'), complain)
-  const addresses = parseHostaddr(parameters.get('hostaddr') ?? '', servers.length, complain)
+  const addresses = cut.parts ? parseHostaddr(parameters.get('hostaddr') ?? '', servers.length, complain) : []
 
   const [first, ...others] = servers.map((server, index) => ({ ...server, hostaddr: addresses[index] ?? null }))
   const complete = problems.length === 0 && user !== null && database !== null && first !== undefined
   return {
     url: complete ? { user, database, endpoints: [endpoint(first), ...others.map(endpoint)] } : null,
-    seen: { user, database, host: first?.host ?? null, port: first?.port ?? null },
+    seen: cut.isVerbatim ? { user, database, host: first?.host ?? null, port: first?.port ?? null } : NOTHING_SEEN,
     files: {
       sslrootcert: parameters.get('sslrootcert') || null,
       sslcert: parameters.get('sslcert') || null,
@@ -106,10 +118,27 @@ export function parseUrl(text: string, name: string): UrlResult {
   }
 }
 
+const NO_PARTS = { user: null, database: null, servers: [] } as const
+const NOTHING_SEEN = { user: null, database: null, host: null, port: null } as const
+
+/** Login, servers and database, each null where it is not what it must be. */
+function readParts(parts: Parts, complain: Complain) {
+  const user = parts.user === '' ? null : decode(parts.user, 'the user', complain)
+  if (parts.user === '') complain('CONFIG_MISSING', `names no user: ${SHAPE}`)
+  if (parts.hasPassword)
+    complain('CONFIG_INSECURE', 'holds a password: the role has none, the client certificate is the login')
+  const servers = parts.servers.split(',').map((server, index, all) => {
+    return parseServer(server, all.length > 1 ? `host ${index + 1}` : 'the host', complain)
+  })
+  const database = parts.database ? decode(parts.database, 'the database', complain) : null
+  if (parts.database === '') complain('CONFIG_MISSING', `names no database: ${SHAPE}`)
+  return { user, database, servers }
+}
+
 /** The result for a URL of which nothing is known but what is wrong with it. */
 export const unreadUrl = (problems: readonly Problem[]): UrlResult => ({
   url: null,
-  seen: { user: null, database: null, host: null, port: null },
+  seen: NOTHING_SEEN,
   files: { sslrootcert: null, sslcert: null, sslkey: null },
   problems,
 })
@@ -125,42 +154,6 @@ const endpoint = ({ host, port, hostaddr }: Server & { hostaddr: string | null }
   port: port ?? DEFAULT_PORT,
   hostaddr,
 })
-
-interface Parts {
-  readonly user: string
-  readonly hasPassword: boolean
-  readonly servers: string
-  readonly database: string
-  readonly query: string
-}
-
-/** Cuts the URL into its parts, still percent-encoded; null (and a problem) if it cannot be cut with certainty. */
-function split(text: string, complain: Complain): Parts | null {
-  const [scheme] = /^postgres(ql)?:\/\//.exec(text) ?? []
-  if (scheme === undefined) {
-    complain('CONFIG_INVALID', `does not begin with postgresql:// (the form is ${SHAPE}, without quotes)`)
-    return null
-  }
-  if (/[\s\p{Cc}]/u.test(text)) {
-    complain('CONFIG_INVALID', 'contains white space, a line end or a control character')
-    return null
-  }
-  const rest = text.slice(scheme.length)
-  const [login = ''] = /^[^@/]*@/.exec(rest) ?? []
-  const target = rest.slice(login.length)
-  const [user = '', password = ''] = login.slice(0, -1).split(/:(.*)/s)
-  if (target.includes('@')) {
-    if (password !== '') complain('CONFIG_INSECURE', 'holds a password')
-    complain('CONFIG_INVALID', 'cannot be split at its @: write @ inside a part as %40, / as %2F, : as %3A')
-    return null
-  }
-  const [, servers = '', path = '', query = ''] = /^([^/?]*)([^?]*)(.*)$/s.exec(target) ?? []
-  if (path.slice(1).includes('/')) {
-    complain('CONFIG_INVALID', 'has a second / after the host: write / inside a part as %2F')
-    return null
-  }
-  return { user, hasPassword: password !== '', servers, database: path.slice(1), query: query.slice(1) }
-}
 
 /** Decodes %XX; null (and a problem) for a malformed one, %00, bytes that are no UTF-8, and control characters. */
 function decode(text: string, what: string, complain: Complain): string | null {
@@ -219,6 +212,8 @@ function parsePort(text: string, what: string, complain: Complain): number | nul
 
 function parseQuery(text: string, complain: Complain): Map<Parameter, string> {
   const values = new Map<Parameter, string>()
+  // A password with an unescaped & goes on in the next name.
+  let isAfterSecret = false
   for (const item of text.replace(/&$/, '').split('&')) {
     if (text === '') break
     const [rawName = '', rawValue, ...more] = item.split('=')
@@ -228,12 +223,13 @@ function parseQuery(text: string, complain: Complain): Map<Parameter, string> {
     }
     const name = decode(rawName, "a query parameter's name", complain)
     if (name === null) continue
+    isAfterSecret ||= /pass|pwd/i.test(name)
     const known = PARAMETERS.find(parameter => parameter === name)
     const value = known && decode(rawValue, `the query parameter ${known}`, complain)
     if (SECRET_PARAMETERS.includes(name)) {
       complain('CONFIG_INSECURE', `has the query parameter ${name}: the client certificate is the login`)
     } else if (known === undefined) {
-      const quoted = /^[a-z][a-z0-9_.-]{0,39}$/i.test(name) ? ` ${name}` : ''
+      const quoted = !isAfterSecret && FOREIGN_PARAMETERS.includes(name) ? ` ${name}` : ''
       complain('CONFIG_INVALID', `has an unknown query parameter${quoted} (known are ${PARAMETERS.join(', ')})`)
     } else if (values.has(known)) {
       complain('CONFIG_INVALID', `has the query parameter ${known} more than once`)

@@ -137,6 +137,40 @@ const faults: Readonly<Record<string, readonly [() => Promise<Settings>, Code, s
   'a certificate for servers': [issued({ usages: ['serverAuth'] }), 'CERT_USAGE', 'CRDB_CLIENT_WRITER_CRT'],
 }
 
+/** URLs with several faults, and the codes of all of them. */
+const severalFaults: readonly (readonly [string, string, readonly Code[]])[] = [
+  [
+    'a line end and a weaker sslmode',
+    'postgresql://u@[::1]/uro?sslmode=require\n',
+    ['CONFIG_INVALID', 'CONFIG_INSECURE'],
+  ],
+  ['a line end and an IPv4 literal', ' postgresql://u@127.0.0.1/uro\n', ['CONFIG_INVALID', 'CONFIG_NOT_IPV6']],
+  ['white space inside and no user', 'postgresql://[::1] /uro', ['CONFIG_INVALID', 'CONFIG_MISSING']],
+  ['another scheme and a password', 'mysql://u:hunter2@[::1]/uro', ['CONFIG_INVALID', 'CONFIG_INSECURE']],
+  ['another scheme and no database', 'cockroachdb://u@[::1]', ['CONFIG_INVALID', 'CONFIG_MISSING']],
+  ['quotes and a weaker sslmode', '"postgresql://u@[::1]/uro?sslmode=prefer"', ['CONFIG_INVALID', 'CONFIG_INSECURE']],
+  ['no scheme and a weaker sslmode', 'u@[::1]:26257/uro?sslmode=disable', ['CONFIG_INVALID', 'CONFIG_INSECURE']],
+  [
+    'another scheme, a line end, a password, an IPv4 literal and a weaker sslmode',
+    'jdbc:postgresql://u:hunter2@10.0.0.1/uro?sslmode=allow\r\n',
+    ['CONFIG_INVALID', 'CONFIG_INVALID', 'CONFIG_INSECURE', 'CONFIG_NOT_IPV6', 'CONFIG_INSECURE'],
+  ],
+  ['a second / and a weaker sslmode', 'postgresql://u@[::1]/a/b?sslmode=prefer', ['CONFIG_INVALID', 'CONFIG_INSECURE']],
+  [
+    'a raw @ in the password and an unknown parameter',
+    'postgresql://u:hunter@2@[::1]/uro?ssl=1',
+    ['CONFIG_INSECURE', 'CONFIG_INVALID', 'CONFIG_INVALID'],
+  ],
+]
+
+test.each(severalFaults)('several faults in one URL, every one is told: %s', async (_name, text, codes) => {
+  const loaded = load({ ...base(), DATABASE_URL: text })
+  if (loaded.ok) throw new Error('these settings were taken')
+  expect(loaded.error.problems?.map(({ code }) => code)).toEqual(codes)
+  expect(loaded.error.problems?.every(({ name }) => name === 'DATABASE_URL')).toBe(true)
+  expect(loaded.error.message).not.toContain('hunter')
+})
+
 const load = (env: NodeJS.ProcessEnv) => loadConfig({ role: 'writer', env })
 
 test('the base is right, from texts and from files', () => {

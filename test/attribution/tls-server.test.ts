@@ -2,12 +2,13 @@
  * Layer tls, the server's side: real certificates that vary in one property each, and bytes that are not what a
  * server of ours would send.
  */
+import { createSecureContext } from 'node:tls'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { createAuthority, type IssueOptions } from '../../src/development/throwaway/authority.ts'
 import { days, makePki, type Pki, SERVER } from '../helpers/pki.ts'
 import { type Script, scriptedServer } from '../helpers/scripted.ts'
 import { cli, namesOf, run, settings, target } from '../helpers/target.ts'
-import type { ServerTls } from '../helpers/tls-side.ts'
+import { plainAlert, type ServerTls } from '../helpers/tls-side.ts'
 import { check, type Expected, expectSaid, expectVerdict } from '../helpers/verdict.ts'
 import { errorResponse } from '../helpers/wire.ts'
 
@@ -436,17 +437,75 @@ test('words in the clear after the handshake: whoever shook hands speaks TLS', a
   expectVerdict(report, { code: 'TLS_FAILED', check: 'tls', evidence: { keysExchanged: true } })
 })
 
+/** A TLS 1.2 ServerHello that takes ECDHE-RSA-AES128-GCM-SHA256 (RFC 5246, 7.4.1.3), as one record. */
+function serverHello(): Buffer {
+  const extensions = Buffer.of(0xff, 0x01, 0, 1, 0)
+  const body = Buffer.concat([
+    Buffer.of(3, 3),
+    Buffer.alloc(32, 7),
+    Buffer.of(0, 0xc0, 0x2f, 0, 0, extensions.length),
+    extensions,
+  ])
+  const message = Buffer.concat([Buffer.of(2, 0, 0, body.length), body])
+  return Buffer.concat([Buffer.of(22, 3, 3, 0, message.length), message])
+}
+
+/** The groups that OpenSSL takes when nobody chooses, 3.0 and 3.5; those of before first. */
+describe('a server that takes one group only', () => {
+  const groups = ['prime256v1', 'X25519', 'secp384r1', 'secp521r1', 'X448', 'ffdhe2048', 'ffdhe3072', 'ffdhe8192']
+  const hybrids = ['X25519MLKEM768', 'SecP256r1MLKEM768']
+  const isKnown = (group: string) => {
+    try {
+      createSecureContext({ ca: [], ecdhCurve: group })
+      return true
+    } catch {
+      return false
+    }
+  }
+  test.each([...groups, ...hybrids.filter(isKnown)])('%s', async ecdhCurve => {
+    await using server = await scriptedServer({ tls: { ...pki.server, ecdhCurve } })
+    expect(check(await run(target(server, pki.pem)), 'tls')).toMatchObject({
+      status: 'passed',
+      evidence: { protocol: 'TLSv1.3' },
+    })
+  })
+
+  test('brainpoolP256r1, which OpenSSL does not take unasked', async () => {
+    await using server = await scriptedServer({ tls: { ...pki.server, ecdhCurve: 'brainpoolP256r1' } })
+    const report = await run(target(server, pki.pem))
+    expectVerdict(report, { code: 'TLS_FAILED', check: 'tls', evidence: { alert: 'handshake_failure' } })
+  })
+})
+
 describe('an alert inside the handshake that is about no certificate of ours', () => {
   const alerts: readonly (readonly [number, string, Verdict])[] = [
     [40, 'handshake_failure', { code: 'TLS_FAILED' }],
     [70, 'protocol_version', { code: 'TLS_VERSION' }],
     [80, 'internal_error', { code: 'TLS_FAILED' }],
     [112, 'unrecognized_name', { code: 'TLS_FAILED' }],
+    // these are about a client's certificate, and whoever sends them has not seen ours
+    [42, 'bad_certificate', { code: 'TLS_FAILED' }],
+    [48, 'unknown_ca', { code: 'TLS_FAILED' }],
+    [49, 'access_denied', { code: 'TLS_FAILED' }],
+    [51, 'decrypt_error', { code: 'TLS_FAILED' }],
+    [116, 'certificate_required', { code: 'TLS_FAILED' }],
   ]
   test.each(alerts)('%i %s', async (alert, name, verdict) => {
     await using server = await scriptedServer({ tls: pki.server, onClientHello: { alert } })
     const report = await run(target(server, pki.pem))
-    expectVerdict(report, { check: 'tls', evidence: { alert: name }, ...verdict })
+    const message = new RegExp(`TLS alert ${name}, before we sent a certificate$`)
+    expectVerdict(report, { check: 'tls', evidence: { alert: name, keysExchanged: false }, message, ...verdict })
+  })
+
+  // TLS 1.2: what the server says is cut off behind its ServerHello.
+  test('an alert behind the ServerHello', async () => {
+    await using server = await scriptedServer({
+      tls: { ...pki.server, maxVersion: 'TLSv1.2' },
+      onClientHello: { send: Buffer.concat([serverHello(), plainAlert(49)]), next: 'close' },
+    })
+    const report = await run(target(server, pki.pem))
+    const evidence = { alert: 'access_denied', keysExchanged: false }
+    expectVerdict(report, { code: 'TLS_FAILED', check: 'tls', evidence })
   })
 
   test('no cipher in common', async () => {

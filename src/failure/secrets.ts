@@ -1,0 +1,44 @@
+/**
+ * What may not be printed, by its look: PEM, its base64 lines, the password of a URL, what follows `password`. It lands
+ * in any setting by mistake, and libraries and servers quote what they were given.
+ */
+
+const PEM = /-----BEGIN [A-Z0-9 ]+-----[\s\S]*?(-----END [A-Z0-9 ]+-----|$)/g
+const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/?#@]*):[^\s/?#@]*@/gi
+
+/** `password=…`, `password:…`, `"password": …`; a colon and a space alone are a sentence's. */
+const NAMED = /((?:passw(?:or)?d|passphrase|pwd)(?:["']?\s{0,9}=\s{0,9}|["']\s{0,9}:\s{0,9}|:(?=\S)))\S+/gi
+
+/** The same in a setting, which is no sentence: all of the rest. */
+const NAMED_TO_THE_END = /((?:passw(?:or)?d|passphrase|pwd)["']?[=:\s]).*$/is
+
+const BASE64 = /[A-Za-z0-9+/]{20,}={0,2}/g
+
+/** How the DER of keys and certificates begins (SEQUENCE and its length; short keys whole), and PEM in base64. */
+const BEGINNINGS = /^(MI[E-J]|MHcC|MHQC|MC4C|MFMC|LS0tLS1C)/
+
+const HIDDEN = '[not shown]'
+
+/** Text without PEM blocks, base64 lines of one, passwords of URLs, and what follows `password`. */
+export const withoutSecrets = (text: string): string =>
+  text
+    .replace(PEM, '[PEM]')
+    .replace(URL_PASSWORD, '$1@')
+    .replace(NAMED, `$1${HIDDEN}`)
+    .replace(BASE64, found => (isKeyMaterial(found) ? HIDDEN : found))
+
+/** The value of a setting without secrets: what comes behind `password` and a space is none of its words. */
+export const settingWithoutSecrets = (value: string): string =>
+  withoutSecrets(value.slice(0, 4000)).replace(NAMED_TO_THE_END, `$1${HIDDEN}`)
+
+/** Whether a word is base64 of bytes. Letters of both cases and digits alternate there; in names and paths they seldom do. */
+function isKeyMaterial(word: string): boolean {
+  if (BEGINNINGS.test(word)) return true
+  const letters = word.replace(/[+/=]/g, '')
+  if (letters.length < 20 || !/[a-z]/.test(letters) || !/[A-Z]/.test(letters)) return false
+  const changes = letters.match(/[a-z](?![a-z])|[A-Z](?![A-Z])|[0-9](?![0-9])/g)?.length ?? 0
+  const share = (changes - 1) / (letters.length - 1)
+  // A name in camel case, the nearest thing to it, stays below 0.4 and has no digits.
+  if (!/[0-9]/.test(letters)) return share >= 0.45
+  return share >= (letters.length < 40 ? 0.42 : 0.35)
+}
