@@ -114,7 +114,7 @@ const VERIFY_ERRORS: Readonly<Record<string, Code>> = {
 /** The code of a failed chain verification: anything that is not about time, use or name is a matter of trust. */
 export const classifyVerify = (error: string): Code => VERIFY_ERRORS[error] ?? 'TLS_SERVER_UNTRUSTED'
 
-/** SQLSTATEs that mean one thing wherever they come. */
+/** SQLSTATEs that mean one thing at startup. */
 const STARTUP_SQLSTATES: Readonly<Record<string, Code>> = {
   '28P01': 'AUTH_ROLE_UNKNOWN',
   '53300': 'SERVER_BUSY',
@@ -188,14 +188,6 @@ const REFUSALS: readonly { engine: string; routine: string | null; text: RegExp 
 ]
 
 /**
- * Whether a question about what only some releases have was answered so: a function, a setting, an option or a statement
- * that this one does not know. 42501 is no such answer, nor is anything that says that the server or the session is the
- * matter. Of a role option CockroachDB says XXUUU, 42704 or 22023, by the release ("unrecognized role option").
- */
-export const isUnknownHere = (sqlstate: string | null): boolean =>
-  sqlstate !== null && sqlstate !== '42501' && /^(0A|22|42|XX)/.test(sqlstate)
-
-/**
  * The code of an ErrorResponse at startup, when no challenge came before it (a challenge is AUTH_NO_CERTIFICATE).
  * `namesUser`: whether CN or a DNS SAN of our certificate is the user, which decides what nothing else does.
  */
@@ -223,66 +215,3 @@ const STARTUP_HINTS: readonly { readonly sqlstate: string; readonly text: RegExp
 /** The hint of an ErrorResponse at startup; undefined where its code's own says all. */
 export const startupHint = ({ sqlstate, message }: ServerError): string | undefined =>
   STARTUP_HINTS.find(one => one.sqlstate === sqlstate && one.text.test(message))?.hint
-
-/** What a statement was for; it decides the layer of what its SQLSTATE says. */
-export type StatementKind = 'catalogue' | 'write' | 'read'
-
-const STATEMENT_SQLSTATES: Readonly<Record<StatementKind, Readonly<Record<string, Code>>>> = {
-  // A privilege or a name that is looked up waits for no lock of ours: the node answers, and its data does not.
-  catalogue: { '57014': 'READ_TIMEOUT', '55P03': 'READ_TIMEOUT' },
-  write: {
-    '57014': 'WRITE_TIMEOUT',
-    '55P03': 'WRITE_TIMEOUT',
-    '40001': 'WRITE_CONTENDED',
-    '40003': 'WRITE_AMBIGUOUS',
-    '42P01': 'TABLE_MISSING',
-    '42703': 'TABLE_MISMATCH',
-  },
-  read: { '57014': 'READ_TIMEOUT', '55P03': 'READ_TIMEOUT', '42P01': 'TABLE_MISSING', '42703': 'TABLE_MISMATCH' },
-}
-
-/** What means the same for every statement: the database, the role or the node is the matter, not the statement. */
-const ANY_STATEMENT: Readonly<Record<string, Code>> = {
-  '42501': 'DML_DENIED',
-  '3D000': 'DATABASE_MISSING',
-  '57P01': 'SERVER_DRAINING',
-  '57P02': 'SERVER_UNAVAILABLE',
-  '57P03': 'SERVER_UNAVAILABLE',
-  '57P05': 'CONNECTION_LOST',
-  '53300': 'SERVER_BUSY',
-  // No such prepared statement: ours is parsed and bound at once, so that another session got one of the two.
-  '26000': 'CONNECTION_REPLACED',
-}
-
-const GENERAL: Readonly<Record<StatementKind, Code>> = {
-  catalogue: 'CATALOGUE_FAILED',
-  write: 'WRITE_REFUSED',
-  read: 'READ_FAILED',
-}
-
-/** What a statement of this kind that overran its budget is called. */
-export const TIMEOUTS: Readonly<Record<StatementKind, Code>> = {
-  catalogue: 'READ_TIMEOUT',
-  write: 'WRITE_TIMEOUT',
-  read: 'READ_TIMEOUT',
-}
-
-/** What to do where the catalogue was asked, and the server itself gave up waiting for it. */
-const DATA_SILENT =
-  'the node answers and its data does not: a node of the cluster is gone and its leases move (run again with --wait 120), or a lock; as root SHOW STATEMENTS, and cockroach node status'
-
-/** What to do where a SQLSTATE says more than the code that it shares with others. */
-export const statementHint = (sqlstate: string, kind: StatementKind): string | undefined =>
-  kind === 'catalogue' && sqlstate === '57014' ? DATA_SILENT : SQLSTATE_HINTS[sqlstate]
-
-const SQLSTATE_HINTS: Readonly<Record<string, string>> = {
-  '57P05':
-    'the server ends sessions that lie idle for a moment: as root look at idle_session_timeout (CockroachDB: idle_in_session_timeout) of the role and the database, ALTER ROLE … RESET it',
-}
-
-/** The code of a SQLSTATE that a statement of this kind was answered with. */
-export const classifyStatement = (sqlstate: string, kind: StatementKind): Code =>
-  STATEMENT_SQLSTATES[kind][sqlstate] ??
-  (kind === 'catalogue' && sqlstate === '42501' ? 'CATALOGUE_FAILED' : ANY_STATEMENT[sqlstate]) ??
-  // Class 08, connection exception: what a pooler says of the server behind it.
-  (sqlstate.startsWith('08') ? 'CONNECTION_LOST' : GENERAL[kind])

@@ -18,6 +18,8 @@ import {
   startupMessage,
 } from '../dial/wire.ts'
 import { classifyStartup, type ServerError, startupHint } from '../failure/classify.ts'
+import { isGoingAway } from '../failure/classify-statement.ts'
+import type { Code } from '../failure/codes.ts'
 import { type Facts, ProbeError } from '../failure/error.ts'
 
 /** More than this before ReadyForQuery, bytes, is no server's honest startup (a real one sends under 1 KiB). */
@@ -76,6 +78,8 @@ export interface StartupOptions {
 /** What has been heard so far. */
 type Heard = { -readonly [Key in keyof Omit<Startup, 'error'>]: Startup[Key] } & {
   parameters: Record<string, string>
+  /** a notice that the server goes away: if the connection ends, it is why */
+  parting: ServerError | null
   /** our answer to a challenge has gone out */
   clientFirstSent: boolean
 }
@@ -119,18 +123,28 @@ function takeError(heard: Heard, body: Buffer, { identityMatches }: StartupOptio
   const error = serverError(body)
   if (!error) return protocolError('an ErrorResponse without a SQLSTATE')
   heard.serverError = error
-  const { sqlstate, routine } = error
+  const { sqlstate } = error
   if (heard.clientFirstSent && sqlstate.startsWith('28')) {
     heard.passwordStored = false
     return noCertificate(heard)
   }
-  const code = classifyStartup(error, identityMatches)
-  return new ProbeError(code, `the server refuses the session: ${error.message}`, {
+  return refusal(error, classifyStartup(error, identityMatches))
+}
+
+function refusal(error: ServerError, code: Code): ProbeError {
+  const { sqlstate, routine, message } = error
+  return new ProbeError(code, `the server refuses the session: ${message}`, {
     cause: asCause(error),
     origin: { kind: 'server', sqlstate, routine },
     evidence: { sqlstate, routine },
     hint: startupHint(error),
   })
+}
+
+/** N: a notice. PostgreSQL says with one why it ends its connections at once (quickdie). */
+function takeNotice(heard: Heard, body: Buffer): void {
+  const notice = serverError(body)
+  if (notice && isGoingAway(notice.sqlstate)) heard.parting = notice
 }
 
 /** Takes one message. */
@@ -157,6 +171,8 @@ function take(heard: Heard, { type, body }: Message, options: StartupOptions, an
         ? null
         : protocolError(`the session begins inside a transaction (ReadyForQuery ${body.toString('latin1')})`)
     case 'N':
+      takeNotice(heard, body)
+      return undefined
     case 'v':
       return undefined
     default:
@@ -197,7 +213,9 @@ function converse(
       else if (size > STARTUP_LIMIT) settle(protocolError(`more than ${STARTUP_LIMIT} bytes and no ReadyForQuery`))
     }
     const closed = (cause?: Error) =>
-      new ProbeError('SESSION_CLOSED', 'the server closed the connection during startup', { cause })
+      heard.parting
+        ? refusal(heard.parting, classifyStartup(heard.parting, options.identityMatches))
+        : new ProbeError('SESSION_CLOSED', 'the server closed the connection during startup', { cause })
     const ended = () => settle(closed())
     const failed = (error: NodeJS.ErrnoException) => {
       const lost = ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ECONNABORTED'].includes(error.code ?? '')
@@ -230,6 +248,7 @@ export async function startup(
     parameters: {},
     processId: null,
     serverError: null,
+    parting: null,
     clientFirstSent: false,
   }
   const wait = {
@@ -246,6 +265,6 @@ export async function startup(
     error = thrown
   }
   if (error) socket.destroy()
-  const { clientFirstSent: _, ...said } = heard
+  const { clientFirstSent: _sent, parting: _parting, ...said } = heard
   return { ...said, error }
 }

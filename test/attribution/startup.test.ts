@@ -20,6 +20,7 @@ import {
   authenticationOk,
   challenge,
   errorResponse,
+  noticeResponse,
   parameterStatus,
   readFields,
   readyForQuery,
@@ -237,6 +238,7 @@ const toUs = (act: Act): Script => ({
     peer ? act : refusal('28000', 'connection requires a valid client certificate', 'ClientAuthentication'),
 })
 const fatal = (C: string, M: string, R = 'ProcessStartupPacket') => errorResponse({ S: 'FATAL', V: 'FATAL', C, M, R })
+const warning = (C: string, M: string) => noticeResponse({ S: 'WARNING', V: 'WARNING', C, M, R: 'quickdie' })
 const letIn = (...then: Buffer[]) => [authenticationOk(), parameterStatus('server_version', '18.4'), ...then]
 
 describe('by bytes', () => {
@@ -287,6 +289,19 @@ describe('by bytes', () => {
       database('SERVER_DRAINING'),
     ],
     ['a crash of another session', toUs(refusal('57P02', 'crash')), session('SERVER_UNAVAILABLE')],
+    [
+      'a crash of another session, as a warning before the end',
+      toUs({ send: letIn(warning('57P02', 'terminating connection because of crash')), next: 'close' }),
+      database('SERVER_UNAVAILABLE', { sqlstate: '57P02' }),
+    ],
+    [
+      'a shutdown at once, as a warning before a reset',
+      toUs({
+        send: letIn(warning('57P01', 'terminating connection due to immediate shutdown command')),
+        next: 'reset',
+      }),
+      database('SERVER_DRAINING', { sqlstate: '57P01' }),
+    ],
     [
       'no process left for us',
       toUs({ send: Buffer.from(NOT_FORKED), next: 'close' }),
