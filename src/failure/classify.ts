@@ -125,26 +125,49 @@ const STARTUP_SQLSTATES: Readonly<Record<string, Code>> = {
   '42501': 'DATABASE_DENIED',
 }
 
+interface Refusal {
+  readonly engine: 'postgresql' | 'cockroachdb'
+  readonly routine: string | null
+  readonly text: RegExp | null
+  readonly code: Code
+  /** where nothing tells two causes apart: both, and what to do */
+  readonly doubt?: Doubt
+}
+
+/** Two causes that look the same. */
+export interface Doubt {
+  readonly causes: string
+  readonly hint: string
+}
+
 /**
  * 28000 at startup, by engine: the routine names the cause, or where it is shared the text does; a text of null
  * stands for any. Held by a test against facts/cockroachdb-wire.json and facts/postgresql.md.
  */
-const REFUSALS: readonly { engine: string; routine: string | null; text: RegExp | null; code: Code }[] = [
-  // PostgreSQL: the routine does not depend on the server's language, the text does.
+const REFUSALS: readonly Refusal[] = [
+  // PostgreSQL: the routine does not depend on the server's language (lc_messages), the text does.
   { engine: 'postgresql', routine: 'auth_failed', text: null, code: 'AUTH_IDENTITY' },
-  {
-    engine: 'postgresql',
-    routine: 'ClientAuthentication',
-    text: /requires a valid client certificate/,
-    code: 'AUTH_NO_CERTIFICATE',
-  },
-  { engine: 'postgresql', routine: 'ClientAuthentication', text: null, code: 'AUTH_LOGIN_DENIED' },
+  // No language translates the name of the file, and what ClientAuthentication says besides with 28000 has no such name:
+  // "connection requires a valid client certificate" (held against the eleven catalogues of 15.18).
+  { engine: 'postgresql', routine: 'ClientAuthentication', text: /pg_hba\.conf/, code: 'AUTH_LOGIN_DENIED' },
+  { engine: 'postgresql', routine: 'ClientAuthentication', text: null, code: 'AUTH_NO_CERTIFICATE' },
   { engine: 'postgresql', routine: 'InitializeSessionUserId', text: /does not exist/, code: 'AUTH_ROLE_UNKNOWN' },
   {
     engine: 'postgresql',
     routine: 'InitializeSessionUserId',
     text: /not permitted to log in/,
     code: 'AUTH_LOGIN_DENIED',
+  },
+  // In another language only the line of the source tells the two apart, and that changes from release to release.
+  {
+    engine: 'postgresql',
+    routine: 'InitializeSessionUserId',
+    text: null,
+    code: 'AUTH_LOGIN_DENIED',
+    doubt: {
+      causes: 'the role does not exist, or it may not log in',
+      hint: "two causes look the same in the server's language; as root SELECT rolname, rolcanlogin FROM pg_roles: where the role is missing CREATE ROLE … LOGIN, where it may not log in ALTER ROLE … LOGIN",
+    },
   },
   // CockroachDB: one routine serves several causes, and names change between releases.
   {
@@ -187,6 +210,12 @@ const REFUSALS: readonly { engine: string; routine: string | null; text: RegExp 
   },
 ]
 
+const refusalOf = (error: ServerError): Refusal | undefined =>
+  REFUSALS.find(
+    ({ routine, text }) =>
+      (routine === null || routine === error.routine) && (text === null || text.test(error.message)),
+  )
+
 /**
  * The code of an ErrorResponse at startup, when no challenge came before it (a challenge is AUTH_NO_CERTIFICATE).
  * `namesUser`: whether CN or a DNS SAN of our certificate is the user, which decides what nothing else does.
@@ -195,12 +224,12 @@ export function classifyStartup(error: ServerError, namesUser: boolean): Code {
   const direct = STARTUP_SQLSTATES[error.sqlstate]
   if (direct) return direct
   if (!error.sqlstate.startsWith('28')) return 'SESSION_REFUSED'
-  const refusal = REFUSALS.find(
-    ({ routine, text }) =>
-      (routine === null || routine === error.routine) && (text === null || text.test(error.message)),
-  )
-  return refusal?.code ?? (namesUser ? 'AUTH_LOGIN_DENIED' : 'AUTH_IDENTITY')
+  return refusalOf(error)?.code ?? (namesUser ? 'AUTH_LOGIN_DENIED' : 'AUTH_IDENTITY')
 }
+
+/** The causes that an ErrorResponse at startup leaves open; null where its code is the only one. */
+export const startupDoubt = (error: ServerError): Doubt | null =>
+  error.sqlstate === '28000' ? (refusalOf(error)?.doubt ?? null) : null
 
 /** What to do where a refusal at startup says more than its code. */
 const STARTUP_HINTS: readonly { readonly sqlstate: string; readonly text: RegExp; readonly hint: string }[] = [

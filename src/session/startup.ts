@@ -17,7 +17,7 @@ import {
   serverError,
   startupMessage,
 } from '../dial/wire.ts'
-import { classifyStartup, type ServerError, startupHint } from '../failure/classify.ts'
+import { classifyStartup, type ServerError, startupDoubt, startupHint } from '../failure/classify.ts'
 import { isGoingAway } from '../failure/classify-statement.ts'
 import type { Code } from '../failure/codes.ts'
 import { type Facts, ProbeError } from '../failure/error.ts'
@@ -133,11 +133,13 @@ function takeError(heard: Heard, body: Buffer, { identityMatches }: StartupOptio
 
 function refusal(error: ServerError, code: Code): ProbeError {
   const { sqlstate, routine, message } = error
-  return new ProbeError(code, `the server refuses the session: ${message}`, {
+  const doubt = startupDoubt(error)
+  const why = doubt ? ` (${doubt.causes})` : ''
+  return new ProbeError(code, `the server refuses the session${why}: ${message}`, {
     cause: asCause(error),
     origin: { kind: 'server', sqlstate, routine },
     evidence: { sqlstate, routine },
-    hint: startupHint(error),
+    hint: doubt?.hint ?? startupHint(error),
   })
 }
 

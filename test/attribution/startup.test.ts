@@ -394,6 +394,8 @@ describe('the table of refusals', () => {
     ['ClientAuthentication', 'pg_hba.conf rejects connection for host "::1", user "u"', 'AUTH_LOGIN_DENIED'],
     ['InitializeSessionUserId', 'role "ghost" does not exist', 'AUTH_ROLE_UNKNOWN'],
     ['InitializeSessionUserId', 'role "gateway_writer" is not permitted to log in', 'AUTH_LOGIN_DENIED'],
+    // in another language; more of them in languages.test.ts
+    ['InitializeSessionUserId', 'Rolle »ghost« existiert nicht', 'AUTH_LOGIN_DENIED'],
   ]
   test.each(postgresql)('PostgreSQL, %s: %s', (routine, message, code) => {
     expect(classifyStartup(error('28000', routine, message), true)).toBe(code)
