@@ -1,6 +1,5 @@
 /** The database exists and takes the session; and the sessions that the checks after this one work with. */
 import { TABLE_NAME } from '../database/sql.ts'
-import { CODES } from '../failure/codes.ts'
 import { asProbeError, evidence, ProbeError } from '../failure/error.ts'
 import type { Opened } from '../session/open.ts'
 import type { Second } from '../session/path.ts'
@@ -67,9 +66,9 @@ async function readDatabase(session: Session, configured: string) {
     .ask('the first use of the database', `SELECT 1 FROM ${TABLE_NAME} LIMIT 0`)
     .then(() => true)
     .catch(error => {
-      const { sqlstate, code } = asProbeError(error)
-      if (sqlstate === null || CODES[code].endsSession) throw error
-      return sqlstate !== '3D000'
+      const { answered } = asProbeError(error)
+      if (answered === null) throw error
+      return answered !== '3D000'
     })
   const listed = session.ask<{ name: string; found: string }>(
     what,

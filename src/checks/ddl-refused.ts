@@ -99,7 +99,7 @@ async function tryCreate(session: Session): Promise<string> {
     await retried(session.budget, create, true)
     return '00000'
   } catch (error) {
-    const sqlstate = error instanceof ProbeError ? error.sqlstate : null
+    const sqlstate = error instanceof ProbeError ? error.answered : null
     if (sqlstate === '42501' || sqlstate === '42P07') return sqlstate
     throw error
   }

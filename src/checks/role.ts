@@ -1,7 +1,7 @@
 /** The session runs as the configured user, who administers nothing. */
 import type { Engine } from '../database/engine.ts'
 import { literal } from '../database/sql.ts'
-import { isUnknownHere } from '../failure/classify.ts'
+import { isUnknownHere } from '../failure/classify-statement.ts'
 import { ProbeError } from '../failure/error.ts'
 import { ifKnown } from '../session/if-known.ts'
 import type { Session } from '../session/postgres.ts'

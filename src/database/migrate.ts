@@ -129,7 +129,7 @@ async function applyPending(session: Session, engine: Engine, migrations: readon
     } catch (error) {
       if (!(error instanceof ProbeError) || session.isLost() || attempt >= RETRIES) throw error
       // Told to restart, or stumbled over what another run has made meanwhile: the journal tells.
-      const overtaken = error.sqlstate === '40001' || (await readApplied(session)).length > before.size
+      const overtaken = error.answered === '40001' || (await readApplied(session)).length > before.size
       if (!overtaken) throw error
       await new Promise(settle => setTimeout(settle, 20 * 2 ** attempt * (0.5 + Math.random())))
     }

@@ -47,7 +47,7 @@ export async function readBareName(session: Session): Promise<string | null> {
     )
     return row?.oid ?? null
   } catch (error) {
-    if (error instanceof ProbeError && error.sqlstate === '42P01') return null
+    if (error instanceof ProbeError && error.answered === '42P01') return null
     throw error
   }
 }

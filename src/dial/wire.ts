@@ -103,9 +103,9 @@ export function unversionedError(bytes: Buffer): string | null {
   return whole && /^[^\p{Cc}]{4,}$/u.test(text) ? text : null
 }
 
-/** A server's error as the `cause` of a ProbeError. */
-export const asCause = (error: ServerError): Error =>
-  Object.assign(new Error(error.message), { name: 'ErrorResponse', code: error.sqlstate, routine: error.routine })
+/** A server's error as the `cause` of a ProbeError, with the properties that the driver's own errors have. */
+export const asCause = ({ message, sqlstate: code, routine, severity }: ServerError): Error =>
+  Object.assign(new Error(message), { name: 'ErrorResponse', code, routine, severity })
 
 /** A StartupMessage with these parameters, in this order. */
 export function startupMessage(parameters: Readonly<Record<string, string>>): Buffer {

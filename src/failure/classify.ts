@@ -115,7 +115,7 @@ const VERIFY_ERRORS: Readonly<Record<string, Code>> = {
 /** The code of a failed chain verification: anything that is not about time, use or name is a matter of trust. */
 export const classifyVerify = (error: string): Code => VERIFY_ERRORS[error] ?? 'TLS_SERVER_UNTRUSTED'
 
-/** SQLSTATEs that mean one thing wherever they come. */
+/** SQLSTATEs that mean one thing at startup. */
 const STARTUP_SQLSTATES: Readonly<Record<string, Code>> = {
   '28P01': 'AUTH_ROLE_UNKNOWN',
   '53300': 'SERVER_BUSY',
@@ -126,26 +126,49 @@ const STARTUP_SQLSTATES: Readonly<Record<string, Code>> = {
   '42501': 'DATABASE_DENIED',
 }
 
+interface Refusal {
+  readonly engine: 'postgresql' | 'cockroachdb'
+  readonly routine: string | null
+  readonly text: RegExp | null
+  readonly code: Code
+  /** where nothing tells two causes apart: both, and what to do */
+  readonly doubt?: Doubt
+}
+
+/** Two causes that look the same. */
+export interface Doubt {
+  readonly causes: string
+  readonly hint: string
+}
+
 /**
  * 28000 at startup, by engine: the routine names the cause, or where it is shared the text does; a text of null
  * stands for any. Held by test/attribution/startup.test.ts against what both engines said (database/README.md).
  */
-const REFUSALS: readonly { engine: string; routine: string | null; text: RegExp | null; code: Code }[] = [
-  // PostgreSQL: the routine does not depend on the server's language, the text does.
+const REFUSALS: readonly Refusal[] = [
+  // PostgreSQL: the routine does not depend on the server's language (lc_messages), the text does.
   { engine: 'postgresql', routine: 'auth_failed', text: null, code: 'AUTH_IDENTITY' },
-  {
-    engine: 'postgresql',
-    routine: 'ClientAuthentication',
-    text: /requires a valid client certificate/,
-    code: 'AUTH_NO_CERTIFICATE',
-  },
-  { engine: 'postgresql', routine: 'ClientAuthentication', text: null, code: 'AUTH_LOGIN_DENIED' },
+  // No language translates the name of the file, and what ClientAuthentication says besides with 28000 has no such name:
+  // "connection requires a valid client certificate" (held against the eleven catalogues of 15.18).
+  { engine: 'postgresql', routine: 'ClientAuthentication', text: /pg_hba\.conf/, code: 'AUTH_LOGIN_DENIED' },
+  { engine: 'postgresql', routine: 'ClientAuthentication', text: null, code: 'AUTH_NO_CERTIFICATE' },
   { engine: 'postgresql', routine: 'InitializeSessionUserId', text: /does not exist/, code: 'AUTH_ROLE_UNKNOWN' },
   {
     engine: 'postgresql',
     routine: 'InitializeSessionUserId',
     text: /not permitted to log in/,
     code: 'AUTH_LOGIN_DENIED',
+  },
+  // In another language only the line of the source tells the two apart, and that changes from release to release.
+  {
+    engine: 'postgresql',
+    routine: 'InitializeSessionUserId',
+    text: null,
+    code: 'AUTH_LOGIN_DENIED',
+    doubt: {
+      causes: 'the role does not exist, or it may not log in',
+      hint: "two causes look the same in the server's language; as root SELECT rolname, rolcanlogin FROM pg_roles: where the role is missing CREATE ROLE … LOGIN, where it may not log in ALTER ROLE … LOGIN",
+    },
   },
   // CockroachDB: one routine serves several causes, and names change between releases.
   {
@@ -188,13 +211,11 @@ const REFUSALS: readonly { engine: string; routine: string | null; text: RegExp 
   },
 ]
 
-/**
- * Whether a question about what only some releases have was answered so: a function, a setting, an option or a statement
- * that this one does not know. 42501 is no such answer, nor is anything that says that the server or the session is the
- * matter. Of a role option CockroachDB says XXUUU, 42704 or 22023, by the release ("unrecognized role option").
- */
-export const isUnknownHere = (sqlstate: string | null): boolean =>
-  sqlstate !== null && sqlstate !== '42501' && /^(0A|22|42|XX)/.test(sqlstate)
+const refusalOf = (error: ServerError): Refusal | undefined =>
+  REFUSALS.find(
+    ({ routine, text }) =>
+      (routine === null || routine === error.routine) && (text === null || text.test(error.message)),
+  )
 
 /**
  * The code of an ErrorResponse at startup, when no challenge came before it (a challenge is AUTH_NO_CERTIFICATE).
@@ -204,12 +225,12 @@ export function classifyStartup(error: ServerError, namesUser: boolean): Code {
   const direct = STARTUP_SQLSTATES[error.sqlstate]
   if (direct) return direct
   if (!error.sqlstate.startsWith('28')) return 'SESSION_REFUSED'
-  const refusal = REFUSALS.find(
-    ({ routine, text }) =>
-      (routine === null || routine === error.routine) && (text === null || text.test(error.message)),
-  )
-  return refusal?.code ?? (namesUser ? 'AUTH_LOGIN_DENIED' : 'AUTH_IDENTITY')
+  return refusalOf(error)?.code ?? (namesUser ? 'AUTH_LOGIN_DENIED' : 'AUTH_IDENTITY')
 }
+
+/** The causes that an ErrorResponse at startup leaves open; null where its code is the only one. */
+export const startupDoubt = (error: ServerError): Doubt | null =>
+  error.sqlstate === '28000' ? (refusalOf(error)?.doubt ?? null) : null
 
 /** What to do where a refusal at startup says more than its code. */
 const STARTUP_HINTS: readonly { readonly sqlstate: string; readonly text: RegExp; readonly hint: string }[] = [
@@ -244,81 +265,3 @@ const STARTUP_HINTS: readonly { readonly sqlstate: string; readonly text: RegExp
 /** The hint of an ErrorResponse at startup; undefined where its code's own says all. */
 export const startupHint = ({ sqlstate, message }: Pick<ServerError, 'sqlstate' | 'message'>): string | undefined =>
   STARTUP_HINTS.find(one => one.sqlstate === sqlstate && one.text.test(message))?.hint
-
-/** What a statement was for; it decides the layer of what its SQLSTATE says. */
-export type StatementKind = 'catalogue' | 'write' | 'read'
-
-const STATEMENT_SQLSTATES: Readonly<Record<StatementKind, Readonly<Record<string, Code>>>> = {
-  // A privilege or a name that is looked up waits for no lock of ours: the node answers, and its data does not.
-  catalogue: { '57014': 'READ_TIMEOUT', '55P03': 'READ_TIMEOUT' },
-  write: {
-    '57014': 'WRITE_TIMEOUT',
-    '55P03': 'WRITE_TIMEOUT',
-    '40001': 'WRITE_CONTENDED',
-    '40003': 'WRITE_AMBIGUOUS',
-    '42P01': 'TABLE_MISSING',
-    '42703': 'TABLE_MISMATCH',
-  },
-  read: { '57014': 'READ_TIMEOUT', '55P03': 'READ_TIMEOUT', '42P01': 'TABLE_MISSING', '42703': 'TABLE_MISMATCH' },
-}
-
-/** What means the same for every statement: the database, the role or the node is the matter, not the statement. */
-const ANY_STATEMENT: Readonly<Record<string, Code>> = {
-  '42501': 'DML_DENIED',
-  '3D000': 'DATABASE_MISSING',
-  '57P01': 'SERVER_DRAINING',
-  '57P02': 'SERVER_UNAVAILABLE',
-  '57P03': 'SERVER_UNAVAILABLE',
-  '57P05': 'CONNECTION_LOST',
-  '53300': 'SERVER_BUSY',
-  // No such prepared statement: ours is parsed and bound at once, so that another session got one of the two.
-  '26000': 'CONNECTION_REPLACED',
-}
-
-const GENERAL: Readonly<Record<StatementKind, Code>> = {
-  catalogue: 'CATALOGUE_FAILED',
-  write: 'WRITE_REFUSED',
-  read: 'READ_FAILED',
-}
-
-/** What a statement of this kind that overran its budget is called. */
-export const TIMEOUTS: Readonly<Record<StatementKind, Code>> = {
-  catalogue: 'READ_TIMEOUT',
-  write: 'WRITE_TIMEOUT',
-  read: 'READ_TIMEOUT',
-}
-
-/** What to do where the catalogue was asked, and the server itself gave up waiting for it. */
-const DATA_SILENT =
-  'the node answers and its data does not: a node of the cluster is gone and its leases move (run again with --wait 120), or a lock; as root SHOW STATEMENTS, and cockroach node status'
-
-/** What a server's error names besides; null where it names none. */
-export interface Named {
-  readonly constraint?: string | null | undefined
-  readonly column?: string | null | undefined
-}
-
-/** What to do where a SQLSTATE says more than the code that it shares with others. */
-export const statementHint = (sqlstate: string, kind: StatementKind, named: Named = {}): string | undefined =>
-  kind === 'catalogue' && sqlstate === '57014' ? DATA_SILENT : SQLSTATE_HINTS[sqlstate]?.(named)
-
-const SQLSTATE_HINTS: Readonly<Record<string, (named: Named) => string>> = {
-  '57P05': () =>
-    'the server ends idle sessions after a short time: as root check idle_session_timeout (CockroachDB: idle_in_session_timeout) of the role and the database, ALTER ROLE {user} RESET it',
-  '25006': () =>
-    'the server or the database is read-only: is it a standby (SELECT pg_is_in_recovery()), or was the database set so (ALTER DATABASE {database} RESET default_transaction_read_only)?',
-  '53100': () => 'the disk is full: fly ssh console -a {app} -C "df -h", then fly volumes extend ID --size GB -a {app}',
-  '23514': ({ constraint }) =>
-    `a CHECK constraint that src/schema.ts does not declare refuses the row: as gateway_admin ALTER TABLE public.connection_probe DROP CONSTRAINT ${constraint ?? 'NAME (the message has it)'}`,
-  '23502': ({ column }) =>
-    `column ${column ?? '(the message names it)'} takes no NULL, and something sets it to NULL: a trigger on the table? psql \\d+ connection_probe, as root SHOW CREATE TABLE public.connection_probe`,
-  P0001: () =>
-    'a trigger on the table raised this error: psql \\d+ connection_probe lists the triggers; as owner DROP TRIGGER',
-}
-
-/** The code of a SQLSTATE that a statement of this kind was answered with. */
-export const classifyStatement = (sqlstate: string, kind: StatementKind): Code =>
-  STATEMENT_SQLSTATES[kind][sqlstate] ??
-  (kind === 'catalogue' && sqlstate === '42501' ? 'CATALOGUE_FAILED' : ANY_STATEMENT[sqlstate]) ??
-  // Class 08, connection exception: what a pooler says of the server behind it.
-  (sqlstate.startsWith('08') ? 'CONNECTION_LOST' : GENERAL[kind])

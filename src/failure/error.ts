@@ -97,6 +97,11 @@ export class ProbeError extends Error {
     return this.origin?.kind === 'server' ? this.origin.sqlstate : null
   }
 
+  /** The SQLSTATE of an answer about what was asked; null where there is none, since the node or the session went away. */
+  get answered(): string | null {
+    return CODES[this.code].endsSession ? null : this.sqlstate
+  }
+
   /** The same failure with what is known besides; `more.evidence` joins what it has. */
   with(more: Omit<ProbeErrorOptions, 'cause' | 'problems'> & { readonly message?: string }): ProbeError {
     const { message, cause, origin, hint, problems, retries } = this

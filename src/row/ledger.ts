@@ -95,12 +95,12 @@ export function createLedger(reconnect: () => Promise<Session>, unremoved: Set<s
 }
 
 /**
- * What an error says of a row whose insert it answers. Class 57P0 is a server that goes away, 08 a pooler that lost the
- * server behind it, 40003 an unknown outcome by name; 23505 says that the id is there, and internal errors (XX, 58) may
+ * What an error says of a row whose insert it answers. CONNECTION_LOST is a session that ended, by a FATAL or since a
+ * pooler lost the server behind it, class 57P0 a server that goes away, 40003 an unknown outcome by name; 23505 says that the id is there, and internal errors (XX, 58) may
  * come after the row.
  */
-function afterError({ sqlstate }: ProbeError): 'unknown' | 'doubtful' | 'absent' {
-  if (sqlstate === null || /^(40003|57P0.|08...)$/.test(sqlstate)) return 'unknown'
+function afterError({ sqlstate, code }: ProbeError): 'unknown' | 'doubtful' | 'absent' {
+  if (sqlstate === null || code === 'CONNECTION_LOST' || /^(40003|57P0.)$/.test(sqlstate)) return 'unknown'
   return /^(23505|XX...|58...)$/.test(sqlstate) ? 'doubtful' : 'absent'
 }
 
@@ -154,7 +154,7 @@ async function afterFailedInsert(books: Books, session: Session, row: WrittenRow
   // Interrupted or out of time: the clean-up settles it.
   if (error.layer === 'run') throw error
   const settled = await settleElsewhere(books, row, error)
-  if (error.sqlstate === '40003' && !session.isLost()) return { retries, settled }
+  if (error.answered === '40003' && !session.isLost()) return { retries, settled }
   const outcome = settled === 'landed' ? 'the row had been written' : 'the row had not been written'
   throw error.with({ evidence: { ...evidence, outcome } })
 }

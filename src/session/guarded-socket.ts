@@ -7,12 +7,15 @@
  *
  * login     the StartupMessage that it writes is not sent, ours has been; it is told AuthenticationOk and ReadyForQuery
  * answers   messages are cut, limited and looked at here; what does not belong ends the session
- * notices   N, S and A (notice, parameter, notification) may come at any time, and are for nobody
+ * notices   N, S and A (notice, parameter, notification) may come at any time, and are for nobody; a notice that the
+ *           server goes away is the reason if the connection ends next
+ * FATAL     ends the session, even where the server leaves the connection open
  */
 import { EventEmitter } from 'node:events'
 import type net from 'node:net'
 import type tls from 'node:tls'
 import { asCause, type Message, MessageReader, serverError } from '../dial/wire.ts'
+import { endsSession, isGoingAway } from '../failure/classify-statement.ts'
 import { ProbeError } from '../failure/error.ts'
 
 /** One message, and all that may come between two messages of ours, bytes: no question has a larger answer. */
@@ -53,7 +56,7 @@ export function guardedSocket(channel: net.Socket | tls.TLSSocket, lose: (reason
       return false
     }
   }
-  const answers = checkedAnswers(pass, refuse)
+  const answers = checkedAnswers(pass, refuse, lose)
   const socket = driverSocket(channel, answers.statementSent)
   const closed = () => lose(answers.lastError() ?? new Error('the server closed the connection'))
   channel.on('error', error => lose(answers.lastError() ?? error))
@@ -92,12 +95,27 @@ function driverSocket(channel: net.Socket | tls.TLSSocket, statementSent: () => 
  * Cuts what the server sends into messages and holds them against what may come.
  * @param pass takes those that may; false where the driver stumbled over them
  * @param refuse takes what is wrong with the first that may not
+ * @param lose takes the error by which the server ends the session
  */
-function checkedAnswers(pass: (messages: readonly Message[]) => boolean, refuse: (why: string) => void) {
+function checkedAnswers(
+  pass: (messages: readonly Message[]) => boolean,
+  refuse: (why: string) => void,
+  lose: (reason: Error) => void,
+) {
   const reader = new MessageReader(MESSAGE_LIMIT)
   let exchange = 0
   /** an error that no ReadyForQuery has followed yet: if the connection ends now, it is why */
   let said: Error | null = null
+  /** an error that ends the session */
+  let last: Error | null = null
+  const hear = (message: Message): void => {
+    if (message.type === 'Z') said = null
+    if (message.type !== 'E' && message.type !== 'N') return
+    const error = serverError(message.body)
+    if (!error || (message.type === 'N' && !isGoingAway(error.sqlstate))) return
+    said = asCause(error)
+    if (message.type === 'E' && endsSession(error.severity)) last ??= said
+  }
   return {
     lastError: () => said,
     statementSent: () => {
@@ -117,12 +135,12 @@ function checkedAnswers(pass: (messages: readonly Message[]) => boolean, refuse:
           refuse(why)
           return
         }
-        if (message.type === 'Z') said = null
-        if (message.type === 'E') said = errorOf(message)
+        hear(message)
         if (!NOTICES.has(message.type)) piece.push(message)
       }
       if (!pass(piece)) return
-      if (reader.error) refuse(reader.error)
+      if (last) lose(last)
+      else if (reader.error) refuse(reader.error)
       else if (exchange > EXCHANGE_LIMIT) refuse(`more than ${EXCHANGE_LIMIT} bytes for one statement`)
     },
   }
@@ -135,11 +153,6 @@ function inOne(messages: readonly Message[]): Buffer | null {
   return first === last
     ? first
     : Buffer.from(first.buffer, first.byteOffset, last.byteOffset + last.length - first.byteOffset)
-}
-
-function errorOf({ body }: Message): Error | null {
-  const error = serverError(body)
-  return error && asCause(error)
 }
 
 /** What is wrong with a message that comes while a statement is answered, null if nothing is. */

@@ -13,7 +13,7 @@ export async function ifKnown<T, Otherwise>(
   try {
     return await asked
   } catch (error) {
-    if (error instanceof ProbeError && isUnknown(error.sqlstate)) return otherwise
+    if (error instanceof ProbeError && isUnknown(error.answered)) return otherwise
     throw error
   }
 }

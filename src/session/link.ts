@@ -47,8 +47,12 @@ export function createLink(channel: net.Socket | tls.TLSSocket): Link {
   let lost: Error | null = null
   const lose = (reason: Error) => {
     channel.destroy()
-    lost ??= reason
-    for (const { fail } of [...pending]) fail(lost)
+    const why = lost ?? reason
+    lost = why
+    // In the next turn: a statement whose answer came before the end has its answer.
+    setImmediate(() => {
+      for (const { fail } of [...pending]) fail(why)
+    })
   }
   const watch = statementTimer(pending, lose)
   const { socket, start } = guardedSocket(channel, lose)

@@ -7,7 +7,8 @@ import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
 import type { Budget } from '../budget.ts'
 import { type Engine, engineOf } from '../database/engine.ts'
-import { classifyStatement, type StatementKind, startupHint, statementHint, TIMEOUTS } from '../failure/classify.ts'
+import { startupHint } from '../failure/classify.ts'
+import { classifyStatement, type StatementKind, statementHint, TIMEOUTS } from '../failure/classify-statement.ts'
 import { ProbeError } from '../failure/error.ts'
 import { createLink } from './link.ts'
 import type { Opened } from './open.ts'
@@ -123,8 +124,9 @@ function statementFailure(error: unknown, lost: Error | null, kind: StatementKin
   if (error instanceof ProbeError) return error
   const server = serverErrorIn(error)
   if (server) {
-    const { code: sqlstate, routine = null, message, constraint_name: constraint, column_name: column } = server
-    return new ProbeError(classifyStatement(sqlstate, kind), `${what}: ${message.slice(0, 1000)}`, {
+    const { code: sqlstate, routine = null, message, severity = server.severity_local ?? '' } = server
+    const { constraint_name: constraint, column_name: column } = server
+    return new ProbeError(classifyStatement({ sqlstate, severity }, kind), `${what}: ${message.slice(0, 1000)}`, {
       cause: error,
       origin: { kind: 'server', sqlstate, routine },
       evidence: { sqlstate, routine },
@@ -159,10 +161,12 @@ function sessionNames(
   }
 }
 
-/** A server's error as postgres.js, or we ourselves, have read it. */
+/** What the driver's errors and ours (`asCause`) have of a server's. */
 interface ServerSaid {
   readonly code: string
   readonly message: string
+  readonly severity?: string
+  readonly severity_local?: string
   readonly routine?: string | null
   readonly constraint_name?: string
   readonly column_name?: string
@@ -171,6 +175,6 @@ interface ServerSaid {
 /** A server's error inside whatever the driver and Drizzle wrapped around it. */
 function serverErrorIn(error: unknown): ServerSaid | null {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++)
-    if (at.name === 'PostgresError' || at.name === 'ErrorResponse') return at as Error & ServerSaid
+    if (at.name === 'PostgresError' || at.name === 'ErrorResponse') return at as ServerSaid & Error
   return null
 }

@@ -24,8 +24,8 @@ export async function retried<T>(budget: Budget, statement: () => Promise<T>, re
     try {
       return { value: await statement(), retries }
     } catch (error) {
-      const isLost = error instanceof ProbeError && error.sqlstate === '40001'
-      const isUnknown = error instanceof ProbeError && error.sqlstate === '40003' && repeatable
+      const isLost = error instanceof ProbeError && error.answered === '40001'
+      const isUnknown = error instanceof ProbeError && error.answered === '40003' && repeatable
       if (!isLost && !isUnknown) throw error
       if (retries >= RETRIES || budget.signal.aborted) throw error.with({ retries, evidence: { retries } })
       await pause(FIRST_PAUSE_MS * 2 ** retries * (0.5 + Math.random()), budget)

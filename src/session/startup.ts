@@ -17,7 +17,9 @@ import {
   serverError,
   startupMessage,
 } from '../dial/wire.ts'
-import { classifyStartup, type ServerError, startupHint } from '../failure/classify.ts'
+import { classifyStartup, type ServerError, startupDoubt, startupHint } from '../failure/classify.ts'
+import { isGoingAway } from '../failure/classify-statement.ts'
+import type { Code } from '../failure/codes.ts'
 import { type Facts, ProbeError } from '../failure/error.ts'
 
 /** More than this before ReadyForQuery, bytes, is no server's honest startup (a real one sends under 1 KiB). */
@@ -78,6 +80,8 @@ export interface StartupOptions {
 /** What has been heard so far. */
 type Heard = { -readonly [Key in keyof Omit<Startup, 'error'>]: Startup[Key] } & {
   parameters: Record<string, string>
+  /** a notice that the server goes away: if the connection ends, it is why */
+  parting: ServerError | null
   /** our answer to a challenge has gone out */
   clientFirstSent: boolean
 }
@@ -121,22 +125,36 @@ const wrongCertificate = (principals: readonly string[]): string =>
   `the certificate names ${principals.join(', ') || 'nobody'}, and the URL says {user}: use the certificate and key of {user} (client.{user}.crt, client.{user}.key), or correct the user in the URL`
 
 /** E: an ErrorResponse, which ends the startup. */
-function takeError(heard: Heard, body: Buffer, { identityMatches, principals }: StartupOptions): End {
+function takeError(heard: Heard, body: Buffer, options: StartupOptions): End {
   const error = serverError(body)
   if (!error) return protocolError('an ErrorResponse without a SQLSTATE')
   heard.serverError = error
-  const { sqlstate, routine } = error
+  const { sqlstate } = error
   if (heard.clientFirstSent && sqlstate.startsWith('28')) {
     heard.passwordStored = false
     return noCertificate(heard)
   }
+  return refusal(error, options)
+}
+
+function refusal(error: ServerError, { identityMatches, principals }: StartupOptions): ProbeError {
+  const { sqlstate, routine, message } = error
   const code = classifyStartup(error, identityMatches)
-  return new ProbeError(code, `the server refuses the session: ${error.message}`, {
+  const doubt = startupDoubt(error)
+  const why = doubt ? ` (${doubt.causes})` : ''
+  return new ProbeError(code, `the server refuses the session${why}: ${message}`, {
     cause: asCause(error),
     origin: { kind: 'server', sqlstate, routine },
     evidence: { sqlstate, routine },
-    hint: code === 'AUTH_IDENTITY' && !identityMatches ? wrongCertificate(principals) : startupHint(error),
+    hint:
+      code === 'AUTH_IDENTITY' && !identityMatches ? wrongCertificate(principals) : (doubt?.hint ?? startupHint(error)),
   })
+}
+
+/** N: a notice. PostgreSQL says with one why it ends its connections at once (quickdie). */
+function takeNotice(heard: Heard, body: Buffer): void {
+  const notice = serverError(body)
+  if (notice && isGoingAway(notice.sqlstate)) heard.parting = notice
 }
 
 /** Takes one message. */
@@ -163,6 +181,8 @@ function take(heard: Heard, { type, body }: Message, options: StartupOptions, an
         ? null
         : protocolError(`the session begins inside a transaction (ReadyForQuery ${body.toString('latin1')})`)
     case 'N':
+      takeNotice(heard, body)
+      return undefined
     case 'v':
       return undefined
     default:
@@ -203,7 +223,9 @@ function converse(
       else if (size > STARTUP_LIMIT) settle(protocolError(`more than ${STARTUP_LIMIT} bytes and no ReadyForQuery`))
     }
     const closed = (cause?: Error) =>
-      new ProbeError('SESSION_CLOSED', 'the server closed the connection during startup', { cause })
+      heard.parting
+        ? refusal(heard.parting, classifyStartup(heard.parting, options.identityMatches))
+        : new ProbeError('SESSION_CLOSED', 'the server closed the connection during startup', { cause })
     const ended = () => settle(closed())
     const failed = (error: NodeJS.ErrnoException) => {
       const lost = ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ECONNABORTED'].includes(error.code ?? '')
@@ -236,6 +258,7 @@ export async function startup(
     parameters: {},
     processId: null,
     serverError: null,
+    parting: null,
     clientFirstSent: false,
   }
   const wait = {
@@ -252,6 +275,6 @@ export async function startup(
     error = thrown
   }
   if (error) socket.destroy()
-  const { clientFirstSent: _, ...said } = heard
+  const { clientFirstSent: _sent, parting: _parting, ...said } = heard
   return { ...said, error }
 }

@@ -20,6 +20,7 @@ import {
   authenticationOk,
   challenge,
   errorResponse,
+  noticeResponse,
   parameterStatus,
   readFields,
   readyForQuery,
@@ -252,6 +253,7 @@ const toUs = (act: Act): Script => ({
     peer ? act : refusal('28000', 'connection requires a valid client certificate', 'ClientAuthentication'),
 })
 const fatal = (C: string, M: string, R = 'ProcessStartupPacket') => errorResponse({ S: 'FATAL', V: 'FATAL', C, M, R })
+const warning = (C: string, M: string) => noticeResponse({ S: 'WARNING', V: 'WARNING', C, M, R: 'quickdie' })
 const letIn = (...then: Buffer[]) => [authenticationOk(), parameterStatus('server_version', '18.4'), ...then]
 
 describe('by bytes', () => {
@@ -302,6 +304,19 @@ describe('by bytes', () => {
       database('SERVER_DRAINING'),
     ],
     ['a crash of another session', toUs(refusal('57P02', 'crash')), session('SERVER_UNAVAILABLE')],
+    [
+      'a crash of another session, as a warning before the end',
+      toUs({ send: letIn(warning('57P02', 'terminating connection because of crash')), next: 'close' }),
+      database('SERVER_UNAVAILABLE', { sqlstate: '57P02' }),
+    ],
+    [
+      'a shutdown at once, as a warning before a reset',
+      toUs({
+        send: letIn(warning('57P01', 'terminating connection due to immediate shutdown command')),
+        next: 'reset',
+      }),
+      database('SERVER_DRAINING', { sqlstate: '57P01' }),
+    ],
     [
       'no process left for us',
       toUs({ send: Buffer.from(NOT_FORKED), next: 'close' }),
@@ -394,6 +409,8 @@ describe('the table of refusals', () => {
     ['ClientAuthentication', 'pg_hba.conf rejects connection for host "::1", user "u"', 'AUTH_LOGIN_DENIED'],
     ['InitializeSessionUserId', 'role "ghost" does not exist', 'AUTH_ROLE_UNKNOWN'],
     ['InitializeSessionUserId', 'role "gateway_writer" is not permitted to log in', 'AUTH_LOGIN_DENIED'],
+    // in another language; more of them in languages.test.ts
+    ['InitializeSessionUserId', 'Rolle »ghost« existiert nicht', 'AUTH_LOGIN_DENIED'],
   ]
   test.each(postgresql)('PostgreSQL, %s: %s', (routine, message, code) => {
     expect(classifyStartup(error('28000', routine, message), true)).toBe(code)

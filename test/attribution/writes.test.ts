@@ -1,7 +1,10 @@
 /** Writes that are refused, late, contended, ambiguous or cut off: never lost silently, never doubled, never left. */
-import { describe, expect, it } from 'vitest'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, inject, it } from 'vitest'
 import type { Engine } from '../../src/development/throwaway/index.ts'
-import type { Report } from '../../src/report/report.ts'
+import type { Code } from '../../src/failure/codes.ts'
+import type { CheckId, Report } from '../../src/report/report.ts'
+import { clientOf } from '../helpers/clients.ts'
 import {
   type Base,
   type Case,
@@ -20,8 +23,10 @@ import {
   sequenceOf,
   useBase,
 } from '../helpers/faults.ts'
+import type { Fault } from '../helpers/proxy.ts'
 import type { Session } from '../helpers/sessions.ts'
 import { cut, error, once } from '../helpers/statement-faults.ts'
+import { migrated, probeServer } from '../helpers/target.ts'
 import { check, expectVerdict } from '../helpers/verdict.ts'
 
 const POSTGRESQL: readonly Engine[] = ['postgresql']
@@ -109,7 +114,7 @@ const REFUSED: readonly Case[] = [
 
 const RESTART = error('40001', 'restart transaction')
 /** A proxy with a fault for the first statement that matches. */
-const proxyOnce = (matches: (sql: string) => boolean, fault = RESTART): Case['proxy'] & {} => {
+const proxyOnce = (matches: (sql: string) => boolean, fault: Fault = RESTART): Case['proxy'] & {} => {
   return () => ({ onStatement: once(matches, fault) })
 }
 
@@ -253,6 +258,54 @@ const LOST: readonly Case[] = [
   },
 ]
 
+/** A trigger that runs this body, as root, before the first insert of row-visible's row and before no other. PostgreSQL. */
+const firstInsert = (body: string): string => `
+  CREATE SEQUENCE public.inserts;
+  CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+    IF NEW.sequence = 0 AND nextval('public.inserts') = 1 THEN ${body} END IF; RETURN NEW; END $$;
+  CREATE TRIGGER meddle BEFORE INSERT ON public.connection_probe FOR EACH ROW EXECUTE FUNCTION public.meddle()`
+
+const GONE: readonly Case[] = [
+  {
+    fault: 'a transaction that its timeout ends, and the session with it',
+    engines: POSTGRESQL,
+    sql: `ALTER ROLE gateway_writer SET transaction_timeout = '500ms'; ${firstInsert('PERFORM pg_sleep(3);')}`,
+    check: 'row-visible',
+    code: 'CONNECTION_LOST',
+    hint: 'transaction_timeout',
+    sqlstate: '25P04',
+    evidence: { outcome: 'the row had not been written' },
+  },
+  {
+    fault: 'a session that an administrator ends',
+    engines: POSTGRESQL,
+    sql: firstInsert('PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(3);'),
+    check: 'row-visible',
+    code: 'SERVER_DRAINING',
+    sqlstate: '57P01',
+    evidence: { outcome: 'the row had not been written' },
+  },
+  ...(
+    [
+      // Of a conflict with recovery PostgreSQL says so; not to be tried again: the session is gone.
+      ['40001', 'the select of the row', 'CONNECTION_LOST', 'dml', isRead],
+      ['53200', 'the select of all rows', 'CONNECTION_LOST', 'sequential-writes', isFinalRead],
+      // Neither is the refusal asked for.
+      ['42501', 'CREATE TABLE', 'CONNECTION_LOST', 'ddl-refused', sql => /^CREATE TABLE /.test(sql)],
+      ['57P04', 'a catalogue query', 'DATABASE_MISSING', 'ddl-refused', sql => /aclexplode|table_privileges/.test(sql)],
+    ] satisfies [string, string, Code, CheckId, (sql: string) => boolean][]
+  ).map(([C, what, code, check, matches]): Case => {
+    const instead = { S: 'FATAL', V: 'FATAL', C, M: 'the session ends' }
+    return {
+      fault: `FATAL ${C} in answer to ${what}`,
+      proxy: proxyOnce(matches, { execute: false, instead }),
+      check,
+      code,
+      sqlstate: C,
+    }
+  }),
+]
+
 /** A session of root's that lets others read the table and not write it. */
 async function lockTable({ server, root }: Base, database: string, mode = 'EXCLUSIVE'): Promise<AsyncDisposable> {
   const sql = root(database)
@@ -267,6 +320,27 @@ describeFaults('a write contended', base, CONTENDED)
 describeFaults('a write of unknown outcome', base, AMBIGUOUS)
 describeFaults('a write too late', base, LATE)
 describeFaults('a connection lost in a write', base, LOST)
+describeFaults('a session that the server ends', base, GONE)
+
+it.runIf(inject('engine') === 'postgresql')(
+  'a crash of another session ends ours, and the server says so',
+  async () => {
+    await using server = await migrated({ engine: 'postgresql' })
+    await server.runAsRoot(firstInsert('PERFORM pg_sleep(3);'))
+    const probing = probeServer(server, { options: { writes: 5 } })
+    await using other = clientOf(server, 'root', server.database)
+    const [victim] = await other`SELECT pg_backend_pid() AS pid`
+    const sleeping = () => other`SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'`
+    while ((await sleeping()).length === 0) await sleep(20)
+    process.kill(Number(victim?.pid), 'SIGKILL')
+    expectVerdict(await probing, {
+      check: 'row-visible',
+      code: 'SERVER_UNAVAILABLE',
+      sqlstate: '57P02',
+      evidence: { outcome: 'the row had not been written' },
+    })
+  },
+)
 
 describe('a write whose outcome cannot be settled', () => {
   /** From this insert on nobody gets in any more; before it everything but the writes has come to its end. */

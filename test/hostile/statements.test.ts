@@ -8,6 +8,7 @@ import { isDelete } from '../helpers/faults.ts'
 import { relay } from '../helpers/relay.ts'
 import { once } from '../helpers/statement-faults.ts'
 import type { Reply } from '../helpers/statements.ts'
+import { errorResponse, noticeResponse } from '../helpers/wire.ts'
 import { boundedProbe, type Credentials, firstFailure, noUnhandled, steadily } from './bounds.ts'
 import { type Recording, type Replay, record, replay } from './recorded.ts'
 
@@ -47,6 +48,19 @@ const STATEMENTS: [string, RegExp, Code][] = [
   ['the named statements', /pg_prepared_statements/, 'READ_TIMEOUT'],
 ]
 
+/** What a server says that ends the session, and then says nothing more: the connection stays open. */
+const FATALS: [string, string, Code][] = [
+  ['a shutdown', '57P01', 'SERVER_DRAINING'],
+  ['a node that takes no sessions any more', '57P03', 'SERVER_UNAVAILABLE'],
+  ['a pooler that lost its server', '08006', 'CONNECTION_LOST'],
+  ['a conflict with recovery', '40001', 'CONNECTION_LOST'],
+]
+const fatal = (C: string): Reply => ({ send: errorResponse({ S: 'FATAL', V: 'FATAL', C, M: 'gone' }), next: 'silent' })
+/** How PostgreSQL ends its sessions at once (quickdie): a warning, and nothing after it. */
+const warning = noticeResponse({ S: 'WARNING', V: 'WARNING', C: '57P02', M: 'terminating connection because of crash' })
+/** One of each kind: the catalogue, a write, a read. */
+const KINDS = STATEMENTS.filter(([name]) => ['the roles', 'the insert', 'the select'].includes(name))
+
 describe.concurrent('at one statement', () => {
   test.each(STATEMENTS)('%s is not answered', async (_name, pattern, code) => {
     await steadily(2000, async deadlineMs => {
@@ -58,6 +72,23 @@ describe.concurrent('at one statement', () => {
       expectRowsNamed(report, server)
     })
   })
+  const ends = (pattern: RegExp, reply: Reply, code: Code, sqlstate: string) =>
+    steadily(2000, async deadlineMs => {
+      await using server = await replay(recording, credentials, { onStatement: once(sql => pattern.test(sql), reply) })
+      const report = await boundedProbe(server, credentials, { deadlineMs, visibleWithinMs: 5000 })
+      expect(report.failure).toMatchObject({ code, sqlstate })
+      expectRowsNamed(report, server)
+    })
+  test.each(STATEMENTS)('%s: FATAL, an internal error, the connection left open', (_name, pattern) =>
+    ends(pattern, fatal('XX000'), 'CONNECTION_LOST', 'XX000'),
+  )
+  for (const [what, sqlstate, code] of FATALS)
+    test.each(KINDS)(`%s: FATAL, ${what}, the connection left open`, (_name, pattern) =>
+      ends(pattern, fatal(sqlstate), code, sqlstate),
+    )
+  test.each(KINDS)('%s: a warning that the server crashes, and the end', (_name, pattern) =>
+    ends(pattern, { send: warning, next: 'close' }, 'SERVER_UNAVAILABLE', '57P02'),
+  )
   for (const how of ['close', 'reset'] as const) {
     test.each(STATEMENTS)(`%s: ${how}`, async (_name, pattern) => {
       await steadily(2000, async deadlineMs => {

@@ -1,0 +1,121 @@
+/**
+ * From an error that a statement was answered with to a failure code. That the session is over comes before what was
+ * asked: a server that goes away answers nothing.
+ */
+import type { ServerError } from './classify.ts'
+import type { Code } from './codes.ts'
+
+/** What a server that goes away says, as an error or as a warning before it closes the connection. */
+const GOING_AWAY: Readonly<Record<string, Code>> = {
+  '57P01': 'SERVER_DRAINING',
+  '57P02': 'SERVER_UNAVAILABLE',
+  '57P03': 'SERVER_UNAVAILABLE',
+}
+
+/** Whether this SQLSTATE says that the server goes away. */
+export const isGoingAway = (sqlstate: string): boolean => sqlstate in GOING_AWAY
+
+/** Whether an error of this severity (field V, in no language) ends the session (PostgreSQL manual, "Message Severity Levels"). */
+export const endsSession = (severity: string | undefined): boolean => severity === 'FATAL' || severity === 'PANIC'
+
+/**
+ * Whether a question about what only some releases have was answered so: a function, a setting, an option or a statement
+ * that this one does not know. 42501 is no such answer, nor is anything that says that the server or the session is the
+ * matter. Of a role option CockroachDB says XXUUU, 42704 or 22023, by the release ("unrecognized role option").
+ */
+export const isUnknownHere = (sqlstate: string | null): boolean =>
+  sqlstate !== null && sqlstate !== '42501' && /^(0A|22|42|XX)/.test(sqlstate)
+
+/** What a statement was for; it decides the layer of what its SQLSTATE says. */
+export type StatementKind = 'catalogue' | 'write' | 'read'
+
+const STATEMENT_SQLSTATES: Readonly<Record<StatementKind, Readonly<Record<string, Code>>>> = {
+  // A privilege or a name that is looked up waits for no lock of ours: the node answers, and its data does not.
+  catalogue: { '57014': 'READ_TIMEOUT', '55P03': 'READ_TIMEOUT' },
+  write: {
+    '42501': 'DML_DENIED',
+    '57014': 'WRITE_TIMEOUT',
+    '55P03': 'WRITE_TIMEOUT',
+    '40001': 'WRITE_CONTENDED',
+    '40003': 'WRITE_AMBIGUOUS',
+    '42P01': 'TABLE_MISSING',
+    '42703': 'TABLE_MISMATCH',
+  },
+  read: {
+    '42501': 'DML_DENIED',
+    '57014': 'READ_TIMEOUT',
+    '55P03': 'READ_TIMEOUT',
+    '42P01': 'TABLE_MISSING',
+    '42703': 'TABLE_MISMATCH',
+  },
+}
+
+/** What means the same for every statement: the database, the session or the node is the matter, not the statement. */
+const ANY_STATEMENT: Readonly<Record<string, Code>> = {
+  ...GOING_AWAY,
+  '3D000': 'DATABASE_MISSING',
+  // The database was dropped under the session.
+  '57P04': 'DATABASE_MISSING',
+  '57P05': 'CONNECTION_LOST',
+  '53300': 'SERVER_BUSY',
+  // No such prepared statement: ours is parsed and bound at once, so that another session got one of the two.
+  '26000': 'CONNECTION_REPLACED',
+}
+
+const GENERAL: Readonly<Record<StatementKind, Code>> = {
+  catalogue: 'CATALOGUE_FAILED',
+  write: 'WRITE_REFUSED',
+  read: 'READ_FAILED',
+}
+
+/** What a statement of this kind that overran its budget is called. */
+export const TIMEOUTS: Readonly<Record<StatementKind, Code>> = {
+  catalogue: 'READ_TIMEOUT',
+  write: 'WRITE_TIMEOUT',
+  read: 'READ_TIMEOUT',
+}
+
+/** What to do where the catalogue was asked, and the server itself gave up waiting for it. */
+const DATA_SILENT =
+  'the node answers and its data does not: a node of the cluster is gone and its leases move (run again with --wait 120), or a lock; as root SHOW STATEMENTS, and cockroach node status'
+
+/** What a server's error names besides; null where it names none. */
+export interface Named {
+  readonly constraint?: string | null | undefined
+  readonly column?: string | null | undefined
+}
+
+/** What to do where a SQLSTATE says more than the code that it shares with others. */
+export const statementHint = (sqlstate: string, kind: StatementKind, named: Named = {}): string | undefined =>
+  kind === 'catalogue' && sqlstate === '57014' ? DATA_SILENT : SQLSTATE_HINTS[sqlstate]?.(named)
+
+const SQLSTATE_HINTS: Readonly<Record<string, (named: Named) => string>> = {
+  '25P04': () =>
+    'the role or the database has a transaction_timeout that this statement overran: as root ALTER ROLE {user} RESET transaction_timeout, and look for what makes the statement slow',
+  '57P05': () =>
+    'the server ends idle sessions after a short time: as root check idle_session_timeout (CockroachDB: idle_in_session_timeout) of the role and the database, ALTER ROLE {user} RESET it',
+  '25006': () =>
+    'the server or the database is read-only: is it a standby (SELECT pg_is_in_recovery()), or was the database set so (ALTER DATABASE {database} RESET default_transaction_read_only)?',
+  '53100': () => 'the disk is full: fly ssh console -a {app} -C "df -h", then fly volumes extend ID --size GB -a {app}',
+  '23514': ({ constraint }) =>
+    `a CHECK constraint that src/schema.ts does not declare refuses the row: as gateway_admin ALTER TABLE public.connection_probe DROP CONSTRAINT ${constraint ?? 'NAME (the message has it)'}`,
+  '23502': ({ column }) =>
+    `column ${column ?? '(the message names it)'} takes no NULL, and something sets it to NULL: a trigger on the table? psql \\d+ connection_probe, as root SHOW CREATE TABLE public.connection_probe`,
+  P0001: () =>
+    'a trigger on the table raised this error: psql \\d+ connection_probe lists the triggers; as owner DROP TRIGGER',
+}
+
+/**
+ * The code of an error that a statement of this kind was answered with. That the session is over comes before what was
+ * asked: by a SQLSTATE of its own, by the severity, or by class 08, connection exception, which is what a pooler says of
+ * the server behind it.
+ */
+export function classifyStatement(
+  { sqlstate, severity }: Pick<ServerError, 'sqlstate' | 'severity'>,
+  kind: StatementKind,
+): Code {
+  const isOver = endsSession(severity) || sqlstate.startsWith('08')
+  return (
+    ANY_STATEMENT[sqlstate] ?? (isOver ? 'CONNECTION_LOST' : (STATEMENT_SQLSTATES[kind][sqlstate] ?? GENERAL[kind]))
+  )
+}
