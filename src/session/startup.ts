@@ -19,7 +19,6 @@ import {
 } from '../dial/wire.ts'
 import { classifyStartup, type ServerError, startupDoubt, startupHint } from '../failure/classify.ts'
 import { isGoingAway } from '../failure/classify-statement.ts'
-import type { Code } from '../failure/codes.ts'
 import { type Facts, ProbeError } from '../failure/error.ts'
 
 /** More than this before ReadyForQuery, bytes, is no server's honest startup (a real one sends under 1 KiB). */
@@ -224,7 +223,7 @@ function converse(
     }
     const closed = (cause?: Error) =>
       heard.parting
-        ? refusal(heard.parting, classifyStartup(heard.parting, options.identityMatches))
+        ? refusal(heard.parting, options)
         : new ProbeError('SESSION_CLOSED', 'the server closed the connection during startup', { cause })
     const ended = () => settle(closed())
     const failed = (error: NodeJS.ErrnoException) => {
