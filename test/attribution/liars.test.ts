@@ -18,7 +18,7 @@ import {
   useBase,
 } from '../helpers/faults.ts'
 import { configOf } from '../helpers/probe.ts'
-import { error } from '../helpers/statement-faults.ts'
+import { changed, error } from '../helpers/statement-faults.ts'
 import { run, settings } from '../helpers/target.ts'
 import { expectVerdict } from '../helpers/verdict.ts'
 import { parse, query } from '../helpers/wire.ts'
@@ -188,6 +188,13 @@ const CASES: readonly Case[] = [
     engines: POSTGRESQL,
     sql: `CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$;
       CREATE TRIGGER meddle BEFORE UPDATE ON public.connection_probe FOR EACH ROW EXECUTE FUNCTION public.meddle()`,
+    check: 'dml',
+    code: 'ROW_MISMATCH',
+    evidence: { differing: [expect.objectContaining({ column: 'payload' })] },
+  },
+  {
+    fault: 'an UPDATE that says it wrote something else than is there',
+    proxy: () => ({ onStatement: sql => (/^update /.test(sql) ? changed('payload', '{"changed": 1}') : undefined) }),
     check: 'dml',
     code: 'ROW_MISMATCH',
     evidence: { differing: [expect.objectContaining({ column: 'payload' })] },

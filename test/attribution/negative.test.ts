@@ -341,4 +341,6 @@ test('as an administrator there is nobody else to be: blocked by role', async ()
   const report = await run(config)
   expect(check(report, 'certificate-bound')).toMatchObject({ status: 'blocked', blockedBy: 'role' })
   expect(report.failure?.code).toBe('ADMIN_AT_RUNTIME')
+  // By its name, whatever it holds and owns besides.
+  expect(report.failure?.message).toContain('gateway_admin is an administrator')
 })

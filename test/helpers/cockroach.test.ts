@@ -54,7 +54,8 @@ test('every recorded message, decoded and encoded again, is the same bytes', () 
     }
   }
   expect(compared).toBeGreaterThan(250)
-  expect(cockroachScenarios).toHaveLength(22)
+  expect(cockroachScenarios.length).toBeGreaterThanOrEqual(22)
+  expect(new Set(cockroachScenarios).size).toBe(cockroachScenarios.length)
 })
 
 describe('a replay', () => {
