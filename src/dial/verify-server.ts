@@ -10,7 +10,8 @@ import { classifyVerify } from '../failure/classify.ts'
 import type { Code } from '../failure/codes.ts'
 import { type Facts, ProbeError } from '../failure/error.ts'
 import { describeCertificate, extendedKeyUsage, parseCertificates } from '../settings/certificate.ts'
-import { findIssuer, validityProblem } from '../settings/lint.ts'
+import { findIssuer, leadsToRoot, validityProblem } from '../settings/lint.ts'
+import { printable } from '../settings/pem.ts'
 import { matchServerName } from './server-name.ts'
 
 const NOT_FOR_SERVERS = "the server's certificate is not for servers (serverAuth)"
@@ -23,6 +24,9 @@ const SAYS: Partial<Record<Code, string>> = {
 
 const BROKEN_CHAIN =
   'the CA is the right one, but the chain breaks a rule (evidence: openssl): reissue the certificate that breaks it; to check: openssl verify -CAfile ca.crt node.crt'
+const WITHOUT_ROOT = "the server's certificate is issued by a configured CA whose root is not configured"
+const ROOT_MISSING =
+  'the CA file holds an intermediate and not the root above it (evidence: issuer): add the root, and what lies between, to it; a root has one name in openssl x509 -in FILE -noout -subject -issuer'
 const AUTHORITY_OVER =
   "the server's own certificate is valid now, but the CA certificate above it is not (evidence: outOfForce): reissue that one and everything it signed, then set the CRDB_* secrets"
 
@@ -46,16 +50,27 @@ export function verifyServer(
   if (!matched)
     throw new ProbeError(
       'TLS_SERVER_NAME',
-      `the server's certificate is not for ${tlsName} but for ${certificate.subjectAltName ?? certificate.subject}`,
+      `the server's certificate is not for ${tlsName}${namedInstead(certificate)}`,
       { evidence: { wanted: tlsName, names: certificate.subjectAltName ?? null } },
     )
   return rule
 }
 
+/** What a certificate names that is not for us. A subject is no name of a host: it tells which certificate this is. */
+function namedInstead(certificate: X509Certificate): string {
+  if (certificate.subjectAltName) return ` but for ${printable(certificate.subjectAltName)}`
+  const { subject } = describeCertificate(certificate, Date.now())
+  return `: it names no host in its SANs (its subject is ${subject || 'empty'})`
+}
+
+/** OpenSSL goes no further up a chain. */
+const DEEPEST_CHAIN = 100
+
 /** The certificates above the server's own: those it sent, and the configured CAs. */
 function above(certificate: X509Certificate, ca: string) {
   const sent: X509Certificate[] = []
-  for (let at = certificate.issuerCertificate; at && sent.length < 8; at = at.issuerCertificate) sent.push(at)
+  for (let at = certificate.issuerCertificate; at && sent.length < DEEPEST_CHAIN; at = at.issuerCertificate)
+    sent.push(at)
   return { sent, authorities: parseCertificates(ca).certificates }
 }
 
@@ -78,10 +93,12 @@ function chainFailure(socket: tls.TLSSocket, certificate: X509Certificate, ca: s
       evidence: { verification: reason, openssl, ...more },
     })
 
-  const isTrusted = findIssuer(certificate, sent, authorities) !== null
-  const code = isTrusted ? classifyVerify(reason) : 'TLS_SERVER_UNTRUSTED'
+  const issuer = findIssuer(certificate, sent, authorities)
+  if (!issuer) return failure('TLS_SERVER_UNTRUSTED', `${SAYS.TLS_SERVER_UNTRUSTED}`)
+  if (!leadsToRoot(issuer, authorities))
+    return failure('TLS_SERVER_UNTRUSTED', WITHOUT_ROOT, ROOT_MISSING, { issuer: describeCertificate(issuer, now) })
+  const code = classifyVerify(reason)
   const says = SAYS[code] ?? code
-  if (!isTrusted) return failure(code, says)
   if (code === 'TLS_SERVER_EXPIRED' || code === 'TLS_SERVER_NOT_YET_VALID') {
     const over = validityProblem(certificate, now)
       ? undefined

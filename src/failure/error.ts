@@ -112,12 +112,12 @@ export class ProbeError extends Error {
     })
   }
 
-  /** The failure as the report carries it. */
+  /** The failure as the report carries it; its message is one line. */
   toFailure(): Failure {
     return {
       code: this.code,
       layer: this.layer,
-      message: redact(this.message, 4000),
+      message: redact(this.message, 4000).replace(/\s*[\r\n]+\s*/g, ' '),
       causes:
         this.problems?.map(problem => ({ ...problem, message: redact(problem.message, 4000) })) ?? causesOf(this.cause),
       sqlstate: sqlstateIn(this),

@@ -154,15 +154,23 @@ export function findIssuer(
   intermediates: readonly X509Certificate[],
   authorities: readonly X509Certificate[],
 ): X509Certificate | null {
-  let at = leaf
-  for (let depth = 0; depth < 8; depth++) {
+  let left = intermediates.filter(one => one.fingerprint256 !== leaf.fingerprint256)
+  for (let at = leaf; ; ) {
     const authority = authorities.find(one => isIssuedBy(at, one))
     if (authority) return authority
-    const next = intermediates.find(one => one.fingerprint256 !== at.fingerprint256 && isIssuedBy(at, one))
+    const next = left.find(one => isIssuedBy(at, one))
     if (!next) return null
+    left = left.filter(one => one !== next)
     at = next
   }
-  return null
+}
+
+/** Whether the certificates above a CA stand beside it, up to a root: OpenSSL trusts nothing that ends below one. */
+export function leadsToRoot(authority: X509Certificate, authorities: readonly X509Certificate[]): boolean {
+  if (isIssuedBy(authority, authority)) return true
+  const others = authorities.filter(one => one !== authority)
+  const next = others.find(one => isIssuedBy(authority, one))
+  return next !== undefined && leadsToRoot(next, others)
 }
 
 const problem = ({ name, file }: Pem, code: Code, message: string): Problem => ({

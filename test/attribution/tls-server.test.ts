@@ -4,7 +4,7 @@
  */
 import { createSecureContext } from 'node:tls'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { createAuthority, type IssueOptions } from '../../src/development/throwaway/authority.ts'
+import { type Authority, createAuthority, type IssueOptions } from '../../src/development/throwaway/authority.ts'
 import { days, makePki, type Pki, SERVER } from '../helpers/pki.ts'
 import { type Script, scriptedServer } from '../helpers/scripted.ts'
 import { cli, namesOf, run, settings, target } from '../helpers/target.ts'
@@ -31,6 +31,10 @@ describe('the server certificate', () => {
     const { chain, key } = await (await createAuthority({ name })).issue(SERVER)
     return { cert: chain, key }
   }
+
+  /** So many intermediates below a CA, one below the other. */
+  const below = async (count: number, authority = pki.authority): Promise<Authority> =>
+    count === 0 ? authority : below(count - 1, await authority.issueIntermediate({ name: `below ${count}` }))
 
   const faults: readonly (readonly [string, () => Promise<ServerTls>, Verdict])[] = [
     [
@@ -84,6 +88,40 @@ describe('the server certificate', () => {
       },
     ],
     [
+      'expired, nine intermediates below the CA',
+      async () => {
+        const { chain, key } = await (await below(9)).issue({ ...SERVER, notAfter: days(-0.01) })
+        return { cert: chain, key }
+      },
+      { code: 'TLS_SERVER_EXPIRED', evidence: { verification: 'CERT_HAS_EXPIRED' } },
+    ],
+    [
+      'the tenth intermediate from the leaf has expired',
+      async () => {
+        const over = await pki.authority.issueIntermediate({ name: 'b', notBefore: days(-9), notAfter: days(-1) })
+        const { chain, key } = await (await below(9, over)).issue(SERVER)
+        return { cert: chain, key }
+      },
+      {
+        code: 'TLS_SERVER_EXPIRED',
+        hint: /the CA certificate above it is not/,
+        evidence: { outOfForce: { subject: expect.stringContaining('CN=b') } },
+      },
+    ],
+    [
+      'without any name',
+      issued({ commonName: '', dnsNames: [], ipAddresses: [] }),
+      {
+        code: 'TLS_SERVER_NAME',
+        message: /^the server's certificate is not for ::1: it names no host in its SANs \(its subject is empty\)$/,
+      },
+    ],
+    [
+      'a mail address for a name',
+      issued({ commonName: 'two\nlines', dnsNames: [], ipAddresses: [], emails: ['root@db.internal'] }),
+      { code: 'TLS_SERVER_NAME', message: /^the server's certificate is not for ::1 but for email:root@db.internal$/ },
+    ],
+    [
       'signed by the right CA with a digest that OpenSSL does not take',
       // Nor would a server of Node's, at its usual level.
       async () => ({ ...(await issued({ hash: 'SHA-1' })()), ciphers: 'DEFAULT@SECLEVEL=0' }),
@@ -132,7 +170,11 @@ describe('the server certificate', () => {
     [
       'CN only',
       issued({ commonName: '::1', ipAddresses: [], dnsNames: [] }),
-      { code: 'TLS_SERVER_NAME', evidence: { wanted: '::1', names: null } },
+      {
+        code: 'TLS_SERVER_NAME',
+        message: /^.*not for ::1: it names no host in its SANs \(its subject is O=connection-probe, CN=::1\)$/,
+        evidence: { wanted: '::1', names: null },
+      },
     ],
   ]
   test.each(faults)('%s', async (_name, present, verdict) => {
@@ -141,11 +183,74 @@ describe('the server certificate', () => {
     expectVerdict(report, { check: 'tls', ...verdict })
     expect(check(report, 'tls').evidence).toMatchObject({
       protocol: 'TLSv1.3',
-      serverCertificate: { subject: expect.stringContaining('CN='), notAfter: expect.any(String) },
+      serverCertificate: { subject: expect.any(String), notAfter: expect.any(String) },
     })
+    expect(report.failure?.message).not.toMatch(/[\r\n]|undefined/)
     expect(server.connections).toBeLessThanOrEqual(CONNECTIONS)
     // nothing is said to a server that is not the one wanted
     expect(server.sessions.every(({ startup }) => startup === undefined)).toBe(true)
+  })
+
+  const NO_ROOT = /^the CA file holds an intermediate and not the root above it/
+  const roots: readonly (readonly [string, () => Promise<{ tls: ServerTls; ca: string }>, string | RegExp | null])[] = [
+    ['an intermediate and no root', async () => intermediateAlone({}), NO_ROOT],
+    [
+      'an intermediate and no root, and the leaf has expired: trust comes first',
+      async () => intermediateAlone({ notAfter: days(-0.01) }),
+      NO_ROOT,
+    ],
+    [
+      'an intermediate and no root, which the server sends',
+      async () => {
+        const { tls, ca } = await intermediateAlone({})
+        return { tls: { ...tls, cert: `${tls.cert}${pki.pem.ca}` }, ca }
+      },
+      NO_ROOT,
+    ],
+    [
+      "an intermediate and another CA's root",
+      async () => {
+        const { tls, ca } = await intermediateAlone({})
+        return { tls, ca: ca + (await createAuthority({ name: 'another CA' })).certificate }
+      },
+      NO_ROOT,
+    ],
+    [
+      // OpenSSL looks for what is above a configured certificate among the configured ones only.
+      'an intermediate and the root, and not what lies between',
+      async () => {
+        const { tls, ca } = await intermediateAlone({})
+        return { tls, ca: ca + pki.pem.ca }
+      },
+      NO_ROOT,
+    ],
+    [
+      'all of the chain',
+      async () => {
+        const { chain, issue } = await below(2)
+        const { certificate, key } = await issue(SERVER)
+        return { tls: { cert: certificate, key }, ca: chain + pki.pem.ca }
+      },
+      null,
+    ],
+  ]
+  const intermediateAlone = async (options: Partial<IssueOptions>) => {
+    const authority = await below(2)
+    const { chain, key } = await authority.issue({ ...SERVER, ...options })
+    return { tls: { cert: chain, key }, ca: authority.certificate }
+  }
+  test.each(roots)('the CA file holds %s', async (_name, make, hint) => {
+    const { tls, ca } = await make()
+    await using server = await scriptedServer({ tls })
+    const report = await run(target(server, { ...pki.pem, ca }))
+    if (hint === null) expect(check(report, 'tls').status).toBe('passed')
+    else expectVerdict(report, { code: 'TLS_SERVER_UNTRUSTED', check: 'tls', hint })
+  })
+
+  test('nine intermediates between the leaf and the CA: passes', async () => {
+    const { chain, key } = await (await below(9)).issue(SERVER)
+    await using server = await scriptedServer({ tls: { cert: chain, key } })
+    expect(check(await run(target(server, pki.pem)), 'tls').status).toBe('passed')
   })
 
   // what passes says which name of the certificate it was

@@ -37,9 +37,11 @@ interface AuthorityOptions extends Validity {
 }
 
 export interface IssueOptions extends Validity {
+  /** '': an empty subject */
   readonly commonName: string
   readonly dnsNames?: readonly string[]
   readonly ipAddresses?: readonly string[]
+  readonly emails?: readonly string[]
   /** default both; `null` leaves the extension out */
   readonly usages?: readonly Usage[] | null
 }
@@ -121,6 +123,7 @@ async function sign(issuer: Issuer, keys: webcrypto.CryptoKeyPair, request: Requ
   const names = [
     ...(request.dnsNames ?? []).map(value => ({ type: 'dns' as const, value })),
     ...(request.ipAddresses ?? []).map(value => ({ type: 'ip' as const, value: plainIp(value) })),
+    ...(request.emails ?? []).map(value => ({ type: 'email' as const, value })),
   ]
   const extensions: InstanceType<typeof x509.Extension>[] = [
     await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
@@ -133,7 +136,7 @@ async function sign(issuer: Issuer, keys: webcrypto.CryptoKeyPair, request: Requ
   if (usages !== null) extensions.push(new x509.ExtendedKeyUsageExtension(usages.map(usage => USAGE_OID[usage])))
   if (names.length > 0) extensions.push(new x509.SubjectAlternativeNameExtension(names))
   const certificate = await x509.X509CertificateGenerator.create({
-    subject: [{ O: ['connection-probe'] }, { CN: [request.commonName] }],
+    subject: request.commonName === '' ? [] : [{ O: ['connection-probe'] }, { CN: [request.commonName] }],
     issuer: [{ O: ['connection-probe'] }, { CN: [issuer.name] }],
     notBefore: request.notBefore ?? new Date(Date.now() - HOUR),
     notAfter: request.notAfter ?? new Date(Date.now() + request.lifetime),
