@@ -355,6 +355,11 @@ describe('by bytes', () => {
     ],
     ['ReadyForQuery at once', toUs({ send: readyForQuery() }), session('SESSION_PROTOCOL')],
     ['a challenge after AuthenticationOk', toUs({ send: letIn(challenge(3)) }), database('SESSION_PROTOCOL')],
+    [
+      'draining, in the same breath as ReadyForQuery: what follows it is heard',
+      toUs({ send: Buffer.concat([...accepted(), fatal('57P01', 'shutting down')]), next: 'close' }),
+      database('SERVER_DRAINING', { sqlstate: '57P01' }),
+    ],
     ['a parameter without a value', toUs({ send: letIn(Buffer.from('S\0\0\0\x06a\0')) }), database('SESSION_PROTOCOL')],
   ]
   test.each(faults)('%s', async (_name, script, expected) => {
