@@ -50,11 +50,24 @@ const isPathLost = ({ code, layer }: ProbeError): boolean =>
 const PATH_LOST =
   'the address answered when the run began and stopped answering during it: ping -6 {address}, fly machine list -a {app} and fly logs -a {app}; then probe again'
 
+/** A close is no refusal: it may as well be a restart in that very second. */
+const CLOSED =
+  'and only a refusal in words counts (SQLSTATE class 28, an alert): connect to the .internal name and the port of the database itself, with nothing in between; if fly logs -a multiplayer-fabric-crdb shows a restart at that second, probe again'
+
+/** What to do about a login that must be refused and ended so; undefined: its code's own hint says all. */
+function hintOf(error: ProbeError, { stages }: Opened): string | undefined {
+  if (isPathLost(error)) return PATH_LOST
+  if (error.code === 'SESSION_CLOSED')
+    return `the server closes ${stages.tls ? 'this login' : 'a login without TLS'} without an answer, ${CLOSED}`
+  return error.hint
+}
+
 /** Anything else than the refusal asked for: its own cause, never a pass. */
-export function otherOutcome(what: string, { error }: Opened, evidence: Facts): ProbeError {
+export function otherOutcome(what: string, opened: Opened, evidence: Facts): ProbeError {
+  const { error } = opened
   if (!error) throw new Error(`${what} had no outcome`)
   const { code, origin, message } = error
-  const hint = isPathLost(error) ? PATH_LOST : error.hint
+  const hint = hintOf(error, opened)
   const cause = error.cause ?? error
   return new ProbeError(code, `${what} was not refused, but ended with: ${message}`, {
     ...{ cause, origin, evidence, hint },

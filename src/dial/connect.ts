@@ -4,7 +4,7 @@ import { type Budget, within } from '../budget.ts'
 import { classifyConnect } from '../failure/classify.ts'
 import { CODES } from '../failure/codes.ts'
 import { ProbeError } from '../failure/error.ts'
-import { needsZone } from '../settings/address.ts'
+import { hasIPv6, IPV6_OFF, LINK_LOCAL, zoneProblem } from './own-host.ts'
 
 const SAYS: Readonly<Record<string, string>> = {
   TCP_REFUSED: 'refuses the connection',
@@ -13,28 +13,20 @@ const SAYS: Readonly<Record<string, string>> = {
   TCP_TIMEOUT: 'does not answer',
 }
 
+const NO_IPV6 = 'cannot be reached: this host has no IPv6 address, not even ::1'
+
 /** Without a route of its own a host says so at once; later it was somebody on the way. */
 const ELSEWHERE =
   'this host has a route, and a router on the way or the last link has none: the machine moved or is down: fly machine list -a {app}'
-
-/** What to do about fe80::/10 without a zone. */
-const NEEDS_ZONE = 'a link-local address needs the interface that leads to it: {address}%eth0 (in a URL %25eth0)'
 
 /**
  * Connects to `[address]:port`.
  * Rejects with a TCP_ code; the errno is in the cause.
  */
 export function connect(address: string, port: number, budget: Budget): Promise<net.Socket> {
-  // The kernel refuses it (EINVAL), but from Node 22 on libuv takes the first interface that has such an address: a
-  // timeout, or a server that is another one's neighbour.
-  if (needsZone(address))
-    return Promise.reject(
-      new ProbeError(
-        'TCP_UNREACHABLE',
-        `[${address}]:${port} is a link-local address without a zone, and cannot be reached`,
-        { hint: NEEDS_ZONE.replaceAll('{address}', address) },
-      ),
-    )
+  const problem = zoneProblem(address)
+  if (problem)
+    return Promise.reject(new ProbeError('TCP_UNREACHABLE', `[${address}]:${port} ${problem}`, { hint: LINK_LOCAL }))
   const wait = { code: 'TCP_TIMEOUT', what: `[${address}]:${port} did not answer` } as const
   return within(
     budget,
@@ -49,12 +41,14 @@ export function connect(address: string, port: number, budget: Budget): Promise<
         })
         const failed = (error: NodeJS.ErrnoException) => {
           const code = classifyConnect(error.code)
-          const elsewhere = code === 'TCP_UNREACHABLE' && !isAtOnce
+          const isOff = code === 'TCP_UNREACHABLE' && !hasIPv6()
+          const isElsewhere = code === 'TCP_UNREACHABLE' && !isAtOnce
+          const says = isOff ? NO_IPV6 : (SAYS[code] ?? `fails with ${error.code}`)
           reject(
-            new ProbeError(code, `[${address}]:${port} ${SAYS[code] ?? `fails with ${error.code}`}`, {
+            new ProbeError(code, `[${address}]:${port} ${says}`, {
               cause: error,
               origin: { kind: 'system', errno: error.code ?? '' },
-              hint: (elsewhere ? ELSEWHERE : CODES[code].hint).replaceAll('{address}', address),
+              hint: (isOff ? IPV6_OFF : isElsewhere ? ELSEWHERE : CODES[code].hint).replaceAll('{address}', address),
             }),
           )
         }

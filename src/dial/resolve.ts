@@ -2,13 +2,14 @@
  * Name → IPv6 addresses, as everybody else finds them: getaddrinfo, family 6, all addresses. Only when that fails is
  * a resolver asked directly, since getaddrinfo says the same for "no such name" and "no AAAA record".
  */
-import { Resolver } from 'node:dns/promises'
+import { getServers, Resolver } from 'node:dns/promises'
 import { isIPv6 } from 'node:net'
 import { type Budget, within } from '../budget.ts'
 import type { Code } from '../failure/codes.ts'
 import { type Facts, ProbeError } from '../failure/error.ts'
 import { isWrappedIPv4 } from '../settings/address.ts'
 import type { Host, NameService } from '../settings/config.ts'
+import { hasIPv6, IPV6_OFF } from './own-host.ts'
 
 /** What a resolver said to one question: the answers, or the error's name (c-ares: ENOTFOUND, ENODATA, …). */
 interface DirectAnswer {
@@ -125,10 +126,16 @@ export async function resolve(host: Host, names: NameService, budget: Budget): P
         discarded,
         ...explained.evidence,
       },
-      ...(explained.hint && { hint: explained.hint }),
+      hint: cannotAsk(code, names) ? IPV6_OFF : explained.hint,
     })
   })
 }
+
+/** Whether no resolver was reached since this host has no IPv6, and every resolver an IPv6 address. */
+const cannotAsk = (code: Code, names: NameService): boolean =>
+  (code === 'DNS_FAILED' || code === 'DNS_TIMEOUT') &&
+  (names.servers ?? getServers()).every(server => isIPv6(server.replace(/^\[(.*)\](:\d+)?$/, '$1'))) &&
+  !hasIPv6()
 
 /** Whether it is an IPv6 address, and not one that only wraps IPv4. */
 const isUsable = (address: string): boolean => isIPv6(address) && !isWrappedIPv4(address)

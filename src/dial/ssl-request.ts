@@ -3,7 +3,7 @@
  *
  * SSLRequest   8 bytes: int32 length 8, int32 80877103
  * 'S'          one byte: TLS may begin; anything after it and before our ClientHello is not from an honest server
- * 'N'          one byte: no TLS here
+ * 'N'          one byte: no TLS here; what follows is the next thing that the server says
  * 'E'          an ErrorResponse in plaintext (CockroachDB while draining)
  */
 import type net from 'node:net'
@@ -37,6 +37,19 @@ const notPostgres = (bytes: Buffer): ProbeError =>
     evidence: { answer: bytes.subarray(0, 32).toString('latin1'), hex: bytes.subarray(0, 32).toString('hex') },
   })
 
+/** `N`, and what may have come in the same segment: a message or its beginning; anything else is another protocol. */
+function notOffered(chunk: Buffer): ProbeError {
+  const reader = new MessageReader()
+  const [message] = reader.push(chunk.subarray(1))
+  if (!message && reader.error) return notPostgres(chunk)
+  const error = message?.type === 'E' ? serverError(message.body) : null
+  const followedBy = error && { sqlstate: error.sqlstate, message: error.message }
+  return new ProbeError('TLS_NOT_OFFERED', 'the server does not offer TLS', {
+    ...(error && { cause: asCause(error) }),
+    evidence: { answer: 'N', ...(followedBy && { followedBy }) },
+  })
+}
+
 /** What a server says that has no process left for us; null if it is not that. */
 export function notForked(bytes: Buffer): ProbeError | null {
   const text = unversionedError(bytes)
@@ -67,10 +80,7 @@ export function requestTls(socket: net.Socket, budget: Budget): Promise<void> {
         }
         const data = (chunk: Buffer) => {
           if (!refusing && chunk[0] === 0x53 && chunk.length === 1) return settle()
-          if (!refusing && chunk[0] === 0x4e && chunk.length === 1)
-            return settle(
-              new ProbeError('TLS_NOT_OFFERED', 'the server does not offer TLS', { evidence: { answer: 'N' } }),
-            )
+          if (!refusing && chunk[0] === 0x4e) return settle(notOffered(chunk))
           if (!refusing && chunk[0] !== 0x45) return settle(notPostgres(chunk))
           refusing = true
           const [message] = reader.push(chunk)

@@ -21,8 +21,14 @@ export const isWrappedIPv4 = (address: string): boolean => WRAPPERS.check(addres
 const LINK_LOCAL = new BlockList()
 LINK_LOCAL.addSubnet('fe80::', 10, 'ipv6')
 
+/** Whether an IPv6 literal, with a zone id or without, is a link-local one. */
+export const isLinkLocal = (address: string): boolean => LINK_LOCAL.check(withoutZone(address), 'ipv6')
+
 /** Whether an IPv6 literal is a link-local one without a zone id: it means another machine on each link. */
-export const needsZone = (address: string): boolean => !address.includes('%') && LINK_LOCAL.check(address, 'ipv6')
+export const needsZone = (address: string): boolean => !address.includes('%') && isLinkLocal(address)
+
+/** The zone id of a literal, '' where it has none: `fe80::1%eth0` → `eth0`. */
+export const zoneOf = (address: string): string => address.slice(withoutZone(address).length + 1)
 
 /**
  * Whether getaddrinfo takes a text for an IPv4 address without asking DNS: one to four numbers, each decimal, octal

@@ -214,7 +214,7 @@ describe('several addresses', () => {
     expectVerdict(report, {
       code: 'TCP_UNREACHABLE',
       check: 'tcp',
-      hint: /^a link-local address needs the interface/,
+      hint: /a link-local address holds on one link only/,
       evidence: { tried: [{ address: 'fe80::1' }, { address: 'ff02::1', outcome: 'TCP_UNREACHABLE' }] },
     })
   })

@@ -90,8 +90,19 @@ describe('unreachable: an address to which the kernel itself has no way', () => 
     const names = namesOf({ 'db.internal': ['fe80::1'] })
     const report = await run(target({ port: 26257 }, pki.pem, { host: 'db.internal', names }))
     const message = /^\[fe80::1\]:26257 is a link-local address without a zone/
-    const hint = /^a link-local address needs the interface that leads to it: fe80::1%eth0/
+    const hint = /names an interface/
     expectVerdict(report, { code: 'TCP_UNREACHABLE', check: 'tcp', message, hint, evidence: { address: 'fe80::1' } })
+  })
+
+  // So for libuv a zone that it cannot find is none; a number is no interface's name.
+  test.each(['nope', '1', '99'])('link-local with the zone %s, which names no interface', async zone => {
+    const report = await run(target({ port: 26257 }, pki.pem, { host: `[fe80::1%25${zone}]` }))
+    expectVerdict(report, {
+      code: 'TCP_UNREACHABLE',
+      check: 'tcp',
+      message: new RegExp(`^\\[fe80::1%${zone}\\]:26257 has the zone ${zone}, which names no interface`),
+      hint: /names an interface/,
+    })
   })
 })
 

@@ -10,7 +10,7 @@ import { type Script, scriptedServer } from '../helpers/scripted.ts'
 import { cli, namesOf, run, settings, target } from '../helpers/target.ts'
 import { plainAlert, type ServerTls } from '../helpers/tls-side.ts'
 import { check, type Expected, expectSaid, expectVerdict } from '../helpers/verdict.ts'
-import { errorResponse } from '../helpers/wire.ts'
+import { challenge, errorResponse } from '../helpers/wire.ts'
 
 let pki: Pki
 beforeAll(async () => {
@@ -387,6 +387,32 @@ const MYSQL = 'J\0\0\0\n8.0.36\0\x08\0\0\0abcdefgh\0'
 describe('bytes instead of TLS', () => {
   const answers: readonly (readonly [string, Script, Verdict])[] = [
     ['N', {}, { code: 'TLS_NOT_OFFERED', evidence: { answer: 'N' } }],
+    // One byte answers the SSLRequest; what else came with it is the next thing that the server says.
+    [
+      'N and an error in one segment',
+      { onSslRequest: { send: Buffer.concat([raw('N'), error('08P01', 'TLS only by another port')]), next: 'close' } },
+      { code: 'TLS_NOT_OFFERED', evidence: { answer: 'N', followedBy: { sqlstate: '08P01' } } },
+    ],
+    [
+      'N and the beginning of an error',
+      { onSslRequest: { send: Buffer.concat([raw('N'), error('57P01', 'gone').subarray(0, 12)]), next: 'silent' } },
+      { code: 'TLS_NOT_OFFERED', evidence: { answer: 'N' } },
+    ],
+    [
+      'N twice',
+      { onSslRequest: { send: raw('NN'), next: 'silent' } },
+      { code: 'TLS_NOT_OFFERED', evidence: { answer: 'N' } },
+    ],
+    [
+      'N and a challenge in one segment',
+      { onSslRequest: { send: Buffer.concat([raw('N'), challenge(10)]), next: 'silent' } },
+      { code: 'TLS_NOT_OFFERED', evidence: { answer: 'N' } },
+    ],
+    [
+      'an IRC server, which begins with N',
+      { onAccept: { send: raw('NOTICE AUTH :*** Looking up your hostname\r\n'), next: 'silent' } },
+      { code: 'TLS_NOT_POSTGRES' },
+    ],
     [
       'E: draining',
       { onSslRequest: { send: error('57P01', 'server is not accepting clients, try another node'), next: 'close' } },
