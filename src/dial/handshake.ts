@@ -103,7 +103,7 @@ export function tlsFailure(error: NodeJS.ErrnoException, at: 'hello' | 'keys' | 
       ? CLOSED
       : code === 'TLS_NOT_POSTGRES'
         ? 'what follows the SSLRequest is not TLS'
-        : `TLS failed: ${error.code ?? error.message}`
+        : `TLS failed: ${error.code ?? error.message.split('\n', 1)[0]}`
   return new ProbeError(code, message, {
     cause: error,
     origin: { kind: 'tls', alert, keysExchanged },

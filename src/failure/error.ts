@@ -112,12 +112,12 @@ export class ProbeError extends Error {
     })
   }
 
-  /** The failure as the report carries it; its message is one line. */
+  /** The failure as the report carries it. */
   toFailure(): Failure {
     return {
       code: this.code,
       layer: this.layer,
-      message: redact(this.message, 4000).replace(/\s*[\r\n]+\s*/g, ' '),
+      message: redact(this.message, 4000),
       causes:
         this.problems?.map(problem => ({ ...problem, message: redact(problem.message, 4000) })) ?? causesOf(this.cause),
       sqlstate: sqlstateIn(this),

@@ -3,7 +3,8 @@
  */
 import { X509Certificate } from 'node:crypto'
 import { isIPv6 } from 'node:net'
-import { pemBlocks, printable } from './pem.ts'
+import { notPem } from './der.ts'
+import { type Pem, pemBlocks, printable } from './pem.ts'
 
 /** Extended key usages (RFC 5280 4.2.1.12). */
 const EKU_NAMES: Readonly<Record<string, string>> = {
@@ -33,7 +34,10 @@ export interface CertificateFacts {
 }
 
 /** The certificates of a PEM text, one by one. `broken` says what is wrong with it, null if nothing is. */
-export function parseCertificates(text: string): { certificates: X509Certificate[]; broken: string | null } {
+export function parseCertificates(
+  text: string,
+  binary: Pem['binary'] = null,
+): { certificates: X509Certificate[]; broken: string | null } {
   const { blocks, broken } = pemBlocks(text)
   const certificates: X509Certificate[] = []
   const own = blocks.filter(block => block.label === 'CERTIFICATE')
@@ -45,11 +49,28 @@ export function parseCertificates(text: string): { certificates: X509Certificate
   }
   if (broken) return { certificates, broken: 'holds text that is no whole PEM block' }
   if (own.length > 0) return { certificates, broken: null }
-  if (blocks.some(block => block.label.endsWith('PRIVATE KEY'))) {
-    return { certificates, broken: 'holds a private key where a certificate is expected' }
+  return { certificates, broken: insteadOfCertificate(text, blocks[0]?.label, binary) }
+}
+
+/** Blocks that are no certificate as it is used everywhere, and what to do with them. */
+const OTHER_BLOCKS: Readonly<Record<string, string>> = {
+  'TRUSTED CERTIFICATE': "OpenSSL's own form of a certificate: openssl x509 -in FILE -out NEWFILE",
+  'X509 CERTIFICATE': 'an old name of a certificate: openssl x509 -in FILE -out NEWFILE',
+  PKCS7: 'a bundle of certificates: openssl pkcs7 -in FILE -print_certs -out NEWFILE',
+  'CERTIFICATE REQUEST': 'which no CA has signed yet: the certificate is what the CA makes of it',
+  'NEW CERTIFICATE REQUEST': 'which no CA has signed yet: the certificate is what the CA makes of it',
+}
+
+function insteadOfCertificate(text: string, label: string | undefined, binary: Pem['binary']): string {
+  if (binary) return notPem(binary.kind, binary.form, 'certificate')
+  if (label === undefined) {
+    const looksLikePath = /^\s*[./~][^\n]*\s*$/.test(text)
+    return `holds no PEM certificate${looksLikePath ? ' (it looks like a path)' : ''}`
   }
-  const looksLikePath = /^\s*[./~][^\n]*\s*$/.test(text)
-  return { certificates, broken: `holds no PEM certificate${looksLikePath ? ' (it looks like a path)' : ''}` }
+  const other = OTHER_BLOCKS[label]
+  if (other) return `holds a ${label}, ${other}`
+  if (label.endsWith('PRIVATE KEY')) return 'holds a private key where a certificate is expected'
+  return label === 'PUBLIC KEY' ? 'holds a PUBLIC KEY where a certificate is expected' : 'holds no PEM certificate'
 }
 
 function parseCertificate(block: string): X509Certificate | null {

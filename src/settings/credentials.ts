@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { Warning } from '../failure/codes.ts'
 import type { Facts } from '../failure/error.ts'
 import { lintClient } from './lint.ts'
-import { normalisePem, type Pem, quotePath, readPemFile } from './pem.ts'
+import { binaryOf, normalisePem, type Pem, quotePath, readPemFile } from './pem.ts'
 import type { Problem, UrlFiles } from './url.ts'
 
 /** What the client shows and trusts, as PEM. */
@@ -127,8 +127,13 @@ function read(source: Source, user: string | null): [Part, Part, Part] {
   if (source.kind === 'directory' && first) return readDirectory(first.name, first.value, user)
   if (!first || !second || !third) return [null, null, null]
   const one = ({ name, value }: { name: string; value: string }): Part =>
-    source.kind === 'text' ? { name, text: normalisePem(value), file: null } : readPemFile(name, value)
+    source.kind === 'text' ? pemText(name, value) : readPemFile(name, value)
   return [one(first), one(second), one(third)]
+}
+
+function pemText(name: string, value: string): Pem {
+  const text = normalisePem(value)
+  return { name, text, binary: binaryOf(Buffer.from(value, 'latin1'), text), file: null }
 }
 
 /** The layout of `cockroach --certs-dir`: ca.crt, client.USER.crt, client.USER.key. */

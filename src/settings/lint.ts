@@ -16,6 +16,7 @@ import {
   type Usage,
   validity,
 } from './certificate.ts'
+import { notPem } from './der.ts'
 import { type Pem, type PemFile, pemBlocks, printable, quotePath } from './pem.ts'
 import type { Problem } from './url.ts'
 
@@ -180,7 +181,7 @@ const problem = ({ name, file }: Pem, code: Code, message: string): Problem => (
 })
 
 function certificatesOf(pem: Pem, problems: Problem[]): X509Certificate[] {
-  const { certificates, broken } = parseCertificates(pem.text)
+  const { certificates, broken } = parseCertificates(pem.text, pem.binary)
   if (broken === null) return certificates
   problems.push(problem(pem, 'CERT_INVALID', broken))
   return []
@@ -203,8 +204,11 @@ function loadKey(pem: Pem, problems: Problem[]): { text: string; object: KeyObje
   const { blocks } = pemBlocks(pem.text)
   const block = blocks.find(({ label }) => label.endsWith('PRIVATE KEY'))
   if (!block) {
-    const instead = blocks.some(({ label }) => label === 'CERTIFICATE')
-    complain('CERT_INVALID', instead ? 'holds a certificate where a private key is expected' : 'holds no private key')
+    complain(...insteadOfKey(pem, blocks[0]?.label))
+    return null
+  }
+  if (block.label === 'OPENSSH PRIVATE KEY') {
+    complain('CERT_INVALID', 'holds a private key in the form of OpenSSH: ssh-keygen -p -m PKCS8 -f FILE')
     return null
   }
   if (block.label === 'ENCRYPTED PRIVATE KEY' || /^Proc-Type:.*ENCRYPTED/m.test(block.text)) {
@@ -217,6 +221,19 @@ function loadKey(pem: Pem, problems: Problem[]): { text: string; object: KeyObje
     complain('CERT_INVALID', 'holds a private key that is garbage or of an unknown kind')
     return null
   }
+}
+
+/** What a text without a private key holds. */
+function insteadOfKey({ binary }: Pem, label: string | undefined): [Code, string] {
+  if (binary) {
+    const code = binary.kind === 'encrypted private key' ? 'KEY_ENCRYPTED' : 'CERT_INVALID'
+    return [code, notPem(binary.kind, binary.form, 'private key')]
+  }
+  const isCertificate = label === 'CERTIFICATE'
+  return [
+    'CERT_INVALID',
+    isCertificate ? 'holds a certificate where a private key is expected' : 'holds no private key',
+  ]
 }
 
 function identityWarnings(principals: readonly string[], user: string | null): Warning[] {

@@ -3,6 +3,7 @@
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs'
 import { settingWithoutSecrets } from '../failure/secrets.ts'
+import { bareBase64Kind, type DerKind, derKind } from './der.ts'
 import type { Problem } from './url.ts'
 
 /** What one setting holds or points to. */
@@ -10,6 +11,8 @@ export interface Pem {
   /** the name of the setting */
   readonly name: string
   readonly text: string
+  /** what it holds if it is no text but DER, or PEM without its first and last line */
+  readonly binary?: { readonly kind: DerKind; readonly form: 'DER' | 'base64' } | null
   /** null for a setting that holds the text itself */
   readonly file: PemFile | null
 }
@@ -34,7 +37,13 @@ const MAX_FILE_BYTES = 1024 * 1024
 /** PEM text from an environment variable, where line ends often arrive as the two characters `\n`. */
 export const normalisePem = (text: string): string => text.replace(/\\r\\n|\\n|\r\n?/g, '\n')
 
-/** The blocks of a PEM text, and whether text after or between them shows that one is broken or cut off. */
+/**
+ * What shows that a block is broken or cut off: one of its lines, whole or not, and base64 outside of any block. Other
+ * text between and behind the blocks is a comment, as OpenSSL has it.
+ */
+const REMAINS = /-----(?:BEGIN|END) |^[A-Za-z0-9+/=]{40,}\s*$|^-{1,5}[A-Z]{0,5}$(?![\s\S])/m
+
+/** The blocks of a PEM text, and whether text before, between or behind them shows that one is broken or cut off. */
 export function pemBlocks(text: string): { blocks: Block[]; broken: boolean } {
   const pattern = /-----BEGIN ([A-Z0-9 ]+)-----[^-]*(?:-[^-]+)*-----END \1-----/g
   const blocks: Block[] = []
@@ -42,11 +51,19 @@ export function pemBlocks(text: string): { blocks: Block[]; broken: boolean } {
   let between = ''
   for (const match of text.matchAll(pattern)) {
     blocks.push({ label: match[1] ?? '', text: `${match[0]}\n` })
-    between += text.slice(end, match.index)
+    between += `${text.slice(end, match.index)}\n`
     end = match.index + match[0].length
   }
-  const after = text.slice(end)
-  return { blocks, broken: between.includes('-----') || (blocks.length > 0 && after.trim() !== '') }
+  const isCutOff = blocks.length > 0 || text.includes('-----')
+  return { blocks, broken: isCutOff && REMAINS.test(between + text.slice(end)) }
+}
+
+/** What is no text at all, or lacks its first and last line. */
+export function binaryOf(bytes: Buffer, text: string): NonNullable<Pem['binary']> | null {
+  const kind = derKind(bytes)
+  if (kind) return { kind, form: 'DER' }
+  const bare = bareBase64Kind(text)
+  return bare && { kind: bare, form: 'base64' }
 }
 
 /**
@@ -64,9 +81,11 @@ export function readPemFile(name: string, path: string): Pem | Problem {
     const stats = fstatSync(fd)
     const changed = unfit(stats)
     if (changed !== null) return unreadable(changed)
-    const text = readBounded(fd)
-    if (text === null) return unreadable('is larger than 1 MiB')
-    return { name, text: normaliseLineEnds(text), file: { path, mode: stats.mode & 0o7777, uid: stats.uid } }
+    const bytes = readBounded(fd)
+    if (bytes === null) return unreadable('is larger than 1 MiB')
+    const text = normaliseLineEnds(bytes.toString('utf8'))
+    const file = { path, mode: stats.mode & 0o7777, uid: stats.uid }
+    return { name, text, binary: binaryOf(bytes, text), file }
   } catch (error) {
     return unreadable(whyUnreadable(error))
   } finally {
@@ -81,14 +100,14 @@ function unfit(stats: Stats): string | null {
 
 const normaliseLineEnds = (text: string): string => text.replace(/\r\n?/g, '\n')
 
-function readBounded(fd: number): string | null {
+function readBounded(fd: number): Buffer | null {
   const buffer = Buffer.alloc(MAX_FILE_BYTES + 1)
   let length = 0
   for (;;) {
     const count = readSync(fd, buffer, length, buffer.length - length, null)
     length += count
     if (length > MAX_FILE_BYTES) return null
-    if (count === 0) return buffer.toString('utf8', 0, length)
+    if (count === 0) return buffer.subarray(0, length)
   }
 }
 

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { createPrivateKey } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
 import {
   chmodSync,
   chownSync,
@@ -18,8 +18,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Authority, createAuthority, type Issued } from '../../src/development/throwaway/authority.ts'
 import { type CredentialsInput, loadCredentials } from '../../src/settings/credentials.ts'
 import { lintClient } from '../../src/settings/lint.ts'
-import { normalisePem, type Pem, pemBlocks, quotePath } from '../../src/settings/pem.ts'
+import { binaryOf, normalisePem, type Pem, pemBlocks, quotePath } from '../../src/settings/pem.ts'
 
+const RSA = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
 const DAY = 86_400_000
 const USER = 'gateway_writer'
 const days = (count: number) => new Date(Date.now() + count * DAY)
@@ -37,7 +38,7 @@ beforeAll(async () => {
 })
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
-const pem = (name: string, text: string): Pem => ({ name, text, file: null })
+const pem = (name: string, text: string): Pem => ({ name, text, binary: binaryOf(Buffer.from(text), text), file: null })
 const lint = (parts: { ca?: string; cert?: string; key?: string; user?: string; now?: number } = {}) =>
   lintClient({
     ca: pem('CA', parts.ca ?? ca.certificate),
@@ -111,7 +112,8 @@ describe('the lint', () => {
     ]) {
       expect([broken, problemsOf({ ca: broken })]).toEqual([broken, ['CA CERT_INVALID']])
     }
-    expect(problemsOf({ ca: `${ca.certificate}trailing` })).toEqual(['CA CERT_INVALID'])
+    for (const rest of ['-----BEGIN CERTIFICATE-----', '-----BEG', '--', 'A'.repeat(64), '-----END CERTIFICATE-----'])
+      expect([rest, problemsOf({ ca: ca.certificate + rest })]).toEqual([rest, ['CA CERT_INVALID']])
     expect(problemsOf({ ca: half + ca.certificate })).toEqual(['CA CERT_INVALID'])
     expect(problemsOf({ ca: `Subject: a comment\n${ca.certificate}\n\n` })).toEqual([])
     expect(problemsOf({ ca: good.key })).toEqual(['CA CERT_INVALID'])
@@ -122,6 +124,49 @@ describe('the lint', () => {
     expect(problemsOf({ key: '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----' })).toEqual([
       'KEY CERT_INVALID',
     ])
+  })
+
+  test('passes comments, before, between and behind the blocks', () => {
+    for (const comment of [
+      '# the end',
+      'trailing',
+      'issued by ops on 2026-01-01\n',
+      '\n\n-- end --\n',
+      '# ----- end -----',
+    ])
+      expect([
+        comment,
+        problemsOf({ ca: ca.certificate + comment }),
+        problemsOf({
+          ca: `${ca.certificate}${comment}\n${other.certificate}`,
+          cert: `${comment}\n${good.certificate}`,
+        }),
+      ]).toEqual([comment, [], []])
+  })
+
+  test.each([
+    ['TRUSTED CERTIFICATE', /holds a TRUSTED CERTIFICATE, .*: openssl x509 -in FILE -out NEWFILE$/],
+    ['X509 CERTIFICATE', /holds a X509 CERTIFICATE, .*: openssl x509 -in FILE -out NEWFILE$/],
+    ['PKCS7', /holds a PKCS7, .*: openssl pkcs7 -in FILE -print_certs -out NEWFILE$/],
+    ['CERTIFICATE REQUEST', /holds a CERTIFICATE REQUEST, which no CA has signed/],
+    ['PUBLIC KEY', /holds a PUBLIC KEY where a certificate is expected/],
+  ])('says what a block is that is no certificate: %s', (label, message) => {
+    const { problems } = lint({ ca: ca.certificate.replaceAll('CERTIFICATE', label) })
+    expect(problems).toMatchObject([{ name: 'CA', code: 'CERT_INVALID', message: expect.stringMatching(message) }])
+  })
+
+  test('says that a key is in the form of OpenSSH', () => {
+    const key = good.key.replaceAll('PRIVATE KEY', 'OPENSSH PRIVATE KEY')
+    expect(lint({ key }).problems).toMatchObject([
+      { code: 'CERT_INVALID', message: expect.stringMatching(/form of OpenSSH: ssh-keygen -p -m PKCS8 -f FILE$/) },
+    ])
+  })
+
+  test('says of base64 that the lines around it are missing', () => {
+    const bare = (text: string) => text.replace(/-----.*-----/g, '')
+    const { problems } = lint({ ca: bare(ca.certificate), cert: bare(good.certificate), key: bare(good.key) })
+    const message = expect.stringMatching(/^holds base64 of (a certificate|a private key) without its lines -----BEGIN/)
+    expect(problems).toMatchObject(['CA', 'CERT', 'KEY'].map(name => ({ name, code: 'CERT_INVALID', message })))
   })
 
   test('refuses an encrypted key, in both forms', () => {
@@ -432,6 +477,50 @@ describe('a file', () => {
       code: 'CERT_UNREADABLE',
       message: 'its value (not shown) is PEM text, and this setting takes a path',
     })
+  })
+
+  test('in DER is said to be so, and how to convert it', () => {
+    const key = createPrivateKey(good.key)
+    const secret = { cipher: 'aes-256-cbc', passphrase: 'x' } as const
+    const certificate = new X509Certificate(good.certificate)
+    const openssl = (words: string) => expect.stringContaining(`is DER, not PEM: openssl ${words}`)
+    const cases = [
+      [key.export({ type: 'pkcs8', format: 'der' }), 'CERT_INVALID', openssl('pkey -inform DER -in FILE')],
+      [key.export({ type: 'sec1', format: 'der' }), 'CERT_INVALID', openssl('pkey -inform DER -in FILE')],
+      [RSA.export({ type: 'pkcs1', format: 'der' }), 'CERT_INVALID', openssl('pkey -inform DER -in FILE')],
+      [key.export({ type: 'pkcs8', format: 'der', ...secret }), 'KEY_ENCRYPTED', openssl('pkcs8 -inform DER -in FILE')],
+      [certificate.raw, 'CERT_INVALID', expect.stringMatching(/holds a certificate in DER where a private key is/)],
+      [
+        createPublicKey(key).export({ type: 'spki', format: 'der' }),
+        'CERT_INVALID',
+        expect.stringMatching(/no private/),
+      ],
+      // SEQUENCE { INTEGER 3, SEQUENCE {} }, and SEQUENCE { OID signedData, [0] {} }
+      [Buffer.of(0x30, 5, 2, 1, 3, 0x30, 0), 'CERT_INVALID', openssl('pkcs12 -in FILE -nocerts -nodes')],
+    ] as const
+    for (const [index, [bytes, code, message]] of cases.entries()) {
+      const path = join(dir, `der-${index}.key`)
+      writeFileSync(path, bytes, { mode: 0o600 })
+      expect(loadCredentials(withKey(path)).problems).toMatchObject([{ name: 'PGSSLKEY', code, message }])
+    }
+  })
+
+  test('with a certificate in DER, PKCS #12 or PKCS #7 as well', () => {
+    const base = join(dir, 'fine')
+    const [cert, key] = [join(base, `client.${USER}.crt`), join(base, `client.${USER}.key`)]
+    const signedData = Buffer.from('300d06092a864886f70d010702a000', 'hex')
+    for (const [name, bytes, words] of [
+      ['x509', new X509Certificate(ca.certificate).raw, 'openssl x509 -inform DER -in FILE -out NEWFILE'],
+      ['pkcs12', Buffer.of(0x30, 5, 2, 1, 3, 0x30, 0), 'openssl pkcs12 -in FILE -nokeys'],
+      ['pkcs7', signedData, 'openssl pkcs7 -inform DER -in FILE -print_certs'],
+    ] as const) {
+      const path = join(dir, `der-${name}.crt`)
+      writeFileSync(path, bytes)
+      const { problems } = loadCredentials(input({ PGSSLROOTCERT: path, PGSSLCERT: cert, PGSSLKEY: key }))
+      expect(problems).toMatchObject([
+        { name: 'PGSSLROOTCERT', code: 'CERT_INVALID', message: expect.stringContaining(words) },
+      ])
+    }
   })
 
   test('of a gibibyte is not read', () => {
