@@ -34,8 +34,8 @@ const EXPECTED: Readonly<Record<Case, Omit<Expected, 'check'>>> = {
   unknown: BOTH,
   nologin: BOTH,
   certificate: { code: 'AUTH_NO_CERTIFICATE' },
-  unruled: { code: 'AUTH_LOGIN_DENIED' },
-  rejected: { code: 'AUTH_LOGIN_DENIED' },
+  unruled: { code: 'AUTH_LOGIN_DENIED', hint: /^pg_hba\.conf has no rule/ },
+  rejected: { code: 'AUTH_LOGIN_DENIED', hint: /^pg_hba\.conf has no rule/ },
   identity: { code: 'AUTH_IDENTITY' },
 }
 

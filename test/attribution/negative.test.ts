@@ -335,7 +335,7 @@ test('an alert about a certificate before one could come is no refusal of the lo
     onClientHello: () => (++hellos === 3 ? { alert: 42 } : undefined),
   })
   expectVerdict(await run(target(between, pki.pem)), {
-    code: 'TLS_CLIENT_REJECTED',
+    code: 'TLS_FAILED',
     check: 'certificate-required',
     message: /was not refused, but ended with/,
   })

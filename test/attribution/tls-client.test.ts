@@ -127,8 +127,8 @@ describe('when the alert is lost on the way, TLS 1.2 decides', () => {
     const only = () => ({ ...pki.server, minVersion: 'TLSv1.3' }) as const
     const lost: readonly (readonly [string, HandshakeAct, Verdict])[] = [
       ['an alert', { alert: 48 }, rejected('unknown_ca')],
-      ['a close', 'close', { code: 'TLS_CLIENT_REJECTED', message: /breaks off where it verifies/ }],
-      ['a reset', 'reset', { code: 'TLS_CLIENT_REJECTED', message: /breaks off where it verifies/ }],
+      ['a close', 'close', { code: 'TLS_CLIENT_REJECTED', message: /closed the connection where it verifies/ }],
+      ['a reset', 'reset', { code: 'TLS_CLIENT_REJECTED', message: /closed the connection where it verifies/ }],
     ]
     test.each(lost)('%s then', async (_name, act, verdict) => {
       await using server = await scriptedServer({

@@ -327,6 +327,8 @@ it.runIf(inject('engine') === 'postgresql')(
   async () => {
     await using server = await migrated({ engine: 'postgresql' })
     await server.runAsRoot(firstInsert('PERFORM pg_sleep(3);'))
+    // The throwaway server commits asynchronously: without it the crash may take the table with it.
+    await server.runAsRoot('CHECKPOINT')
     const probing = probeServer(server, { options: { writes: 5 } })
     await using other = clientOf(server, 'root', server.database)
     const [victim] = await other`SELECT pg_backend_pid() AS pid`
