@@ -94,10 +94,8 @@ async function nearestDatabase({ engine, ask }: Session, configured: string): Pr
     asProbeError(error)
     return []
   })
-  const meant = nearest(
-    configured,
-    listed.map(({ name }) => name),
-  )
+  const others = listed.map(({ name }) => name).filter(name => name !== configured)
+  const meant = nearest(configured, others)
   return meant && `there is a database "${meant}": correct the name after the slash in DATABASE_URL`
 }
 
