@@ -83,13 +83,19 @@ const DATA_SILENT =
 export interface Named {
   readonly constraint?: string | null | undefined
   readonly column?: string | null | undefined
+  readonly routine?: string | null | undefined
 }
 
 /** What to do where a SQLSTATE says more than the code that it shares with others. */
 export const statementHint = (sqlstate: string, kind: StatementKind, named: Named = {}): string | undefined =>
   kind === 'catalogue' && sqlstate === '57014' ? DATA_SILENT : SQLSTATE_HINTS[sqlstate]?.(named)
 
-const SQLSTATE_HINTS: Readonly<Record<string, (named: Named) => string>> = {
+/** A policy decides, and not a privilege: PostgreSQL's function that checks a new row against it. */
+const ROW_SECURITY =
+  "row-level security on the table refuses the row, and no GRANT changes that: as root SELECT policyname, cmd, roles FROM pg_policies WHERE tablename = 'connection_probe'; then ALTER TABLE public.connection_probe DISABLE ROW LEVEL SECURITY, or a policy for {user}"
+
+const SQLSTATE_HINTS: Readonly<Record<string, (named: Named) => string | undefined>> = {
+  '42501': ({ routine }) => (routine === 'ExecWithCheckOptions' ? ROW_SECURITY : undefined),
   '25P04': () =>
     'the role or the database has a transaction_timeout that this statement overran: as root ALTER ROLE {user} RESET transaction_timeout, and look for what makes the statement slow',
   '57P05': () =>

@@ -130,7 +130,7 @@ function statementFailure(error: unknown, lost: Error | null, kind: StatementKin
       cause: error,
       origin: { kind: 'server', sqlstate, routine },
       evidence: { sqlstate, routine },
-      hint: statementHint(sqlstate, kind, { constraint, column }) ?? startupHint({ sqlstate, message }),
+      hint: statementHint(sqlstate, kind, { constraint, column, routine }) ?? startupHint({ sqlstate, message }),
     })
   }
   if (error === lost) return new ProbeError('CONNECTION_LOST', `${what}: the connection was lost`, { cause: error })

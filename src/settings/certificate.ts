@@ -43,14 +43,21 @@ export function parseCertificates(
   const own = blocks.filter(block => block.label === 'CERTIFICATE')
   for (const [index, block] of own.entries()) {
     const certificate = parseCertificate(block.text)
-    if (certificate === null)
-      return { certificates, broken: `holds a certificate (number ${index + 1}) that is garbage` }
+    if (certificate === null) {
+      // OpenSSL wants the base64 in lines; a shell that expands a variable without quotes makes one line of it.
+      const isOneLine = !block.text.trim().includes('\n')
+      const why = isOneLine ? `whose line breaks are lost: ${SET_AGAIN}` : 'that is garbage'
+      return { certificates, broken: `holds a certificate (number ${index + 1}) ${why}` }
+    }
     certificates.push(certificate)
   }
   if (broken) return { certificates, broken: 'holds text that is no whole PEM block' }
   if (own.length > 0) return { certificates, broken: null }
   return { certificates, broken: insteadOfCertificate(text, blocks[0]?.label, binary) }
 }
+
+/** What to do about a PEM text without its line breaks. */
+const SET_AGAIN = 'set it again from the file, in double quotes: "$(cat FILE)"'
 
 /** Blocks that are no certificate as it is used everywhere, and what to do with them. */
 const OTHER_BLOCKS: Readonly<Record<string, string>> = {

@@ -318,6 +318,7 @@ const HIDDEN: readonly Case[] = [
     sql: 'ALTER TABLE public.connection_probe ENABLE ROW LEVEL SECURITY',
     check: 'dml',
     code: 'DML_DENIED',
+    hint: /^row-level security on the table refuses the row, and no GRANT changes that/,
   },
   {
     fault: 'row-level security that lets rows in and hides them',

@@ -16,6 +16,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Authority, createAuthority, type Issued } from '../../src/development/throwaway/authority.ts'
+import { parseCertificates } from '../../src/settings/certificate.ts'
 import { type CredentialsInput, loadCredentials } from '../../src/settings/credentials.ts'
 import { lintClient } from '../../src/settings/lint.ts'
 import { binaryOf, normalisePem, type Pem, pemBlocks, quotePath } from '../../src/settings/pem.ts'
@@ -96,6 +97,13 @@ describe('the lint', () => {
     const foreign = await other.issue({ commonName: USER, usages: ['clientAuth'] })
     const { problems, facts } = lint({ cert: foreign.certificate, key: foreign.key })
     expect([problems, facts.issuedByConfiguredCa]).toEqual([[], false])
+  })
+
+  test.each([' ', ''])('says that line breaks are lost, and how to set it again (%j instead of each)', instead => {
+    const { broken } = parseCertificates(ca.certificate.trim().replaceAll('\n', instead))
+    expect(broken).toMatch(
+      /whose line breaks are lost: set it again from the file, in double quotes: "\$\(cat FILE\)"$/,
+    )
   })
 
   test('refuses what is no whole PEM certificate', () => {
