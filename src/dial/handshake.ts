@@ -5,6 +5,7 @@ import { type Budget, within } from '../budget.ts'
 import { classifyTls } from '../failure/classify.ts'
 import { type Evidence, evidence, ProbeError } from '../failure/error.ts'
 import { describeCertificate, extendedKeyUsage } from '../settings/certificate.ts'
+import { aboutOurKey } from './client-key.ts'
 import { withBrokenSignature } from './forge.ts'
 import { verifyServer } from './verify-server.ts'
 
@@ -130,7 +131,8 @@ export function handshake(socket: net.Socket, options: HandshakeOptions, budget:
     } catch (error) {
       secured.destroy()
       socket.destroy()
-      if (error instanceof ProbeError) throw error
+      const shown = options.present === 'none' ? null : options.material.cert
+      if (error instanceof ProbeError) throw aboutOurKey(error, shown)
       // Nothing has been verified: what calls itself a certificate may hold anything.
       throw new ProbeError('TLS_FAILED', "the server's certificate is not understood", { cause: error })
     }

@@ -8,6 +8,7 @@ import type net from 'node:net'
 import type tls from 'node:tls'
 import { type Budget, remainingMs } from '../budget.ts'
 import { SESSION_TOKEN } from '../database/sql.ts'
+import { aboutOurKey } from '../dial/client-key.ts'
 import { type Dialled, type DialOptions, dial, type Stage, stageOf } from '../dial/dial.ts'
 import { brokenOff, type Handshake, type Presented } from '../dial/handshake.ts'
 import { asProbeError, evidence, isCertificateRefusal, isClosedAfterKeys, type ProbeError } from '../failure/error.ts'
@@ -135,7 +136,9 @@ async function attempt(
   const { identityMatches, principals } = config
   const options = { identityMatches, principals, findStoredPassword }
   try {
-    const said = await startup(socket, parameters, options, budget)
+    const answer = await startup(socket, parameters, options, budget)
+    const shown = certificate === 'none' || !tls ? null : config.credentials.cert
+    const said = { ...answer, error: answer.error && aboutOurKey(answer.error, shown) }
     const durationMs = performance.now() - from
     const ended = { ...opened, startup: said, error: said.error, stages: startupStages(said, dialled, durationMs) }
     return said.error ? ended : { ...ended, socket }

@@ -77,6 +77,36 @@ describe.each(VERSIONS)('an algorithm that the server does not take, %s', maxVer
   })
 })
 
+describe('a key that the server does not take', () => {
+  // Nothing tells the one from the other.
+  const BOTH = /: it takes no key of this kind \((ec secp\d+r1|ed25519); .*, or something in between ends TLS/
+  const client = async (keyAlgorithm: IssueOptions['keyAlgorithm']) =>
+    pki.authority.issue({ ...CLIENT, ...(keyAlgorithm && { keyAlgorithm }) })
+
+  // RFC 8422, 5.1.1: on TLS 1.2 the groups that a server takes are the curves of the certificates that it takes.
+  test.each(['ECDSA P-384', 'ECDSA P-521'] as const)('%s, TLS 1.2, and the server takes P-256', async algorithm => {
+    const tls = { ...pki.server, maxVersion: 'TLSv1.2', ecdhCurve: 'prime256v1' } as const
+    await using server = await scriptedServer({ tls })
+    const report = await run(presenting(target(server, pki.pem), await client(algorithm)))
+    expectVerdict(report, {
+      check: 'tls',
+      ...rejected('illegal_parameter'),
+      hint: /^the server does not take the curve/,
+    })
+  })
+
+  test.each(['ECDSA P-384', 'ECDSA P-521', 'Ed25519'] as const)(
+    '%s, TLS 1.3, and the server signs with P-256 only',
+    async algorithm => {
+      const tls = { ...pki.server, sigalgs: 'ecdsa_secp256r1_sha256' }
+      await using server = await scriptedServer({ tls, onClientCertificate: { alert: 116 } })
+      const report = await run(presenting(target(server, pki.pem), await client(algorithm)))
+      expectVerdict(report, { check: 'tls', ...required('certificate_required'), hint: BOTH })
+      expect(server.sessions.map(({ peerName }) => peerName).filter(Boolean)).toEqual([])
+    },
+  )
+})
+
 describe('when the alert is lost on the way, TLS 1.2 decides', () => {
   test.each(['close', 'reset'] as const)('%s after the handshake, an alert on TLS 1.2', async lost => {
     await using server = await scriptedServer({

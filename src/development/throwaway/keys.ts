@@ -2,7 +2,7 @@
 import { webcrypto } from 'node:crypto'
 
 /** The algorithms a certificate may be made with. */
-export type KeyAlgorithm = 'ECDSA P-256' | 'RSA 2048' | 'RSA 3072' | 'Ed25519'
+export type KeyAlgorithm = 'ECDSA P-256' | 'ECDSA P-384' | 'ECDSA P-521' | 'RSA 2048' | 'RSA 3072' | 'Ed25519'
 
 const rsa = (modulusLength: number) => ({
   name: 'RSASSA-PKCS1-v1_5',
@@ -13,6 +13,8 @@ const rsa = (modulusLength: number) => ({
 
 const PARAMETERS = {
   'ECDSA P-256': { name: 'ECDSA', namedCurve: 'P-256' },
+  'ECDSA P-384': { name: 'ECDSA', namedCurve: 'P-384' },
+  'ECDSA P-521': { name: 'ECDSA', namedCurve: 'P-521' },
   'RSA 2048': rsa(2048),
   'RSA 3072': rsa(3072),
   Ed25519: { name: 'Ed25519' },
