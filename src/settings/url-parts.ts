@@ -40,9 +40,10 @@ export function split(text: string, complain: Complain): Split | null {
   const isUrl = hasScheme || OTHER_SCHEME.test(written) || NO_SCHEME.test(written)
   if (isUrl && written !== text) complain('CONFIG_INVALID', 'contains white space, a line end or a control character')
   if (!isUrl) return null
-  const unquoted = hasScheme ? written : written.replace(/["']$/, '')
-  const scheme = OTHER_SCHEME.exec(unquoted)?.[0] ?? ''
-  return cut(unquoted.slice(scheme.length).replace(/^["']/, ''), hasScheme && written === trimmed, complain)
+  const isVerbatim = hasScheme && written === trimmed
+  if (hasScheme) return cut(written.replace(SCHEME, ''), isVerbatim, complain)
+  // Quotation marks around the whole belong to no URL; one in a name does.
+  return cut(written.replace(OTHER_SCHEME, '').replace(/^["']|["']$/g, ''), isVerbatim, complain)
 }
 
 /** USER[:PASSWORD]@SERVERS/DATABASE?QUERY */

@@ -277,6 +277,11 @@ test('a well-formed URL comes back as it was put together', () => {
   )
 })
 
+test.each(["'u", '"u', "'", "u'"])('a quotation mark in a name belongs to it: %s', name => {
+  const text = `postgresql://${name}@h/${name}`
+  expect(parseUrl(text, 'X')).toMatchObject({ problems: [], url: { user: name, database: name } })
+})
+
 /** Textual forms of one address (RFC 4291 2.2): case, leading zeros, `::` at a run of zeros, a dotted tail. */
 const forms = (words: readonly number[]): string[] => {
   const hex = words.map(word => word.toString(16))
