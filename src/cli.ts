@@ -1,9 +1,7 @@
 /**
- * The command line: words → command → exit code. The only file that writes to stdout or sets the exit code.
- *
- * stdout   the report and nothing else          stderr   progress and notes
- *
- * Whatever a command does not need is not loaded: `--help` and a wrong setting cost no driver.
+ * The command line: words → command → exit code. The only file that writes to stdout or sets the exit code: the report
+ * and nothing else goes to stdout, progress and notes go to stderr. Whatever a command does not need is not loaded:
+ * `--help` and a wrong setting cost no driver.
  */
 import { fstatSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
