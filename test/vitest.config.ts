@@ -32,7 +32,12 @@ const ABOUT_THE_DATABASE = [
 /** What only a real CockroachDB can be asked. */
 const COCKROACH_ONLY = 'test/cockroach/**/*.test.ts'
 /** What needs another program than npm installs (test/outside/vitest.config.ts). */
-export const OUTSIDE = ['test/outside/**/*.test.ts', 'test/lab/**/*.test.ts']
+export const OUTSIDE = [
+  'test/outside/**/*.test.ts',
+  'test/lab/**/*.test.ts',
+  // npm itself, a user of the system, drizzle-kit as a process
+  'test/{nodes,production,ordinary-user,schema-column}.test.ts',
+]
 
 export const project = (engine: Engine, test: object) => ({
   extends: true as const,
