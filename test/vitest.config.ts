@@ -37,6 +37,8 @@ export const OUTSIDE = [
   'test/lab/**/*.test.ts',
   // npm itself, a user of the system, drizzle-kit as a process
   'test/{nodes,production,ordinary-user,schema-column}.test.ts',
+  // the servers and helpers of the tests themselves
+  'test/{development/throwaway,helpers}/**/*.test.ts',
 ]
 
 export const project = (engine: Engine, test: object) => ({
