@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createAuthority } from '../src/development/throwaway/authority.ts'
 import type { Throwaway } from '../src/development/throwaway/index.ts'
 import { failureLine } from '../src/failure/error.ts'
 import { renderJson } from '../src/report/json.ts'
@@ -11,6 +12,7 @@ import { renderText } from '../src/report/text.ts'
 import { loadConfig } from '../src/settings/config.ts'
 import { pemOf } from './helpers/clients.ts'
 import { type Listener, listen } from './helpers/listen.ts'
+import { days } from './helpers/pki.ts'
 import { scriptedServer } from './helpers/scripted.ts'
 import { cli, type Pem, settings, startCli, startServer } from './helpers/target.ts'
 import { checkIds } from './helpers/verdict.ts'
@@ -155,6 +157,19 @@ describe('bad settings', () => {
     expect(stderr).toMatch(
       /^config CONFIG_MISSING: MIGRATION_DATABASE_URL is not set .*certificates are not configured/,
     )
+  })
+
+  it('of migrate say what to do next, with the values of the settings', async () => {
+    const authority = await createAuthority({ name: 'CA' })
+    const expired = await authority.issue({ commonName: 'gateway_admin', notBefore: days(-2), notAfter: days(-1) })
+    const { code, stderr } = await cli(['migrate'], {
+      MIGRATION_DATABASE_URL: 'postgresql://gateway_admin@[::1]:1/uro',
+      CRDB_CA_CRT: authority.certificate,
+      CRDB_CLIENT_ADMIN_CRT: expired.chain,
+      CRDB_CLIENT_ADMIN_KEY: expired.key,
+    })
+    expect(code).toBe(2)
+    expect(stderr).toMatch(/^config CERT_EXPIRED: .*\nnext: .* cert create-client gateway_admin /)
   })
 
   it('never make the probe take another server', async () => {

@@ -21,7 +21,7 @@ export const migrate = defineCommand({
     const loaded = loadConfig({ role: 'admin', env: process.env, options })
     if (!loaded.ok) {
       const failure = loaded.error.toFailure()
-      program.note(`${failureLine(failure)}\nnext: ${failure.hint}`)
+      program.note(`${failureLine(failure)}\nnext: ${fillIn(failure.hint, loaded.target)}`)
       return EXIT.usage
     }
     for (const { code, message } of loaded.config.warnings) program.note(plain(`! ${code}: ${message}`, 1000))
