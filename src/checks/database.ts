@@ -9,6 +9,8 @@ import { nearest } from '../settings/nearest.ts'
 import { type Context, defineCheck, StillLost } from './check.ts'
 import { exactlyOne, proveOwnSession } from './own-session.ts'
 import { session } from './session.ts'
+import { settled } from './settled.ts'
+import { stageOutcome } from './stage.ts'
 
 /** The sessions of a run, all of the configured user. */
 export interface Sessions {
@@ -106,23 +108,21 @@ export const database = defineCheck({
   needs: { session },
   title: 'the configured database exists and takes the session',
   async run(context, { session: { opened, second } }) {
-    const stage = opened.stages.database
-    if (!stage) throw new Error('the path never came to the database, and no earlier stage failed')
-    const { error, durationMs: tookMs } = stage
-    if (error) return { error: error.with({ evidence: evidence(stage.evidence, error.evidence) }), tookMs }
+    const stage = stageOutcome(opened, 'database', {})
+    if ('error' in stage) return stage
     if (!second) throw new Error('a path that has a session has a second one')
     const sessions = await sessionsOn(context, opened, second)
     const { writer } = sessions
     // In one flight. Whose session it is comes first: of another one nothing that it says counts.
     const { database: configured } = context.config
     const [proof, used] = await Promise.allSettled([proveOwnSession(writer), readDatabase(writer, configured)])
-    if (proof.status === 'rejected') throw proof.reason
-    if (used.status === 'rejected') throw used.reason
-    if (!used.value.exists)
+    settled(proof)
+    const seen = settled(used)
+    if (!seen.exists)
       throw new ProbeError('DATABASE_MISSING', `there is no database "${configured}"`, {
-        evidence: used.value,
+        evidence: seen,
         hint: await nearestDatabase(writer, configured),
       })
-    return { evidence: evidence(stage.evidence, used.value), found: { opened, sessions } }
+    return { evidence: evidence(stage.evidence, seen), found: { opened, sessions } }
   },
 })

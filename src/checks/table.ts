@@ -3,6 +3,7 @@ import type { Session } from '../session/postgres.ts'
 import { defineCheck } from './check.ts'
 import { database } from './database.ts'
 import { exactlyOne } from './own-session.ts'
+import { settled } from './settled.ts'
 
 /** What the user holds on the table; `usage` is USAGE on schema public. */
 export interface Held {
@@ -51,8 +52,3 @@ export const table = defineCheck({
     }
   },
 })
-
-function settled<T>(result: PromiseSettledResult<T>): T {
-  if (result.status === 'rejected') throw result.reason
-  return result.value
-}
