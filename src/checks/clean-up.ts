@@ -2,7 +2,7 @@
 import { type Budget, remainingMs, startBudget } from '../budget.ts'
 import { rowsById, TABLE_NAME } from '../database/sql.ts'
 import type { Warning } from '../failure/codes.ts'
-import { ProbeError } from '../failure/error.ts'
+import { asProbeError, type ProbeError } from '../failure/error.ts'
 import type { Rows } from '../row/index.ts'
 import type { Session } from '../session/postgres.ts'
 import type { Context } from './check.ts'
@@ -49,9 +49,9 @@ export async function removeRows(context: Context, sessions: Sessions, rows: Row
     await rows.settleAll(whoeverAnswers)
     if (!keep) await rows.remove(whoeverAnswers)
   } catch (error) {
-    if (!(error instanceof ProbeError)) throw error
+    const failed = asProbeError(error)
     if (unremoved.size === 0) return
-    const { code, message } = rowsLeft([...unremoved], error)
+    const { code, message } = rowsLeft([...unremoved], failed)
     warn(code, message)
   } finally {
     await extra?.close()
@@ -73,7 +73,7 @@ export async function sweep({ budget, sessions, note }: Context): Promise<void> 
     await session.send('write', 'the sweep', `DELETE FROM ${rowsById(old.map(({ id }) => id))}`)
     note(`swept ${old.length} rows that earlier runs left behind`)
   } catch (error) {
-    if (!(error instanceof ProbeError)) throw error
-    note(`rows of earlier runs could not be swept: ${error.code}: ${error.message}`)
+    const { code, message } = asProbeError(error)
+    note(`rows of earlier runs could not be swept: ${code}: ${message}`)
   }
 }

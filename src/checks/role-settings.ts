@@ -1,5 +1,5 @@
 /** Where a setting of the role is the cause of a failure, the server is asked, and the next step names the setting. */
-import { ProbeError } from '../failure/error.ts'
+import { asProbeError, type ProbeError } from '../failure/error.ts'
 import type { Context } from './check.ts'
 
 /** The settings that make a session refuse writes, or read the past. */
@@ -42,7 +42,7 @@ async function settingsThatAreOn({ sessions }: Context): Promise<readonly string
       return SETTINGS.map(({ name }) => name).filter(name => row?.[name] === 'on')
     } catch (error) {
       // It only adds to what was found: whatever is answered here, or that nothing is, decides nothing.
-      if (!(error instanceof ProbeError)) throw error
+      asProbeError(error)
     }
   }
   return []

@@ -3,7 +3,7 @@
  * column. The clock runs from handing the INSERT to the driver to the reply that shows the row.
  */
 import { remainingMs, roundMs } from '../budget.ts'
-import { type Facts, ProbeError, evidence as seal } from '../failure/error.ts'
+import { asProbeError, type Facts, ProbeError, evidence as seal } from '../failure/error.ts'
 import type { Rows, WrittenRow } from '../row/index.ts'
 import type { Session } from '../session/postgres.ts'
 import { type Context, defineCheck } from './check.ts'
@@ -62,7 +62,7 @@ export async function writeAndRead(
   try {
     rows.compare(row, read)
   } catch (error) {
-    throw error instanceof ProbeError ? error.with({ evidence }) : error
+    throw asProbeError(error).with({ evidence })
   }
   if (visibleMs > limit)
     throw new ProbeError('ROW_LATE', `the row was visible after ${waited}, the limit is ${limit} ms`, { evidence })

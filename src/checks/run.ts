@@ -1,6 +1,6 @@
 /** The runner: one check after the other, in their order. It prints nothing. */
 import { remainingMs } from '../budget.ts'
-import { type Evidence, evidence, type Facts, type Failure, ProbeError } from '../failure/error.ts'
+import { asProbeError, type Evidence, evidence, type Facts, type Failure, type ProbeError } from '../failure/error.ts'
 import { type AnyCheck, type Context, type Outcome, StillLost } from './check.ts'
 import { explainedBySettings } from './role-settings.ts'
 
@@ -69,8 +69,7 @@ async function outcomeOf(
     return await check.run(context, needs as never)
   } catch (error) {
     if (error instanceof StillLost) return { blockedBy: error.blockedBy }
-    if (!(error instanceof ProbeError)) throw error
-    return { error: await explainedBySettings(error, context) }
+    return { error: await explainedBySettings(asProbeError(error), context) }
   }
 }
 

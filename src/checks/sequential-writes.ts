@@ -1,6 +1,6 @@
 /** One connection serves many sequential writes. */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
-import { evidence, type Facts, ProbeError } from '../failure/error.ts'
+import { asProbeError, evidence, type Facts, ProbeError } from '../failure/error.ts'
 import type { Rows, WrittenRow } from '../row/index.ts'
 import type { Session } from '../session/postgres.ts'
 import { defineCheck } from './check.ts'
@@ -96,8 +96,8 @@ export const sequentialWrites = defineCheck({
         batch = []
       }
     } catch (error) {
-      if (!(error instanceof ProbeError)) throw error
-      throw error.with({ evidence: evidence(figures(tally, writer), error.evidence) })
+      const failed = asProbeError(error)
+      throw failed.with({ evidence: evidence(figures(tally, writer), failed.evidence) })
     }
     const perSecond = Math.round(writes / (tally.writingMs / 1000))
     return { evidence: { ...figures(tally, writer), perSecond }, found: {} }

@@ -6,7 +6,7 @@
 import type { MigrationMeta } from 'drizzle-orm/migrator'
 import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import { remainingMs, startBudget } from '../budget.ts'
-import { type Evidence, evidence, type Facts, type Failure, ProbeError } from '../failure/error.ts'
+import { asProbeError, type Evidence, evidence, type Facts, type Failure, ProbeError } from '../failure/error.ts'
 import { ifKnown } from '../session/if-known.ts'
 import { ownLogin } from '../session/open.ts'
 import { lookUp, openPath, type Path } from '../session/path.ts'
@@ -70,16 +70,16 @@ export async function migrate(
       evidence: evidence({ columns: columns.map(({ name, type }) => `${name} ${type}`), grants }),
     }
   } catch (error) {
-    if (!(error instanceof ProbeError)) throw error
+    const failed = asProbeError(error)
     const { address = null, startup = null, error: notOpened = null } = path?.opened ?? {}
     const tried: Facts = path ? { tried: path.tried } : {}
     return {
       applied: [],
       address,
       engine: engineName(startup),
-      failure: (path && !notOpened ? advised(error) : error).toFailure(),
+      failure: (path && !notOpened ? advised(failed) : failed).toFailure(),
       others: [],
-      evidence: evidence(error.evidence, tried),
+      evidence: evidence(failed.evidence, tried),
     }
   } finally {
     await session?.close()

@@ -3,7 +3,7 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { type Budget, within } from '../budget.ts'
 import { classifyTls } from '../failure/classify.ts'
-import { type Evidence, evidence, ProbeError } from '../failure/error.ts'
+import { asProbeError, type Evidence, evidence, ProbeError } from '../failure/error.ts'
 import { describeCertificate, extendedKeyUsage } from '../settings/certificate.ts'
 import { aboutOurKey } from './client-key.ts'
 import { withBrokenSignature } from './forge.ts'
@@ -204,7 +204,7 @@ function verified(secured: tls.TLSSocket, { tlsName, material, present }: Handsh
       server: { expires: new Date(certificate.validTo), usages: extendedKeyUsage(certificate) },
     }
   } catch (error) {
-    throw error instanceof ProbeError ? error.with({ evidence: seen }) : error
+    throw asProbeError(error).with({ evidence: seen })
   }
 }
 
