@@ -126,11 +126,14 @@ export class ProbeError extends Error {
   }
 }
 
+/** Whether an error is a server's: the driver's for an ErrorResponse, or ours (wire.ts). */
+export const isServerError = ({ name }: Error): boolean => name === 'PostgresError' || name === 'ErrorResponse'
+
 /** The first SQLSTATE in a chain of errors. */
 function sqlstateIn(error: unknown): string | null {
   for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
     if (at instanceof ProbeError && at.sqlstate !== null) return at.sqlstate
-    if ((at.name === 'PostgresError' || at.name === 'ErrorResponse') && 'code' in at) return String(at.code)
+    if (isServerError(at) && 'code' in at) return String(at.code)
   }
   return null
 }

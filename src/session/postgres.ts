@@ -9,7 +9,7 @@ import type { Budget } from '../budget.ts'
 import { type Engine, engineOf } from '../database/engine.ts'
 import { startupHint } from '../failure/classify.ts'
 import { classifyStatement, type StatementKind, statementHint, TIMEOUTS } from '../failure/classify-statement.ts'
-import { ProbeError } from '../failure/error.ts'
+import { isServerError, ProbeError } from '../failure/error.ts'
 import { createLink } from './link.ts'
 import type { Opened } from './open.ts'
 import { retried } from './retry.ts'
@@ -175,6 +175,6 @@ interface ServerSaid {
 /** A server's error inside whatever the driver and Drizzle wrapped around it. */
 function serverErrorIn(error: unknown): ServerSaid | null {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++)
-    if (at.name === 'PostgresError' || at.name === 'ErrorResponse') return at as ServerSaid & Error
+    if (isServerError(at)) return at as ServerSaid & Error
   return null
 }
