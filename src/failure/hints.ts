@@ -26,6 +26,10 @@ const DEPLOYMENT = {
   address: 'ADDRESS',
 } as const
 
+/** host:port, an IPv6 literal in brackets (RFC 3986, 3.2.2); without the port where that is null. */
+export const hostAndPort = (host: string, port: number | string | null): string =>
+  `${host.includes(':') ? `[${host}]` : host}${port === null ? '' : `:${port}`}`
+
 /** A hint with the values that are known, and those of the deployment for the others. */
 export function fillIn(hint: string, known: Partial<Known> = {}): string {
   const host = known.host ?? DEPLOYMENT.host
@@ -33,7 +37,7 @@ export function fillIn(hint: string, known: Partial<Known> = {}): string {
   const values: Readonly<Record<string, string>> = {
     host,
     port,
-    hostport: `${host.includes(':') ? `[${host}]` : host}:${port}`,
+    hostport: hostAndPort(host, port),
     address: known.address ?? DEPLOYMENT.address,
     user: known.user ?? DEPLOYMENT.user,
     database: known.database ?? DEPLOYMENT.database,

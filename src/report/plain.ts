@@ -2,6 +2,7 @@
  * Words shared by the reporters. A report quotes servers, certificates and the environment, which may hold anything:
  * whatever is printed passes through `plain` first, so that it can neither move a terminal's cursor nor break a table.
  */
+import { hostAndPort } from '../failure/hints.ts'
 import type { CheckResult, Report, Target } from './report.ts'
 
 const ESC = String.fromCharCode(0x1b)
@@ -50,11 +51,8 @@ export function duration(ms: number): string {
 /** "1 check", "2 checks". */
 export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`
 
-/** host:port, an IPv6 literal in brackets. */
-export function hostPort({ host, port }: Target): string {
-  const name = host === null ? '(no host)' : host.includes(':') ? `[${host}]` : host
-  return plain(port === null ? name : `${name}:${port}`)
-}
+/** The host and the port of the target. */
+export const hostPort = ({ host, port }: Target): string => plain(hostAndPort(host ?? '(no host)', port))
 
 /** Where the probe ran, or "" where nothing but a host name is known and that is empty. */
 export function originLine({ origin }: Report): string {

@@ -7,6 +7,7 @@ import { accessSync, constants, statSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { delimiter, join, resolve } from 'node:path'
 import { bootstrapSteps } from '../../database/bootstrap/index.ts'
+import { hostAndPort } from '../../failure/hints.ts'
 import { temporaryParent } from './account.ts'
 import { type Certificates, prepareCertificates } from './certificates.ts'
 import { handleOf } from './handle.ts'
@@ -97,7 +98,7 @@ export async function startCockroachCluster(count: number, options: ThrowawayOpt
     const host = hostOf(options)
     // all at once, so that no two are the same: each node must know the others' addresses before they exist
     const ports = await Promise.all(Array.from({ length: count }, () => freePort(host)))
-    const addresses = ports.map(port => hostPort(host, port))
+    const addresses = ports.map(port => hostAndPort(host, port))
     const joined = await Promise.all(
       ports.map(async port => {
         const supervisor = await open()
@@ -148,15 +149,14 @@ async function certificatesIn(certsDir: string, options: ThrowawayOptions): Prom
 }
 
 const hostOf = (options: ThrowawayOptions): string => options.listen?.[0] ?? '::1'
-const hostPort = (host: string, port: number): string => `${host.includes(':') ? `[${host}]` : host}:${port}`
 
 /** The literal is advertised, since `localhost` may be 127.0.0.1 only; of several addresses only `::` takes all. */
 function addressFlags(options: ThrowawayOptions, port: number): string[] {
   const several = (options.listen?.length ?? 1) > 1
   return [
-    `--listen-addr=${hostPort(several ? '::' : hostOf(options), port)}`,
-    `--advertise-addr=${hostPort(hostOf(options), port)}`,
-    `--http-addr=${hostPort(hostOf(options), 0)}`,
+    `--listen-addr=${hostAndPort(several ? '::' : hostOf(options), port)}`,
+    `--advertise-addr=${hostAndPort(hostOf(options), port)}`,
+    `--http-addr=${hostAndPort(hostOf(options), 0)}`,
   ]
 }
 

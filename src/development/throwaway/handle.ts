@@ -1,6 +1,7 @@
 /** The handle of a running server, the same for both engines. */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { hostAndPort } from '../../failure/hints.ts'
 import type { Certificates } from './certificates.ts'
 import { type RootLogin, runSteps } from './root.ts'
 import { type Job, type Supervisor, throwawayError } from './supervisor.ts'
@@ -45,8 +46,7 @@ export async function handleOf(parts: Parts): Promise<Throwaway & { login: RootL
     pid: parts.job.pid,
     logFile: join(supervisor.directory, 'server.log'),
     login,
-    url: (user, on = database) =>
-      `postgresql://${user}@${login.host.includes(':') ? `[${login.host}]` : login.host}:${port}/${on}?sslmode=verify-full`,
+    url: (user, on = database) => `postgresql://${user}@${hostAndPort(login.host, port)}/${on}?sslmode=verify-full`,
     runAsRoot,
     stop: supervisor.stop,
     [Symbol.asyncDispose]: supervisor.stop,
