@@ -2,7 +2,7 @@ import { TABLE_NAME, VERBS } from '../database/sql.ts'
 import { ProbeError } from '../failure/error.ts'
 import type { Session } from '../session/postgres.ts'
 import { retried } from '../session/retry.ts'
-import { endpointKey } from '../settings/config.ts'
+import { otherThan } from '../settings/config.ts'
 import { type Context, defineCheck } from './check.ts'
 import { removeRows, sweep } from './clean-up.ts'
 import { database } from './database.ts'
@@ -49,8 +49,7 @@ export const dml = defineCheck({
     if (canWrite(held)) context.atEnd(() => sweep(context))
     expectHeld(context.config, held)
     const clock = await readClock(sessions.writer)
-    const inUse = endpointKey(opened)
-    const inOrder = [opened, ...endpoints.filter(endpoint => endpointKey(endpoint) !== inUse)]
+    const inOrder = [opened, ...otherThan(opened, endpoints)]
     const reconnect = async () => openSession(await context.dialler.reopen(inOrder), context.budget)
     const rows = createRows(context, clock, reconnect, context.unremoved)
     context.atEnd(() => removeRows(context, sessions, rows))

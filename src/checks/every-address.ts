@@ -6,7 +6,7 @@
 import { asProbeError, type Facts, ProbeError } from '../failure/error.ts'
 import type { Rows } from '../row/index.ts'
 import type { Session } from '../session/postgres.ts'
-import { type Endpoint, endpointKey } from '../settings/config.ts'
+import { type Endpoint, otherThan } from '../settings/config.ts'
 import { type Context, defineCheck } from './check.ts'
 import { database, type Sessions } from './database.ts'
 import { dml } from './dml.ts'
@@ -41,7 +41,7 @@ export const everyAddress = defineCheck({
   title: 'every address of the host takes a row that the others see',
   async run(context, { dml: { rows }, database: { sessions, opened }, tcp: { tried }, dns: { endpoints } }) {
     const through = { context, sessions, rows }
-    const others = endpoints.filter(endpoint => endpointKey(endpoint) !== endpointKey(opened))
+    const others = otherThan(opened, endpoints)
     const outcomes = await compareThere(through, await atOnce(others, endpoint => tryAddress(through, endpoint)))
     const inUse = tried.filter(({ address, port }) => address === opened.address && port === opened.host.port)
     const addresses = [...inUse, ...outcomes.map(({ facts }) => facts)]

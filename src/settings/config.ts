@@ -56,6 +56,10 @@ export interface Endpoint {
 /** One text for an endpoint's address and port. */
 export const endpointKey = ({ host, address }: Endpoint): string => `[${address}]:${host.port}`
 
+/** These endpoints but one, in their order. */
+export const otherThan = (one: Endpoint, endpoints: readonly Endpoint[]): readonly Endpoint[] =>
+  endpoints.filter(endpoint => endpointKey(endpoint) !== endpointKey(one))
+
 /** Where names are looked up; tests bring their own. */
 export interface NameService {
   /** getaddrinfo, all addresses of one family */
