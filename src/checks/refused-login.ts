@@ -52,7 +52,7 @@ const PATH_LOST =
 
 /** A close is no refusal: it may as well be a restart in that very second. */
 const CLOSED =
-  'and only a refusal in words counts (SQLSTATE class 28, an alert): connect to the .internal name and the port of the database itself, with nothing in between; if fly logs -a multiplayer-fabric-crdb shows a restart at that second, probe again'
+  'and only a refusal in words counts (SQLSTATE class 28, an alert): connect to the .internal name and the port of the database itself, with nothing in between; if fly logs -a {app} shows a restart at that second, probe again'
 
 /** What to do about a login that must be refused and ended so; undefined: its code's own hint says all. */
 function hintOf(error: ProbeError, { stages }: Opened): string | undefined {
