@@ -53,9 +53,7 @@ export const statementsUnnamed = defineCheck({
       throw new ProbeError(
         'STATEMENTS_NAMED',
         `the server holds ${named.length} named prepared statements of this session`,
-        {
-          evidence: { named },
-        },
+        { evidence: { named } },
       )
     return { evidence: { named }, found: {} }
   },

@@ -15,8 +15,10 @@ export const tcp = defineCheck({
     const { host, address, stages, startup } = opened
     const isConnected = stages.tcp?.error === null
     const { port, tlsName } = host
-    context.reached({ host: host.host, port, tlsName, address: isConnected ? address : null })
-    context.reached({ engine: engineName(startup) })
+    context.reached({
+      ...{ host: host.host, port, tlsName },
+      ...{ address: isConnected ? address : null, engine: engineName(startup) },
+    })
     // fdaa::/16 is Fly's; a literal may be written with leading zeros.
     if (!/^fdaa:/i.test(address))
       context.warn('ADDRESS_NOT_6PN', `${address} is outside fdaa::/16, Fly's private network`)

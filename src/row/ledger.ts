@@ -96,8 +96,8 @@ export function createLedger(reconnect: () => Promise<Session>, unremoved: Set<s
 
 /**
  * What an error says of a row whose insert it answers. CONNECTION_LOST is a session that ended, by a FATAL or since a
- * pooler lost the server behind it, class 57P0 a server that goes away, 40003 an unknown outcome by name; 23505 says that the id is there, and internal errors (XX, 58) may
- * come after the row.
+ * pooler lost the server behind it, class 57P0 a server that goes away, 40003 an unknown outcome by name; 23505 says
+ * that the id is there, and internal errors (XX, 58) may come after the row.
  */
 function afterError({ sqlstate, code }: ProbeError): 'unknown' | 'doubtful' | 'absent' {
   if (sqlstate === null || code === 'CONNECTION_LOST' || /^(40003|57P0.)$/.test(sqlstate)) return 'unknown'
