@@ -4,15 +4,10 @@ import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createAuthority } from '../src/development/throwaway/authority.ts'
 import type { Throwaway } from '../src/development/throwaway/index.ts'
-import { failureLine } from '../src/failure/error.ts'
-import { renderJson } from '../src/report/json.ts'
-import { renderMarkdown } from '../src/report/markdown.ts'
-import { configurationReport } from '../src/report/report.ts'
-import { renderText } from '../src/report/text.ts'
-import { loadConfig } from '../src/settings/config.ts'
 import { pemOf } from './helpers/clients.ts'
 import { type Listener, listen } from './helpers/listen.ts'
 import { days } from './helpers/pki.ts'
+import { printedOfRefused } from './helpers/refused.ts'
 import { scriptedServer } from './helpers/scripted.ts'
 import { cli, type Pem, settings, startCli, startServer } from './helpers/target.ts'
 import { checkIds } from './helpers/verdict.ts'
@@ -269,20 +264,6 @@ describe('secrets', () => {
     for (let at = 0; at + 16 <= body.length; at += 8) expect(said).not.toContain(body.slice(at, at + 16))
   }
 
-  /** Everything that is printed about settings, of both roles and in every form. */
-  function printed(env: NodeJS.ProcessEnv, certsDir: string | null): string {
-    return (['writer', 'admin'] as const)
-      .flatMap(role => {
-        const loaded = loadConfig({ role, env, options: { certsDir } })
-        if (loaded.ok) throw new Error('these settings were to be refused')
-        const run = { program: '', runId: '', startedAt: '', durationMs: 0, attempts: 0 }
-        const failure = loaded.error.toFailure()
-        const report = configurationReport({ ...run, ...loaded }, failure, loaded.error.evidence)
-        return [renderText(report, { colour: false }), renderJson(report), renderMarkdown(report), failureLine(failure)]
-      })
-      .join('\n')
-  }
-
   /** Ways to get a password or a key into the wrong setting. */
   const misplaced: readonly [where: string, env: () => NodeJS.ProcessEnv, certsDir: () => string | null][] = [
     ['a password in the URL', () => url(`postgresql://gateway_writer:${PASSWORD}@[::1]/uro`), () => null],
@@ -303,7 +284,7 @@ describe('secrets', () => {
     ['a key as CRDB_SNI', () => ({ ...settings({ port: 1, pem }), CRDB_SNI: pem.key }), () => null],
     ['a key as --certs-dir', () => settings({ port: 1 }), () => pem.key],
   ]
-  it.each(misplaced)('are not printed: %s', (_, env, certsDir) => expectNoSecret(printed(env(), certsDir())))
+  it.each(misplaced)('are not printed: %s', (_, env, certsDir) => expectNoSecret(printedOfRefused(env(), certsDir())))
 
   it.concurrent.each([
     ['a URL as a word', ['probe', `postgresql://u:${PASSWORD}@h/d`], () => untouched()],

@@ -1,13 +1,13 @@
 /** What a deployment installs (`npm ci --omit=dev`): how little that is, and that it is enough. */
 import { execFile } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { COMMANDS, loadCommands } from '../src/commands/index.ts'
 import type { Throwaway } from '../src/development/throwaway/index.ts'
+import { copyRepository } from './helpers/copy.ts'
 import { TAGS } from './helpers/migrations.ts'
 import { startServer } from './helpers/target.ts'
 
@@ -23,10 +23,7 @@ describe('a production install', () => {
   let copy: string
   let server: Throwaway
   beforeAll(async () => {
-    copy = mkdtempSync(join(tmpdir(), 'production-'))
-    const { stdout } = await execute('git', ['ls-files', '-co', '--exclude-standard', '-z'], { cwd: ROOT })
-    for (const file of stdout.split('\0'))
-      if (file !== '' && existsSync(join(ROOT, file))) cpSync(join(ROOT, file), join(copy, file))
+    copy = await copyRepository('production-')
     const install = execute('npm', ['ci', '--omit=dev', '--prefer-offline', '--no-audit', '--no-fund'], { cwd: copy })
     const [started] = await Promise.all([startServer(), install])
     server = started

@@ -1,12 +1,12 @@
 /** One more column of connection_probe: `src/schema.ts` and the migration that is generated of it are all that it takes. */
 import { execFile } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Throwaway } from '../src/development/throwaway/index.ts'
 import type { Report } from '../src/report/report.ts'
+import { copyRepository } from './helpers/copy.ts'
 import { TAGS } from './helpers/migrations.ts'
 import { engineVariables, startServer } from './helpers/target.ts'
 import { checkIds, expectVerdict } from './helpers/verdict.ts'
@@ -22,10 +22,7 @@ describe('a copy of the repository with one column more', () => {
   let copy: string
   let server: Throwaway
   beforeAll(async () => {
-    copy = mkdtempSync(join(tmpdir(), 'schema-column-'))
-    const { stdout } = await execute('git', ['ls-files', '-co', '--exclude-standard', '-z'], { cwd: ROOT })
-    for (const file of stdout.split('\0'))
-      if (file !== '' && existsSync(join(ROOT, file))) cpSync(join(ROOT, file), join(copy, file))
+    copy = await copyRepository('schema-column-')
     symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
     const schema = readFileSync(join(copy, 'src/schema.ts'), 'utf8')
     writeFileSync(

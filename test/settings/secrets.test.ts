@@ -4,13 +4,9 @@
  */
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { failureLine, redact } from '../../src/failure/error.ts'
-import { renderJson } from '../../src/report/json.ts'
-import { renderMarkdown } from '../../src/report/markdown.ts'
-import { configurationReport } from '../../src/report/report.ts'
-import { renderText } from '../../src/report/text.ts'
-import { loadConfig } from '../../src/settings/config.ts'
+import { redact } from '../../src/failure/error.ts'
 import { quotePath } from '../../src/settings/pem.ts'
+import { printedOfRefused } from '../helpers/refused.ts'
 import { cli } from '../helpers/target.ts'
 
 const PASSWORD = 'hunter2secret'
@@ -22,20 +18,6 @@ const KEYS = {
 }
 const linesOf = (key: string | Buffer) => String(key).trim().split('\n').slice(1, -1)
 
-/** Everything that is printed about settings that are refused, of both roles and in every form. */
-function printed(env: NodeJS.ProcessEnv, certsDir: string | null = null): string {
-  return (['writer', 'admin'] as const)
-    .flatMap(role => {
-      const loaded = loadConfig({ role, env, options: { certsDir } })
-      if (loaded.ok) throw new Error('these settings were to be refused')
-      const run = { program: '', runId: '', startedAt: '', durationMs: 0, attempts: 0 }
-      const failure = loaded.error.toFailure()
-      const report = configurationReport({ ...run, ...loaded }, failure, loaded.error.evidence)
-      return [renderText(report, { colour: false }), renderJson(report), renderMarkdown(report), failureLine(failure)]
-    })
-    .join('\n')
-}
-
 const both = (text: string) => ({ DATABASE_URL: text, MIGRATION_DATABASE_URL: text })
 const paths = (value: string) => ({
   ...{ CRDB_CA_CERT: value, CRDB_CLIENT_CERT: value, CRDB_CLIENT_KEY: value },
@@ -44,20 +26,21 @@ const paths = (value: string) => ({
 
 /** Where a value may land. */
 const PLACES: Readonly<Record<string, (value: string) => string>> = {
-  'a path': value => printed(paths(value)),
-  COCKROACH_CERTS_DIR: value => printed({ COCKROACH_CERTS_DIR: value }),
-  '--certs-dir': value => printed({}, value),
-  CRDB_SNI: value => printed({ CRDB_SNI: value }),
-  FLY_REGION: value => printed({ FLY_REGION: value }),
-  FLY_APP_NAME: value => printed({ FLY_APP_NAME: value }),
-  FLY_MACHINE_ID: value => printed({ FLY_MACHINE_ID: value }),
-  FLY_PRIVATE_IP: value => printed({ FLY_PRIVATE_IP: value }),
-  'the URL': value => printed(both(value)),
-  'the user': value => printed(both(`postgresql://${encodeURIComponent(value)}@h/uro`)),
-  'the host': value => printed(both(`postgresql://u@${encodeURIComponent(value)}/uro`)),
-  'the database': value => printed(both(`postgresql://u@h/${encodeURIComponent(value)}`)),
-  sslkey: value => printed(both(`postgresql://u@h/uro?sslrootcert=/x&sslcert=/x&sslkey=${encodeURIComponent(value)}`)),
-  "a parameter's name": value => printed(both(`postgresql://u@h/uro?${encodeURIComponent(value)}=1`)),
+  'a path': value => printedOfRefused(paths(value)),
+  COCKROACH_CERTS_DIR: value => printedOfRefused({ COCKROACH_CERTS_DIR: value }),
+  '--certs-dir': value => printedOfRefused({}, value),
+  CRDB_SNI: value => printedOfRefused({ CRDB_SNI: value }),
+  FLY_REGION: value => printedOfRefused({ FLY_REGION: value }),
+  FLY_APP_NAME: value => printedOfRefused({ FLY_APP_NAME: value }),
+  FLY_MACHINE_ID: value => printedOfRefused({ FLY_MACHINE_ID: value }),
+  FLY_PRIVATE_IP: value => printedOfRefused({ FLY_PRIVATE_IP: value }),
+  'the URL': value => printedOfRefused(both(value)),
+  'the user': value => printedOfRefused(both(`postgresql://${encodeURIComponent(value)}@h/uro`)),
+  'the host': value => printedOfRefused(both(`postgresql://u@${encodeURIComponent(value)}/uro`)),
+  'the database': value => printedOfRefused(both(`postgresql://u@h/${encodeURIComponent(value)}`)),
+  sslkey: value =>
+    printedOfRefused(both(`postgresql://u@h/uro?sslrootcert=/x&sslcert=/x&sslkey=${encodeURIComponent(value)}`)),
+  "a parameter's name": value => printedOfRefused(both(`postgresql://u@h/uro?${encodeURIComponent(value)}=1`)),
 }
 
 describe.each(Object.entries(PLACES))('in %s', (_place, say) => {
@@ -81,7 +64,7 @@ test.each([
   `?passwd=x&${PASSWORD}=1`,
   `?sslpassword=x&y&${PASSWORD}=1`,
 ])('a password with an unescaped & is not quoted: %s', query => {
-  expect(printed(both(`postgresql://u@h/uro${query}`))).not.toContain(PASSWORD)
+  expect(printedOfRefused(both(`postgresql://u@h/uro${query}`))).not.toContain(PASSWORD)
 })
 
 test('as a process: a line of a key for a path, and a password as the region', async () => {
