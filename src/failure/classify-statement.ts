@@ -75,9 +75,13 @@ export const TIMEOUTS: Readonly<Record<StatementKind, Code>> = {
   read: 'READ_TIMEOUT',
 }
 
-/** What to do where the catalogue was asked, and the server itself gave up waiting for it. */
-const DATA_SILENT =
-  'the node answers and its data does not: a node of the cluster is gone and its leases move (run again with --wait 120), or a lock; as root SHOW STATEMENTS, and cockroach node status'
+/** What to do where the catalogue was asked: the server itself gave up waiting for it, or does not let us ask. */
+const CATALOGUE_HINTS: Readonly<Record<string, string>> = {
+  '57014':
+    'the node answers and its data does not: a node of the cluster is gone and its leases move (run again with --wait 120), or a lock; as root SHOW STATEMENTS, and cockroach node status',
+  '42501':
+    'the role may not use what the message names, which every role may by default: as root GRANT EXECUTE ON FUNCTION … or GRANT SELECT ON TABLE … TO {user}',
+}
 
 /** What a server's error names besides; null where it names none. */
 export interface Named {
@@ -88,7 +92,24 @@ export interface Named {
 
 /** What to do where a SQLSTATE says more than the code that it shares with others. */
 export const statementHint = (sqlstate: string, kind: StatementKind, named: Named = {}): string | undefined =>
-  kind === 'catalogue' && sqlstate === '57014' ? DATA_SILENT : SQLSTATE_HINTS[sqlstate]?.(named)
+  (kind === 'catalogue' ? CATALOGUE_HINTS[sqlstate] : undefined) ??
+  ROUTINE_HINTS[named.routine ?? ''] ??
+  SQLSTATE_HINTS[sqlstate]?.(named)
+
+/** A trigger's own words, under whatever SQLSTATE its author chose. */
+const RAISED =
+  'a trigger on the table raised this error: psql \\d+ connection_probe lists the triggers; as owner DROP TRIGGER (of CREATE TABLE: an event trigger, psql \\dy; as superuser DROP EVENT TRIGGER)'
+
+/** 23514 as well, and no CHECK constraint. */
+const NO_PARTITION =
+  'the table is partitioned, and none of its partitions takes the row: psql \\d+ connection_probe lists them; as owner CREATE TABLE … PARTITION OF public.connection_probe DEFAULT, or migrate into a table that is not partitioned'
+
+/** What to do where PostgreSQL's function that said it (field R) tells more than the SQLSTATE. */
+const ROUTINE_HINTS: Readonly<Record<string, string>> = {
+  exec_stmt_raise: RAISED,
+  ExecFindPartition: NO_PARTITION,
+  ExecPartitionCheckEmitError: NO_PARTITION,
+}
 
 /** A policy decides, and not a privilege: PostgreSQL's function that checks a new row against it. */
 const ROW_SECURITY =
@@ -107,8 +128,7 @@ const SQLSTATE_HINTS: Readonly<Record<string, (named: Named) => string | undefin
     `a CHECK constraint that src/schema.ts does not declare refuses the row: as gateway_admin ALTER TABLE public.connection_probe DROP CONSTRAINT ${constraint ?? 'NAME (the message has it)'}`,
   '23502': ({ column }) =>
     `column ${column ?? '(the message names it)'} takes no NULL, and something sets it to NULL: a trigger on the table? psql \\d+ connection_probe, as root SHOW CREATE TABLE public.connection_probe`,
-  P0001: () =>
-    'a trigger on the table raised this error: psql \\d+ connection_probe lists the triggers; as owner DROP TRIGGER',
+  P0001: () => RAISED,
 }
 
 /**

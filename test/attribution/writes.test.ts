@@ -72,6 +72,46 @@ const REFUSED: readonly Case[] = [
     evidence: { sqlstate: 'P0001' },
     hint: /^a trigger on the table raised this error/,
   },
+  ...(['54000', '42501', '23514'] as const).map(sqlstate => ({
+    fault: `a trigger that raises with the SQLSTATE ${sqlstate}`,
+    engines: POSTGRESQL,
+    sql: insertTrigger(`RAISE EXCEPTION 'quota exceeded' USING ERRCODE = '${sqlstate}';`),
+    check: 'dml' as const,
+    code: sqlstate === '42501' ? ('DML_DENIED' as const) : ('WRITE_REFUSED' as const),
+    evidence: { sqlstate },
+    hint: /^a trigger on the table raised this error/,
+  })),
+  {
+    fault: 'an event trigger that raises',
+    engines: POSTGRESQL,
+    sql: `CREATE FUNCTION public.meddle() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no DDL here'; END $$;
+      CREATE EVENT TRIGGER meddle ON ddl_command_start WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION public.meddle()`,
+    check: 'ddl-refused',
+    code: 'WRITE_REFUSED',
+    evidence: { sqlstate: 'P0001' },
+    hint: 'DROP EVENT TRIGGER',
+  },
+  {
+    fault: 'a function that every role may use, taken away',
+    engines: POSTGRESQL,
+    sql: 'REVOKE EXECUTE ON FUNCTION pg_catalog.clock_timestamp() FROM public',
+    check: 'dml',
+    code: 'CATALOGUE_FAILED',
+    evidence: { sqlstate: '42501' },
+    hint: 'as root GRANT EXECUTE ON FUNCTION … or GRANT SELECT ON TABLE … TO gateway_writer',
+  },
+  {
+    fault: 'a partitioned table without a partition for the row',
+    engines: POSTGRESQL,
+    sql: `ALTER TABLE public.connection_probe RENAME TO whole;
+      CREATE TABLE public.connection_probe (LIKE public.whole INCLUDING ALL EXCLUDING INDEXES, PRIMARY KEY (id)) PARTITION BY HASH (id);
+      ALTER TABLE public.connection_probe OWNER TO gateway_admin;
+      GRANT SELECT, INSERT, UPDATE, DELETE ON public.connection_probe TO gateway_writer`,
+    check: 'dml',
+    code: 'WRITE_REFUSED',
+    evidence: { sqlstate: '23514' },
+    hint: /^the table is partitioned, and none of its partitions takes the row/,
+  },
   {
     fault: 'a trigger that swallows the row',
     engines: POSTGRESQL,
