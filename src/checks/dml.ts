@@ -1,5 +1,6 @@
 import { TABLE_NAME, VERBS } from '../database/sql.ts'
-import { ProbeError } from '../failure/error.ts'
+import { asProbeError, ProbeError } from '../failure/error.ts'
+import type { Rows } from '../row/index.ts'
 import type { Session } from '../session/postgres.ts'
 import { retried } from '../session/retry.ts'
 import { otherThan } from '../settings/config.ts'
@@ -55,21 +56,33 @@ export const dml = defineCheck({
     context.atEnd(() => removeRows(context, sessions, rows))
 
     const session = await sessions.reader()
-    const wrote = rows.make(-1)
-    await rows.insert(session, wrote)
-    const read = async () => (await retried(session.budget, () => rows.readRow(session, wrote.id))).value
-    const inserted = await read()
-    if (!inserted) throw rows.noRowsChanged('INSERT')
-    rows.compare(wrote, inserted)
-    const changed = { ...wrote, payload: { changed: true } }
-    const [updated, ...more] = await rows.updatePayload(session, wrote.id, changed.payload)
-    if (!updated || more.length > 0) throw rows.noRowsChanged('UPDATE')
-    // What the statement says it did, and what is there afterwards: a trigger may come between.
-    rows.compare(changed, updated)
-    const kept = await read()
-    if (!kept) throw rows.noRowsChanged('UPDATE')
-    rows.compare(changed, kept)
-    await rows.remove(session, [wrote.id])
+    await useEach(rows, session).catch(error => {
+      const failed = asProbeError(error)
+      throw failed.code === 'DML_DENIED' ? failed.with({ hint: failed.hint ?? USES_MORE }) : failed
+    })
     return { evidence: { held: held.verbs, missing: [] }, found: { rows } }
   },
 })
+
+/** What is denied to a role that holds all four verbs on the table. */
+const USES_MORE =
+  'the role holds the four verbs on connection_probe, so what is denied is what the message names: a foreign key or a trigger of the table uses it. psql \\d+ connection_probe, as root SHOW CREATE TABLE public.connection_probe; then drop what uses it, or GRANT what it needs to {user}'
+
+/** Writes one row, reads it, changes it, and removes it again. */
+async function useEach(rows: Rows, session: Session): Promise<void> {
+  const wrote = rows.make(-1)
+  await rows.insert(session, wrote)
+  const read = async () => (await retried(session.budget, () => rows.readRow(session, wrote.id))).value
+  const inserted = await read()
+  if (!inserted) throw rows.noRowsChanged('INSERT')
+  rows.compare(wrote, inserted)
+  const changed = { ...wrote, payload: { changed: true } }
+  const [updated, ...more] = await rows.updatePayload(session, wrote.id, changed.payload)
+  if (!updated || more.length > 0) throw rows.noRowsChanged('UPDATE')
+  // What the statement says it did, and what is there afterwards: a trigger may come between.
+  rows.compare(changed, updated)
+  const kept = await read()
+  if (!kept) throw rows.noRowsChanged('UPDATE')
+  rows.compare(changed, kept)
+  await rows.remove(session, [wrote.id])
+}
