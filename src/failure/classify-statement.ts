@@ -115,6 +115,23 @@ const ROUTINE_HINTS: Readonly<Record<string, string>> = {
 const ROW_SECURITY =
   "row-level security on the table refuses the row, and no GRANT changes that: as root SELECT policyname, cmd, roles FROM pg_policies WHERE tablename = 'connection_probe'; then ALTER TABLE public.connection_probe DISABLE ROW LEVEL SECURITY, or a policy for {user}"
 
+/** Of CockroachDB, which names no routine with it; PostgreSQL's 54000 (program_limit_exceeded) is about sizes. */
+const ROW_LIMIT =
+  'a limit on the rows of one transaction (the message says of which): as root ALTER ROLE {user} RESET transaction_rows_written_err, RESET transaction_rows_read_err (or, where it is set for the database: ALTER DATABASE {database} RESET …)'
+
+/** A constraint that refuses rows; that of the primary key is declared. */
+const undeclared =
+  (kind: string, remedy: (name: string) => string) =>
+  ({ constraint }: Named): string | undefined =>
+    constraint && !PRIMARY_KEYS.includes(constraint)
+      ? `${kind} that src/schema.ts does not declare refuses the row: as gateway_admin ${remedy(constraint)}`
+      : undefined
+
+const dropConstraint = (name: string): string => `ALTER TABLE public.connection_probe DROP CONSTRAINT ${name}`
+
+/** As both engines name it; CockroachDB before 22.1 says "primary". */
+const PRIMARY_KEYS: readonly string[] = ['connection_probe_pkey', 'primary']
+
 const SQLSTATE_HINTS: Readonly<Record<string, (named: Named) => string | undefined>> = {
   '42501': ({ routine }) => (routine === 'ExecWithCheckOptions' ? ROW_SECURITY : undefined),
   '25P04': () =>
@@ -124,6 +141,13 @@ const SQLSTATE_HINTS: Readonly<Record<string, (named: Named) => string | undefin
   '25006': () =>
     'the server or the database is read-only: is it a standby (SELECT pg_is_in_recovery()), or was the database set so (ALTER DATABASE {database} RESET default_transaction_read_only)?',
   '53100': () => 'the disk is full: fly ssh console -a {app} -C "df -h", then fly volumes extend ID --size GB -a {app}',
+  '54000': ({ routine }) => (routine ? undefined : ROW_LIMIT),
+  '23503': undeclared('a FOREIGN KEY', dropConstraint),
+  '23P01': undeclared('an EXCLUDE constraint', dropConstraint),
+  '23505': undeclared(
+    'a UNIQUE constraint or index',
+    name => `${dropConstraint(name)}, or DROP INDEX public.${name} (CockroachDB: with CASCADE)`,
+  ),
   '23514': ({ constraint }) =>
     `a CHECK constraint that src/schema.ts does not declare refuses the row: as gateway_admin ALTER TABLE public.connection_probe DROP CONSTRAINT ${constraint ?? 'NAME (the message has it)'}`,
   '23502': ({ column }) =>
