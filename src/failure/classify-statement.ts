@@ -75,13 +75,9 @@ export const TIMEOUTS: Readonly<Record<StatementKind, Code>> = {
   read: 'READ_TIMEOUT',
 }
 
-/** What to do where the catalogue was asked: the server itself gave up waiting for it, or does not let us ask. */
-const CATALOGUE_HINTS: Readonly<Record<string, string>> = {
-  '57014':
-    'the node answers and its data does not: a node of the cluster is gone and its leases move (run again with --wait 120), or a lock; as root SHOW STATEMENTS, and cockroach node status',
-  '42501':
-    'the role may not use what the message names, which every role may by default: as root GRANT EXECUTE ON FUNCTION … or GRANT SELECT ON TABLE … TO {user}',
-}
+/** What to do where the catalogue was asked, and the server itself gave up waiting for it. */
+const DATA_SILENT =
+  'the node answers and its data does not: a node of the cluster is gone and its leases move (run again with --wait 120), or a lock; as root SHOW STATEMENTS, and cockroach node status'
 
 /** What a server's error names besides; null where it names none. */
 export interface Named {
@@ -92,9 +88,9 @@ export interface Named {
 
 /** What to do where a SQLSTATE says more than the code that it shares with others. */
 export const statementHint = (sqlstate: string, kind: StatementKind, named: Named = {}): string | undefined =>
-  (kind === 'catalogue' ? CATALOGUE_HINTS[sqlstate] : undefined) ??
-  ROUTINE_HINTS[named.routine ?? ''] ??
-  SQLSTATE_HINTS[sqlstate]?.(named)
+  kind === 'catalogue' && sqlstate === '57014'
+    ? DATA_SILENT
+    : (ROUTINE_HINTS[named.routine ?? ''] ?? SQLSTATE_HINTS[sqlstate]?.(named))
 
 /** A trigger's own words, under whatever SQLSTATE its author chose. */
 const RAISED =

@@ -156,15 +156,6 @@ const REFUSED: readonly Case[] = [
     hint: 'DROP EVENT TRIGGER',
   },
   {
-    fault: 'a function that every role may use, taken away',
-    engines: POSTGRESQL,
-    sql: 'REVOKE EXECUTE ON FUNCTION pg_catalog.clock_timestamp() FROM public',
-    check: 'dml',
-    code: 'CATALOGUE_FAILED',
-    evidence: { sqlstate: '42501' },
-    hint: 'as root GRANT EXECUTE ON FUNCTION … or GRANT SELECT ON TABLE … TO gateway_writer',
-  },
-  {
     fault: 'a partitioned table without a partition for the row',
     engines: POSTGRESQL,
     sql: `ALTER TABLE public.connection_probe RENAME TO whole;

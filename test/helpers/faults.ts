@@ -102,7 +102,6 @@ const POSTGRESQL_RESTORE = (database: string): string => `
   ALTER DATABASE ${database} OWNER TO root; ALTER DATABASE ${database} RESET ALL;
   DROP OWNED BY gateway_writer CASCADE; DROP OWNED BY gateway_reader CASCADE;
   REVOKE CREATE ON DATABASE ${database} FROM PUBLIC;
-  GRANT EXECUTE ON FUNCTION pg_catalog.clock_timestamp() TO PUBLIC;
   REVOKE gateway_admin, gateway_reader, pg_execute_server_program FROM gateway_writer;
   ALTER ROLE gateway_writer NOSUPERUSER NOCREATEROLE NOCREATEDB NOBYPASSRLS NOREPLICATION;
   ALTER ROLE gateway_writer RESET ALL; ALTER ROLE gateway_writer IN DATABASE ${database} RESET ALL;
