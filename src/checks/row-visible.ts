@@ -20,6 +20,30 @@ const RESERVE_MS = 200
 export const patientUntil = ({ config, budget }: Pick<Context, 'config' | 'budget'>, startedAt: number): number =>
   Math.min(startedAt + PATIENCE * config.options.visibleWithinMs, performance.now() + remainingMs(budget) - RESERVE_MS)
 
+/** An insert and a read take two round trips each (Parse and Describe; Bind and Execute). */
+const ROUND_TRIPS = 4
+
+/** How much of the time from the insert to the row seen is the link's, ms; null where no round trip was measured. */
+function shareOfLink(sessions: readonly Session[], visibleMs: number) {
+  const measured = sessions.flatMap(({ roundTripMs }) => roundTripMs ?? [])
+  if (measured.length === 0) return null
+  // The shorter one: whatever this program had to do meanwhile made the other longer.
+  const roundTripMs = Math.min(...measured)
+  return { roundTripMs, linkMs: roundMs(Math.min(ROUND_TRIPS * roundTripMs, visibleMs)) }
+}
+
+/** What to do about a row that is late, by who took the time. */
+function lateHint(link: ReturnType<typeof shareOfLink>, visibleMs: number, limit: number): string | undefined {
+  if (!link) return undefined
+  const [roundTrip, linkMs] = [link.roundTripMs, link.linkMs].map(ms => (ms < 10 ? ms.toFixed(1) : Math.round(ms)))
+  const share = `${ROUND_TRIPS} round trips of ${roundTrip} ms on the link are ${linkMs} of the ${Math.round(visibleMs)} ms`
+  if (link.linkMs > limit)
+    return `${share}, more than the limit alone: no server is fast enough. Run it in the region of the database (fly status -a {app}), or raise --visible-within`
+  return link.linkMs > visibleMs / 2
+    ? `${share}: the link is slow, not the server. Run it in the region of the database (fly status -a {app})`
+    : `${share}: the server is slow, not the link. Run it again; if it stays late, look at the machine's load: fly status -a {app}`
+}
+
 /** Writes on one session, reads on the other, and says how long it took. */
 export async function writeAndRead(
   context: Pick<Context, 'config' | 'budget'>,
@@ -35,10 +59,12 @@ export async function writeAndRead(
   const writtenMs = performance.now() - startedAt
   const { read, reads, retries: readRetries } = await rows.pollForRow(reader, row.id, patientUntil(context, startedAt))
   const visibleMs = performance.now() - startedAt
+  const link = shareOfLink([writer, reader], visibleMs)
   const evidence = {
     writtenMs: roundMs(writtenMs),
     visibleMs: roundMs(visibleMs),
     limitMs: limit,
+    ...link,
     reads,
     retries,
     readRetries,
@@ -65,7 +91,10 @@ export async function writeAndRead(
     throw asProbeError(error).with({ evidence })
   }
   if (visibleMs > limit)
-    throw new ProbeError('ROW_LATE', `the row was visible after ${waited}, the limit is ${limit} ms`, { evidence })
+    throw new ProbeError('ROW_LATE', `the row was visible after ${waited}, the limit is ${limit} ms`, {
+      evidence,
+      hint: lateHint(link, visibleMs, limit),
+    })
   return { ...evidence, writtenBy: read.writtenBy, origin: read.origin }
 }
 

@@ -3,6 +3,7 @@ import { remainingMs } from '../budget.ts'
 import { asProbeError, type Evidence, evidence, type Facts, type Failure, type ProbeError } from '../failure/error.ts'
 import { type AnyCheck, type Context, type Outcome, StillLost } from './check.ts'
 import { explainedBySettings } from './role-settings.ts'
+import { explainedByPolicies } from './row-security.ts'
 
 /** What became of a check. */
 export interface Result {
@@ -69,7 +70,8 @@ async function outcomeOf(
     return await check.run(context, needs as never)
   } catch (error) {
     if (error instanceof StillLost) return { blockedBy: error.blockedBy }
-    return { error: await explainedBySettings(asProbeError(error), context) }
+    const explained = await explainedBySettings(asProbeError(error), context)
+    return { error: await explainedByPolicies(explained, context) }
   }
 }
 

@@ -33,6 +33,8 @@ export interface Dialled {
   /** null where TLS was not come to, or not asked for */
   readonly tls: Stage | null
   readonly handshake: Handshake | null
+  /** what the SSLRequest took to be answered: one round trip, and next to no work of the server; null where it was not */
+  readonly roundTripMs: number | null
   /** open and paused; null where there is an error */
   readonly socket: net.Socket | tls.TLSSocket | null
   readonly error: ProbeError | null
@@ -65,28 +67,29 @@ export async function dial(
   const known = { address, port: host.port }
   const { value: socket, error, durationMs } = await timed(() => connect(address, host.port, budget))
   const tcp = stageOf(durationMs, known, error)
-  const nothing = { tcp, tls: null, handshake: null, socket: null, error }
+  const nothing = { tcp, tls: null, handshake: null, roundTripMs: null, socket: null, error }
   if (!socket) return nothing
   if (!options.tls) return { ...nothing, socket }
 
   let secured: Handshake | null = null
-  let sslRequestMs = 0
+  let roundTripMs: number | null = null
   const tls = await timed(async () => {
     const from = performance.now()
     await requestTls(socket, budget)
-    sslRequestMs = roundMs(performance.now() - from)
+    roundTripMs = roundMs(performance.now() - from)
     const { certificate: present, maxVersion } = options
     secured = await handshake(socket, { tlsName: host.tlsName, material, present, maxVersion }, budget)
     if (options.hold) await awaitAlert(secured.socket, budget)
     return secured
   })
   if (tls.value) {
-    const stage = stageOf(tls.durationMs, evidence(tls.value.evidence, { sslRequestMs }), null)
-    return { tcp, tls: stage, handshake: tls.value, socket: tls.value.socket, error: null }
+    const stage = stageOf(tls.durationMs, evidence(tls.value.evidence, { sslRequestMs: roundTripMs }), null)
+    return { tcp, tls: stage, handshake: tls.value, roundTripMs, socket: tls.value.socket, error: null }
   }
   socket.destroy()
   // A reset before the first byte belongs to the connection, not to TLS.
   if (tls.error?.code === 'TCP_RESET')
     return { ...nothing, tcp: stageOf(tls.durationMs, known, tls.error), error: tls.error }
-  return { tcp, tls: stageOf(tls.durationMs, {}, tls.error), handshake: secured, socket: null, error: tls.error }
+  const { error: failure } = tls
+  return { ...nothing, tls: stageOf(tls.durationMs, {}, failure), handshake: secured, roundTripMs, error: failure }
 }

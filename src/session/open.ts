@@ -40,6 +40,8 @@ export interface Opened extends Endpoint {
   readonly error: ProbeError | null
   readonly startup: Startup | null
   readonly handshake: Handshake | null
+  /** between us and the server, as the SSLRequest showed it, ms (dial.ts) */
+  readonly roundTripMs: number | null
   /** what the setting connection_probe.session must be on this connection, and on no other */
   readonly token: string
   /** open and paused after ReadyForQuery; null if there is no session */
@@ -127,8 +129,8 @@ async function attempt(
   const token = randomBytes(8).toString('hex')
   const dialled = await dial({ host, address }, { tls, certificate, ...how }, config.credentials, budget)
   const stages = dialStages(dialled)
-  const { error, handshake, socket } = dialled
-  const opened = { host, address, stages, error, startup: null, handshake, token, socket: null }
+  const { error, handshake, roundTripMs, socket } = dialled
+  const opened = { host, address, stages, error, startup: null, handshake, roundTripMs, token, socket: null }
   if (!socket) return opened
 
   const from = performance.now()

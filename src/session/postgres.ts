@@ -25,6 +25,8 @@ export interface Session {
   readonly engine: Engine
   /** what connection_probe.session was set to at startup */
   readonly token: string
+  /** between us and the server, as the dial showed it, ms; null where it was not told */
+  readonly roundTripMs: number | null
   /** what its statements wait under */
   readonly budget: Budget
   /**
@@ -55,7 +57,7 @@ export interface Session {
 
 /** The session that an opened connection is; costs no round trip. Rejects with what ended it if it is none. */
 export async function openSession(opened: Opened, budget: Budget): Promise<Session> {
-  const { error, socket, startup, address, token } = opened
+  const { error, socket, startup, address, token, roundTripMs } = opened
   if (error) throw error
   if (!socket || !startup) throw new Error('a connection without a socket, and without a failure')
   const link = createLink(socket)
@@ -81,7 +83,7 @@ export async function openSession(opened: Opened, budget: Budget): Promise<Sessi
     const send: Session['send'] = <T>(kind: StatementKind, what: string, text: string) =>
       run(kind, what, async () => (await sql.unsafe(text)) as unknown as readonly T[])
     return {
-      ...{ address, engine, token, budget, run, send },
+      ...{ address, engine, token, roundTripMs, budget, run, send },
       ...names,
       ask: async <T>(what: string, text: string) =>
         (await retried(budget, () => send<T>('catalogue', what, text))).value,

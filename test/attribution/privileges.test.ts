@@ -4,7 +4,7 @@ import type { Engine } from '../../src/development/throwaway/index.ts'
 import type { Code } from '../../src/failure/codes.ts'
 import type { CheckId } from '../../src/report/report.ts'
 import { clientOf } from '../helpers/clients.ts'
-import { type Case, describeFaults, probeCase, useBase } from '../helpers/faults.ts'
+import { type Case, describeFaults, insertTrigger, probeCase, useBase } from '../helpers/faults.ts'
 import { check, expectVerdict } from '../helpers/verdict.ts'
 
 const POSTGRESQL: readonly Engine[] = ['postgresql']
@@ -318,7 +318,19 @@ const HIDDEN: readonly Case[] = [
     sql: 'ALTER TABLE public.connection_probe ENABLE ROW LEVEL SECURITY',
     check: 'dml',
     code: 'DML_DENIED',
-    hint: /^row-level security on the table refuses the row, and no GRANT changes that/,
+    hint: 'no policy lets gateway_writer SELECT, INSERT, UPDATE, DELETE',
+    evidence: { policies: [] },
+  },
+  {
+    fault: 'row-level security with a policy that refuses our rows',
+    engines: POSTGRESQL,
+    sql: `ALTER TABLE public.connection_probe ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY everything ON public.connection_probe USING (true);
+      CREATE POLICY "not ours" ON public.connection_probe AS RESTRICTIVE FOR INSERT WITH CHECK (origin = 'x')`,
+    check: 'dml',
+    code: 'DML_DENIED',
+    hint: 'policy not ours (RESTRICTIVE, INSERT) lets some rows through only. As its owner: ALTER TABLE public.connection_probe DISABLE ROW LEVEL SECURITY, or DROP POLICY "not ours"',
+    evidence: { policies: ['everything (PERMISSIVE, ALL)', 'not ours (RESTRICTIVE, INSERT)'] },
   },
   {
     fault: 'row-level security that lets rows in and hides them',
@@ -327,8 +339,31 @@ const HIDDEN: readonly Case[] = [
       CREATE POLICY inwards ON public.connection_probe FOR INSERT WITH CHECK (true)`,
     check: 'dml',
     code: 'WRITE_REFUSED',
-    hint: 'a trigger, a rule',
+    hint: 'no policy lets gateway_writer SELECT, UPDATE, DELETE',
+    evidence: { policies: ['inwards (PERMISSIVE, INSERT)'] },
     rowsLeft: 'exactly',
+  },
+  {
+    fault: 'row-level security that forgets DELETE',
+    engines: POSTGRESQL,
+    sql: `ALTER TABLE public.connection_probe ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY r ON public.connection_probe FOR SELECT TO gateway_writer USING (true);
+      CREATE POLICY c ON public.connection_probe FOR INSERT TO gateway_writer WITH CHECK (true);
+      CREATE POLICY u ON public.connection_probe FOR UPDATE TO gateway_writer USING (true)`,
+    check: 'dml',
+    code: 'WRITE_REFUSED',
+    hint: 'no policy lets gateway_writer DELETE.',
+    rowsLeft: 'exactly',
+  },
+  {
+    fault: 'row-level security with a policy for every row, and a trigger that refuses them',
+    engines: POSTGRESQL,
+    sql: `ALTER TABLE public.connection_probe ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY everything ON public.connection_probe USING (true);
+      ${insertTrigger('RETURN NULL;')}`,
+    check: 'dml',
+    code: 'WRITE_REFUSED',
+    hint: 'a trigger, a rule',
   },
 ]
 

@@ -17,6 +17,7 @@ import { clientOf, pemOf } from './clients.ts'
 import { MIGRATION_SQL } from './migrations.ts'
 import { configOf } from './probe.ts'
 import { faultyProxy, type ProxyOptions } from './proxy.ts'
+import { relay } from './relay.ts'
 import type { Session, SessionServer } from './sessions.ts'
 import { statementsOf } from './statements.ts'
 import { migrated, type Pem, run, settings } from './target.ts'
@@ -33,6 +34,8 @@ export interface Case extends Expected {
   readonly sql?: string | ((database: string) => string)
   /** what a proxy before the server does; made anew for each run */
   readonly proxy?: () => ProxyFault
+  /** the round trip of the link before that, ms; the TCP handshake takes none */
+  readonly roundTripMs?: number
   readonly user?: string
   readonly options?: Partial<Options>
   /** ends the run */
@@ -236,12 +239,14 @@ export function useBase(options: ThrowawayOptions = {}): () => Base {
 /** Runs the probe on the base with the case's fault. */
 export async function probeCase(
   base: Base,
-  { sql, proxy, user = 'gateway_writer', options, signal, meanwhile }: Omit<Case, 'fault'>,
+  { sql, proxy, roundTripMs, user = 'gateway_writer', options, signal, meanwhile }: Omit<Case, 'fault'>,
 ) {
   const database = await base.restore(sql)
   await using _meanwhile = meanwhile ? await meanwhile(base, database) : undefined
   await using server = proxy ? await base.proxy(proxy()) : undefined
-  const port = server?.port ?? base.server.port
+  const direct = server?.port ?? base.server.port
+  await using link = roundTripMs ? await relay({ target: { port: direct }, delayMs: roundTripMs / 2 }) : undefined
+  const port = link?.port ?? direct
   const given = { writes: 5, visibleWithinMs: 5000, ...options }
   const config = configOf(settings({ port, user, database, pem: base.pem(user) }), { options: given })
   const report = await run(config, signal ? { signal } : {})
