@@ -10,6 +10,7 @@ import { type Context, defineCheck } from './check.ts'
 import { database } from './database.ts'
 import { dml } from './dml.ts'
 import { proveOwnSession } from './own-session.ts'
+import { lateHint, shareOfLink } from './slow-link.ts'
 
 /** Reading goes on for so many times the limit, so that late is told from never. */
 const PATIENCE = 5
@@ -19,30 +20,6 @@ const RESERVE_MS = 200
 /** When a row that is not there is given up, on performance.now()'s clock: late must be told from never. */
 export const patientUntil = ({ config, budget }: Pick<Context, 'config' | 'budget'>, startedAt: number): number =>
   Math.min(startedAt + PATIENCE * config.options.visibleWithinMs, performance.now() + remainingMs(budget) - RESERVE_MS)
-
-/** An insert and a read take two round trips each (Parse and Describe; Bind and Execute). */
-const ROUND_TRIPS = 4
-
-/** How much of the time from the insert to the row seen is the link's, ms; null where no round trip was measured. */
-function shareOfLink(sessions: readonly Session[], visibleMs: number) {
-  const measured = sessions.flatMap(({ roundTripMs }) => roundTripMs ?? [])
-  if (measured.length === 0) return null
-  // The shorter one: whatever this program had to do meanwhile made the other longer.
-  const roundTripMs = Math.min(...measured)
-  return { roundTripMs, linkMs: roundMs(Math.min(ROUND_TRIPS * roundTripMs, visibleMs)) }
-}
-
-/** What to do about a row that is late, by who took the time. */
-function lateHint(link: ReturnType<typeof shareOfLink>, visibleMs: number, limit: number): string | undefined {
-  if (!link) return undefined
-  const [roundTrip, linkMs] = [link.roundTripMs, link.linkMs].map(ms => (ms < 10 ? ms.toFixed(1) : Math.round(ms)))
-  const share = `${ROUND_TRIPS} round trips of ${roundTrip} ms on the link are ${linkMs} of the ${Math.round(visibleMs)} ms`
-  if (link.linkMs > limit)
-    return `${share}, more than the limit alone: no server is fast enough. Run it in the region of the database (fly status -a {app}), or raise --visible-within`
-  return link.linkMs > visibleMs / 2
-    ? `${share}: the link is slow, not the server. Run it in the region of the database (fly status -a {app})`
-    : `${share}: the server is slow, not the link. Run it again; if it stays late, look at the machine's load: fly status -a {app}`
-}
 
 /** Writes on one session, reads on the other, and says how long it took. */
 export async function writeAndRead(
@@ -93,7 +70,7 @@ export async function writeAndRead(
   if (visibleMs > limit)
     throw new ProbeError('ROW_LATE', `the row was visible after ${waited}, the limit is ${limit} ms`, {
       evidence,
-      hint: lateHint(link, visibleMs, limit),
+      hint: link ? lateHint(link, visibleMs, limit) : undefined,
     })
   return { ...evidence, writtenBy: read.writtenBy, origin: read.origin }
 }

@@ -4,6 +4,7 @@ import { asProbeError, type Evidence, evidence, type Facts, type Failure, type P
 import { type AnyCheck, type Context, type Outcome, StillLost } from './check.ts'
 import { explainedBySettings } from './role-settings.ts'
 import { explainedByPolicies } from './row-security.ts'
+import { explainedByLink } from './slow-link.ts'
 
 /** What became of a check. */
 export interface Result {
@@ -71,7 +72,7 @@ async function outcomeOf(
   } catch (error) {
     if (error instanceof StillLost) return { blockedBy: error.blockedBy }
     const explained = await explainedBySettings(asProbeError(error), context)
-    return { error: await explainedByPolicies(explained, context) }
+    return { error: explainedByLink(await explainedByPolicies(explained, context), context) }
   }
 }
 
