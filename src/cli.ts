@@ -118,18 +118,18 @@ async function main(words: readonly string[]): Promise<number> {
 }
 
 /** A bug says so, without a word of what a library may have quoted. */
-async function bug(error: unknown): Promise<number> {
-  const { framesOf } = await import('./commands/source-maps.ts')
-  const text =
-    error instanceof Error ? `${error.name}: ${error.message}\n${framesOf(error.stack ?? '')}` : String(error)
-  note(redact(`${NAME}: a bug in the program, not in your deployment: ${text}`))
-  if (!program.sourceMaps && !(await isSingleFile()))
-    note('(for the lines of the source: NODE_OPTIONS=--enable-source-maps)')
+function bug(error: unknown): number {
+  const { name, message, stack = '' } = error instanceof Error ? error : new Error(String(error))
+  const frames = stack.split('\n').filter(line => /^ {4}at /.test(line))
+  note(
+    redact(`${NAME}: a bug in the program, not in your deployment: ${[`${name}: ${message}`, ...frames].join('\n')}`),
+  )
+  if (!program.sourceMaps) note('(for the lines of the source: NODE_OPTIONS=--enable-source-maps)')
   return EXIT.bug
 }
 
 /** Says why a command threw; returns the exit code. */
-async function failed(error: unknown): Promise<number> {
+function failed(error: unknown): number {
   if (error instanceof UsageError) note(redact(`${NAME}: ${error.message}`, 4000))
   // There is no server: nothing was tried.
   else if (error instanceof Error && error.name === 'ThrowawayError') note(plain(error.message, 2000))
@@ -141,7 +141,7 @@ async function failed(error: unknown): Promise<number> {
 delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
 
 // What escapes every handler is a bug, too, and has its exit code.
-process.on('uncaughtException', error => void bug(error).then(process.exit))
+process.on('uncaughtException', error => process.exit(bug(error)))
 
 const code = await main(process.argv.slice(2)).catch(failed)
 if (unwritten !== null)

@@ -72,13 +72,15 @@ describe('the single file', () => {
       expect(await run([command])).toMatchObject({ code: 2, stderr: expect.stringContaining('development install') })
   })
 
-  it('prints a bug with the names and lines of the source', async () => {
+  it('prints a bug, with the lines of the source where that is asked for', async () => {
     const broken = `data:text/javascript,${encodeURIComponent(
       "import crypto from 'node:crypto'; import { syncBuiltinESMExports } from 'node:module'; crypto.randomUUID = () => { throw new TypeError('broken on purpose') }; syncBuiltinESMExports()",
     )}`
     const { code, stderr } = await run(['probe'], {}, ['--import', broken])
     expect(code).toBe(70)
-    expect(stderr).toContain('broken on purpose')
-    expect(stderr).toMatch(/src\/cli\.ts:\d+:\d+/)
+    expect(stderr).toMatch(/broken on purpose\n {4}at .*NODE_OPTIONS=--enable-source-maps/s)
+    const mapped = await run(['probe'], {}, ['--enable-source-maps', '--import', broken])
+    expect(mapped.stderr).toMatch(/src\/cli\.ts:\d+:\d+/)
+    expect(mapped.stderr).not.toContain('NODE_OPTIONS')
   })
 })

@@ -31,7 +31,7 @@ export async function build(outfile = `${ROOT}dist/connection-probe.mjs`): Promi
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    // Inline, so that it stays one file; source-maps.ts reads it when there is a stack to print.
+    // Inline, so that it stays one file.
     sourcemap: 'inline',
     sourcesContent: false,
     minifySyntax: true,
