@@ -14,11 +14,9 @@ interface Policy {
   readonly open: boolean
 }
 
-/** What it looks like: 42501 with the verbs held; a write that changes nothing; a row that is not there. */
+/** What it looks like: 42501 with the verbs held; a write that changes nothing. */
 const isSuspect = ({ code, sqlstate }: ProbeError): boolean =>
-  (code === 'DML_DENIED' && sqlstate !== null) ||
-  (code === 'WRITE_REFUSED' && sqlstate === null) ||
-  code === 'ROW_NOT_VISIBLE'
+  (code === 'DML_DENIED' && sqlstate !== null) || (code === 'WRITE_REFUSED' && sqlstate === null)
 
 const TABLE = `public.${TABLE_NAME}`
 
