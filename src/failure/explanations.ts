@@ -857,7 +857,7 @@ export const EXPLANATIONS = {
       ' answer that shows the row; opening connections is not counted.',
     causes: [
       'the database machine is short of CPU, memory or disk',
-      'it is in another region than the probe',
+      'it is in another region than the probe: linkMs in the evidence is what four round trips on the link take',
       'retries after contention, which the evidence counts',
       'on PostgreSQL, reads that go to a replica',
     ],
