@@ -360,7 +360,7 @@ const HIDDEN: readonly Case[] = [
     engines: POSTGRESQL,
     sql: `ALTER TABLE public.connection_probe ENABLE ROW LEVEL SECURITY;
       CREATE POLICY everything ON public.connection_probe USING (true);
-      CREATE POLICY some ON public.connection_probe FOR INSERT WITH CHECK (origin = 'x');
+      CREATE POLICY narrow ON public.connection_probe FOR INSERT WITH CHECK (origin = 'x');
       ${insertTrigger('RETURN NULL;')}`,
     check: 'dml',
     code: 'WRITE_REFUSED',
