@@ -134,10 +134,19 @@ describe('rows of earlier runs', () => {
   }
 
   it('are swept after a day, and not before', async () => {
-    const { report, database } = await probeCase(base(), { sql: `${old(2, 1)}; ${old(3, 2)}; ${old(0, 3)}` })
+    const { report, database } = await probeCase(base(), { sql: `${old(2, 1)}; ${old(1.01, 2)}; ${old(0.99, 3)}` })
     expectVerdict(report, {})
     const left = await base().server.runAsRoot('SELECT id::text AS id FROM public.connection_probe', database)
     expect(left).toEqual([{ id: '00000000-0000-4000-8000-000000000003' }])
+  })
+
+  it('are swept a thousand at most in one run', async () => {
+    const names = Object.values(getTableColumns(connectionProbe)).map(({ name }) => name)
+    const values = names.map(name => (name === 'id' ? 'gen_random_uuid()' : name))
+    const copies = `INSERT INTO public.connection_probe (${names}) SELECT ${values} FROM public.connection_probe, generate_series(1, 1000)`
+    const { report, database } = await probeCase(base(), { sql: `${old(2, 1)}; ${copies}` })
+    expectVerdict(report, {})
+    expect(await base().count(database)).toBe(1)
   })
 
   it('that cannot be swept are no failure', async () => {

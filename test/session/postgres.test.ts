@@ -1,9 +1,11 @@
 /** A session that is gone: what was under way on it, and what comes after, ends with the reason why it is gone. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, expect, test } from 'vitest'
 import { startBudget } from '../../src/budget.ts'
 import { diallerOf } from '../../src/session/path.ts'
 import { openSession, type Session } from '../../src/session/postgres.ts'
 import { makeCredentials } from '../helpers/clients.ts'
+import { relay } from '../helpers/relay.ts'
 import { scriptedServer } from '../helpers/scripted.ts'
 import type { SessionServer } from '../helpers/sessions.ts'
 import type { Reply } from '../helpers/statements.ts'
@@ -18,7 +20,7 @@ beforeAll(async () => {
 
 const silentServer = (reply: Reply = 'silent') => scriptedServer({ tls: credentials.server, onStatement: () => reply })
 
-async function sessionOn(server: SessionServer): Promise<Session> {
+async function sessionOn(server: Pick<SessionServer, 'port'>): Promise<Session> {
   const config = targetOf(server, credentials)
   const budget = startBudget(20_000, new AbortController().signal)
   const dialler = diallerOf({ config, budget })
@@ -41,7 +43,19 @@ test('a statement that overran takes the others with it, and they say so', async
   const read = codeOf(hasty.run('read', 'the select', db => db.execute('SELECT 2')))
   expect([await read, await other, session.isLost()]).toEqual(['READ_TIMEOUT', 'READ_TIMEOUT', true])
   expect(await codeOf(session.ask('a later question', 'SELECT 3'))).toBe('READ_TIMEOUT')
+  // The connection's own end, which comes later, is another reason, and not the one that counts.
+  await server.until(({ open }) => open === 0)
+  expect(await codeOf(session.ask('a question after the end', 'SELECT 3'))).toBe('READ_TIMEOUT')
   expect(server.statements.some(({ sql }) => sql === 'SELECT 3')).toBe(false)
+})
+
+test('the time of a statement runs from its turn on, not from when it was sent', async () => {
+  const late = () => sleep(200, { columns: ['a'], rows: [['1']] })
+  await using server = await scriptedServer({ tls: credentials.server, onStatement: late })
+  const session = await sessionOn(server)
+  const hasty = session.withBudget({ ...session.budget, waitMs: 400 })
+  const asked = ['a', 'b', 'c'].map(name => codeOf(hasty.ask(`question ${name}`, 'SELECT 1 AS a')))
+  expect(await Promise.all(asked)).toEqual(['answered', 'answered', 'answered'])
 })
 
 test('an answer that is not understood ends the session', async () => {
@@ -62,9 +76,11 @@ test.each([
 
 test('a polite end takes a moment at most, whatever the server does', async () => {
   await using server = await silentServer()
-  const session = await sessionOn(server)
+  await using link = await relay({ target: { port: server.port } })
+  const session = await sessionOn(link)
   void codeOf(session.ask('a question', 'SELECT 1'))
   await server.until(({ statements }) => statements.length > 0)
+  link.swallow()
   const from = performance.now()
   await session.close()
   expect(performance.now() - from).toBeLessThan(1000)
