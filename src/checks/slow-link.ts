@@ -1,4 +1,4 @@
-/** Whose time it was, the link's or the server's: from the round trip that the dial showed. */
+/** Whose time it was, the link's or the server's: from the shortest round trip. */
 import { roundMs } from '../budget.ts'
 import type { ProbeError } from '../failure/error.ts'
 import type { Session } from '../session/postgres.ts'
@@ -10,9 +10,9 @@ const ROW_ROUND_TRIPS = 4
 /** Of a whole run, without its sequential writes, which take two each (npm run bench). */
 const RUN_ROUND_TRIPS = 45
 
-/** The shortest round trip of these sessions, ms: whatever this program had to do meanwhile made the others longer. */
+/** The shortest round trip of these sessions, ms. */
 function roundTripOf(sessions: readonly Session[]): number | null {
-  const measured = sessions.flatMap(({ roundTripMs }) => roundTripMs ?? [])
+  const measured = sessions.flatMap(session => session.roundTripMs() ?? [])
   return measured.length === 0 ? null : Math.min(...measured)
 }
 

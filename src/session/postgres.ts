@@ -5,7 +5,7 @@
 import type { EventEmitter } from 'node:events'
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
-import type { Budget } from '../budget.ts'
+import { type Budget, roundMs } from '../budget.ts'
 import { type Engine, engineOf } from '../database/engine.ts'
 import { startupHint } from '../failure/classify.ts'
 import { classifyStatement, type StatementKind, statementHint, TIMEOUTS } from '../failure/classify-statement.ts'
@@ -25,8 +25,11 @@ export interface Session {
   readonly engine: Engine
   /** what connection_probe.session was set to at startup */
   readonly token: string
-  /** between us and the server, as the dial showed it, ms; null where it was not told */
-  readonly roundTripMs: number | null
+  /**
+   * The shortest round trip so far, of the SSLRequest and of the catalogue's questions, ms: of many one is not held up
+   * by this program's own work; null where there was none.
+   */
+  roundTripMs(): number | null
   /** what its statements wait under */
   readonly budget: Budget
   /**
@@ -57,13 +60,14 @@ export interface Session {
 
 /** The session that an opened connection is; costs no round trip. Rejects with what ended it if it is none. */
 export async function openSession(opened: Opened, budget: Budget): Promise<Session> {
-  const { error, socket, startup, address, token, roundTripMs } = opened
+  const { error, socket, startup, address, token } = opened
   if (error) throw error
   if (!socket || !startup) throw new Error('a connection without a socket, and without a failure')
   const link = createLink(socket)
   const { sql, db } = createDriver(link.socket)
   const engine = engineOf(startup)
   const names = sessionNames(engine, startup)
+  let shortestMs = opened.roundTripMs ?? Number.POSITIVE_INFINITY
 
   const under = (budget: Budget): Session => {
     const run: Session['run'] = async (kind, what, work) => {
@@ -81,9 +85,15 @@ export async function openSession(opened: Opened, budget: Budget): Promise<Sessi
       }
     }
     const send: Session['send'] = <T>(kind: StatementKind, what: string, text: string) =>
-      run(kind, what, async () => (await sql.unsafe(text)) as unknown as readonly T[])
+      run(kind, what, async () => {
+        const from = performance.now()
+        const rows = (await sql.unsafe(text)) as unknown as readonly T[]
+        shortestMs = Math.min(shortestMs, performance.now() - from)
+        return rows
+      })
     return {
-      ...{ address, engine, token, roundTripMs, budget, run, send },
+      ...{ address, engine, token, budget, run, send },
+      roundTripMs: () => (Number.isFinite(shortestMs) ? roundMs(shortestMs) : null),
       ...names,
       ask: async <T>(what: string, text: string) =>
         (await retried(budget, () => send<T>('catalogue', what, text))).value,
