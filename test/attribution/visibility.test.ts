@@ -107,6 +107,48 @@ const SEEN: readonly Case[] = [
   },
 ]
 
+/** A role that reads the past; besides, what this proxy does. */
+function inThePast(proxy: Case['proxy'] & {} = () => ({})): Case['proxy'] & {} {
+  const setting = 'default_transaction_use_follower_reads'
+  return () => {
+    const { onStatement } = proxy()
+    return {
+      onStatement: (sql, params, more) =>
+        sql.includes(setting) ? changed(setting, 'on') : onStatement?.(sql, params, more),
+    }
+  }
+}
+
+/** What a role that reads the past looks like: the next step names the setting. */
+const PAST: readonly Case[] = [
+  {
+    fault: 'late',
+    proxy: inThePast(onRead(0, () => ({ after: sleep(240) }))),
+    options: { visibleWithinMs: 160 },
+    check: 'row-visible',
+    code: 'ROW_LATE',
+  },
+  {
+    fault: 'never',
+    proxy: inThePast(onRead(0, () => ({ row: () => undefined }))),
+    options: { visibleWithinMs: 40 },
+    check: 'row-visible',
+    code: 'ROW_NOT_VISIBLE',
+  },
+  {
+    fault: 'before the table was made',
+    proxy: inThePast(),
+    sql: 'DROP TABLE public.connection_probe',
+    check: 'table',
+    code: 'TABLE_MISSING',
+    table: false,
+  },
+].map(one => ({
+  ...(one as Case),
+  hint: 'As root: ALTER ROLE gateway_writer RESET default_transaction_use_follower_reads',
+  evidence: { settings: ['default_transaction_use_follower_reads'] },
+}))
+
 /** So many reads of the row find nothing, the next one does. */
 function firstLooks(blind: number): Case['proxy'] & {} {
   return () => {
@@ -176,5 +218,6 @@ const MEDDLED: readonly Case[] = [
 
 const base = useBase()
 describeFaults('when the row is seen', base, SEEN)
+describeFaults('the role reads the past', base, PAST)
 describeFaults('the row read is another', base, [...ALTERED, ...NESTED])
 describeFaults('the row stored is another', base, MEDDLED)
