@@ -30,9 +30,9 @@ const SEEN: readonly Case[] = [
   },
   {
     fault: 'late by a link that leaves the server some time',
-    roundTripMs: 100,
-    proxy: onRead(0, () => ({ after: sleep(220) })),
-    options: { visibleWithinMs: 600, writes: 2 },
+    roundTripMs: 150,
+    proxy: onRead(0, () => ({ after: sleep(150) })),
+    options: { visibleWithinMs: 700, writes: 2 },
     check: 'row-visible',
     code: 'ROW_LATE',
     hint: 'the link is slow, not the server',

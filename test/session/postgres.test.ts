@@ -44,7 +44,8 @@ test('a statement that overran takes the others with it, and they say so', async
   expect([await read, await other, session.isLost()]).toEqual(['READ_TIMEOUT', 'READ_TIMEOUT', true])
   expect(await codeOf(session.ask('a later question', 'SELECT 3'))).toBe('READ_TIMEOUT')
   // The connection's own end, which comes later, is another reason, and not the one that counts.
-  await server.until(({ open }) => open === 0)
+  await server[Symbol.asyncDispose]()
+  await new Promise(setImmediate)
   expect(await codeOf(session.ask('a question after the end', 'SELECT 3'))).toBe('READ_TIMEOUT')
   expect(server.statements.some(({ sql }) => sql === 'SELECT 3')).toBe(false)
 })
