@@ -71,6 +71,9 @@ describe('a production install', () => {
     const probe = await script('probe', ['--json'], env)
     expect(probe).toMatchObject({ code: 0, stderr: '' })
     expect(JSON.parse(probe.stdout)).toMatchObject({ verdict: 'pass' })
+    const witness = await script('witness', ['--json', '--wait', '0'], env)
+    expect(witness.code).toBe(1)
+    expect(JSON.parse(witness.stdout)).toMatchObject({ command: 'witness', failure: { code: 'WITNESS_NO_ROW' } })
   })
 
   it('says that drizzle/ is incomplete, where it was left out of the copy', async () => {

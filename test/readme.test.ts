@@ -57,6 +57,8 @@ const RUN_BY: Readonly<Record<string, RunBy>> = {
   'npm run -s certs:check -- DIR': [PRODUCTION, "script('certs:check', [server.certsDir])"],
   'npm run -s explain -- TLS_TIMEOUT': [PRODUCTION, "script('explain', ["],
   'npm run -s probe -- --certs-dir DIR': ['test/probe.test.ts', "'--certs-dir', server.certsDir]"],
+  'npm run -s witness': [PRODUCTION, "script('witness', ["],
+  'npm run witness': [PRODUCTION, "script('witness', ["],
   'npm run -s probe -- --help': ['test/readme.test.ts', "cli(['--help'])"],
   'node connection-probe.mjs probe': ['test/bundle.test.ts', "run(['probe', '--json']"],
   "export DATABASE_URL='postgresql://gateway_writer@multiplayer-fabric-crdb.internal:26257/uro?sslmode=verify-full'":
@@ -125,7 +127,7 @@ describe('README', () => {
   })
 
   it('is short', () => {
-    expect(README.split('\n').length - 1).toBeLessThanOrEqual(220)
+    expect(README.split('\n').length - 1).toBeLessThanOrEqual(240)
   })
 
   it('says which commands a production install has', async () => {

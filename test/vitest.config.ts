@@ -26,6 +26,7 @@ const ABOUT_THE_DATABASE = [
   'test/bundle.test.ts',
   'test/bootstrap.test.ts',
   'test/schema-column.test.ts',
+  'test/witness/{session,waiting,command}.test.ts',
   'test/lab/lab.test.ts',
   'test/attribution/{schema,privileges,writes,lost-link,visibility,reuse,liars,poolers}.test.ts',
 ]

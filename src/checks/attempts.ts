@@ -1,17 +1,20 @@
 /**
- * A run of the probe: has the checks run, attempt after attempt, and returns a report. It never prints, and never throws
- * for what the target does.
+ * A run of the probe or of the witness: has the checks run, attempt after attempt, and returns a report. It never
+ * prints, and never throws for what the target does.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { roundMs, startBudget } from '../budget.ts'
+import { type Budget, roundMs, startBudget, waitMsOf } from '../budget.ts'
 import { CODES, type Warning } from '../failure/codes.ts'
-import { assembleReport, checkResult, type Report } from '../report/report.ts'
+import { assembleReport, checkResult, type Report, type ReportCommand } from '../report/report.ts'
 import { diallerOf } from '../session/path.ts'
 import type { ProbeConfig, Target } from '../settings/config.ts'
+import type { AnyCheck } from './check.ts'
 import { rowsLeft } from './clean-up.ts'
 import { checksOf } from './index.ts'
 import { runChecks } from './run.ts'
+import { type Announce, witnessChecks } from './witness/index.ts'
+import { rowIdOf } from './witness/row-id.ts'
 
 // Drizzle and the driver, whose loading takes longer than most dials: begun here, awaited by the check `database`.
 import('../row/index.ts').catch(() => undefined)
@@ -25,49 +28,130 @@ export interface ProbeHooks {
   readonly program: string
 }
 
+export interface WitnessHooks extends Omit<ProbeHooks, 'progress'> {
+  /** says what to run in the back end, once */
+  readonly announce: Announce
+  /** how long the row is awaited still, ms */
+  readonly waiting: (leftMs: number) => void
+}
+
 /** Between attempts, ms. */
 const ATTEMPT_PAUSE_MS = 1_000
 
 /** Runs attempts until one passes, one fails for a cause that waiting cannot cure, or `--wait` is over. */
-export async function probe(config: ProbeConfig, hooks: ProbeHooks): Promise<Report> {
-  const until = performance.now() + config.options.waitMs
+export function probe(config: ProbeConfig, hooks: ProbeHooks): Promise<Report> {
+  const { allAddresses, deadlineMs } = config.options
   const unremoved = new Set<string>()
-  for (let attempts = 1; ; attempts++) {
-    const report = await attempt(config, hooks, attempts, unremoved)
-    const failed = report.checks.filter(check => check.status === 'failed')
-    const isCurable = failed.length > 0 && failed.every(({ failure }) => failure && CODES[failure.code].retryable)
-    if (!isCurable || hooks.signal.aborted || performance.now() + ATTEMPT_PAUSE_MS >= until) return report
-    hooks.note(`attempt ${attempts}: ${report.failure?.code}: ${report.failure?.message}; trying again`)
-    await sleep(ATTEMPT_PAUSE_MS, undefined, { signal: hooks.signal }).catch(() => undefined)
+  return repeated({ config, hooks }, attempts => {
+    const budget = startBudget(deadlineMs, hooks.signal)
+    const run = { command: 'probe', runId: randomUUID(), checks: checksOf(allAddresses), attempts } as const
+    return attempt(config, hooks, { ...run, budget, dialling: budget, unremoved })
+  })
+}
+
+/**
+ * Waits for the row of this run, and says whose session wrote it. What `--wait` and `--deadline` leave is one budget:
+ * the way to the server has the deadline for itself.
+ * @param app the app whose machines the session must come from; null: from anywhere
+ */
+export function witness(
+  config: ProbeConfig,
+  { announce, waiting, ...hooks }: WitnessHooks,
+  { runId, app }: { readonly runId: string; readonly app: string | null },
+): Promise<Report> {
+  const { waitMs, deadlineMs } = config.options
+  const unremoved = new Set<string>()
+  let until: number | null = null
+  let isSeen = false
+  const awaited = {
+    rowId: rowIdOf(runId),
+    app,
+    announce: onceOnly(announce),
+    waiting,
+    until: () => {
+      until ??= performance.now() + waitMs
+      return until
+    },
+    seen: () => {
+      isSeen = true
+    },
+  }
+  // A row that was seen has been judged, and removed: another attempt would wait for it in vain.
+  const isOver = () => isSeen
+  return repeated({ config, hooks, isOver }, attempts => {
+    const dialling = startBudget(deadlineMs, hooks.signal)
+    const budget = { ...startBudget(deadlineMs + waitMs, hooks.signal), waitMs: waitMsOf(deadlineMs) }
+    const run = { command: 'witness', runId, checks: witnessChecks(awaited), attempts } as const
+    return attempt(config, { ...hooks, progress: () => undefined }, { ...run, budget, dialling, unremoved })
+  })
+}
+
+/** The same, said at the first call only. */
+function onceOnly(announce: Announce): Announce {
+  let said: Promise<void> | undefined
+  return engine => {
+    said ??= announce(engine)
+    return said
   }
 }
 
-/** One attempt. `unremoved` has the rows that those before it could not remove, and then those that this one left. */
+interface Repeated {
+  readonly config: ProbeConfig
+  readonly hooks: Pick<ProbeHooks, 'signal' | 'note'>
+  /** whether another attempt would find out nothing, whatever the last one failed for */
+  readonly isOver?: () => boolean
+}
+
+async function repeated(
+  { config, hooks: { signal, note }, isOver = () => false }: Repeated,
+  run: (attempts: number) => Promise<Report>,
+): Promise<Report> {
+  const until = performance.now() + config.options.waitMs
+  for (let attempts = 1; ; attempts++) {
+    const report = await run(attempts)
+    const failed = report.checks.filter(check => check.status === 'failed')
+    const isCurable = failed.length > 0 && failed.every(({ failure }) => failure && CODES[failure.code].retryable)
+    if (!isCurable || isOver() || signal.aborted || performance.now() + ATTEMPT_PAUSE_MS >= until) return report
+    note(`attempt ${attempts}: ${report.failure?.code}: ${report.failure?.message}; trying again`)
+    await sleep(ATTEMPT_PAUSE_MS, undefined, { signal }).catch(() => undefined)
+  }
+}
+
+interface Attempt {
+  readonly command: ReportCommand
+  readonly runId: string
+  readonly checks: readonly AnyCheck[]
+  /** which attempt it is, from 1 */
+  readonly attempts: number
+  readonly budget: Budget
+  /** of the way to the server */
+  readonly dialling: Budget
+  /** the rows that those before it could not remove, and then those that this one left */
+  readonly unremoved: Set<string>
+}
+
 async function attempt(
   config: ProbeConfig,
-  { signal, note, progress, program }: ProbeHooks,
-  attempts: number,
-  unremoved: Set<string>,
+  { signal: _, note, progress, program }: ProbeHooks,
+  { command, runId, checks: list, attempts, budget, dialling, unremoved }: Attempt,
 ): Promise<Report> {
   const startedAt = new Date().toISOString()
   const from = performance.now()
-  const budget = startBudget(config.options.deadlineMs, signal)
-  const runId = randomUUID()
   const warnings: Warning[] = []
   const [{ host, port, tlsName }] = config.hosts
   const { user, database, origin } = config
   let target: Target = { host, port, database, user, tlsName, address: null, engine: null }
-  const results = await runChecks(checksOf(config.options.allAddresses), {
+  const results = await runChecks(list, {
     ...{ config, budget, runId, unremoved, note, progress },
-    dialler: diallerOf({ config, budget }),
+    dialler: diallerOf({ config, budget: dialling }),
     warn: (code, message) => warnings.push({ code, message }),
     reached: what => {
       target = { ...target, ...what }
     },
   })
-  const run = { program, runId, target, origin, startedAt, durationMs: roundMs(performance.now() - from), attempts }
-  const checks = results.map(checkResult)
-  const report = assembleReport({ ...run, checks, warnings: [...config.warnings, ...warnings] })
+  const durationMs = roundMs(performance.now() - from)
+  const run = { command, program, runId, target, origin, startedAt, durationMs, attempts }
+  const report = assembleReport({ ...run, warnings: [...config.warnings, ...warnings] }, list, results.map(checkResult))
   const isSaid = config.options.keep || warnings.some(({ code }) => code === 'ROWS_LEFT')
   if (unremoved.size === 0 || isSaid || !report.failure) return report
   // No session, no row of this run's: what an earlier attempt left stays until the path is there.

@@ -16,7 +16,7 @@ const OVERTIME_MS = 250
 const SWEEP = { age: '1 day', rows: 1000, ms: 2000 } as const
 
 /** A budget of its own: a run that is interrupted or out of time still has to remove what it wrote. */
-function cleanUpBudget(budget: Budget): Budget {
+export function cleanUpBudget(budget: Budget): Budget {
   const never = new AbortController().signal
   if (budget.signal.aborted) return { ...startBudget(INTERRUPTED_MS, never), waitMs: INTERRUPTED_MS }
   const ms = remainingMs(budget) + OVERTIME_MS

@@ -16,6 +16,7 @@ import { statementsUnnamed } from './statements-unnamed.ts'
 import { table } from './table.ts'
 import { tcp } from './tcp.ts'
 import { tls } from './tls.ts'
+import type { WitnessCheckId } from './witness/index.ts'
 
 export const CHECKS = [
   config,
@@ -37,7 +38,8 @@ export const CHECKS = [
   everyAddress,
 ] as const
 
-export type CheckId = (typeof CHECKS)[number]['id']
+/** Of the probe and of the witness. */
+export type CheckId = (typeof CHECKS)[number]['id'] | WitnessCheckId
 
 /** The checks of a run; `every-address` is one of them only with --all-addresses. */
 export const checksOf = (allAddresses: boolean) => CHECKS.filter(check => check !== everyAddress || allAddresses)

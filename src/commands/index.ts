@@ -4,6 +4,7 @@ import type { Command } from './command.ts'
 export const COMMANDS = {
   start: async () => (await import('./start.ts')).start,
   probe: async () => (await import('./probe.ts')).probe,
+  witness: async () => (await import('./witness.ts')).witness,
   migrate: async () => (await import('./migrate.ts')).migrate,
   explain: async () => (await import('./explain.ts')).explain,
   'certs:check': async () => (await import('./certs-check.ts')).certsCheck,

@@ -6,11 +6,14 @@ import { quoted, UsageError } from './usage.ts'
 
 type FormatFlags = Readonly<Record<FormatName, { readonly type: 'boolean'; readonly does: string }>>
 
+/** Of every command that prints a report. */
+export const REPORT_FLAGS = Object.fromEntries(
+  FORMAT_NAMES.map(name => [name, { type: 'boolean', does: FORMATS[name].does }]),
+) as FormatFlags
+
 /** All of them; migrate takes two. */
 export const PROBE_FLAGS = {
-  ...(Object.fromEntries(
-    FORMAT_NAMES.map(name => [name, { type: 'boolean', does: FORMATS[name].does }]),
-  ) as FormatFlags),
+  ...REPORT_FLAGS,
   writes: { type: 'string', value: 'N', does: 'sequential writes on one connection, at least 2 (20)' },
   'visible-within': { type: 'string', value: 'MS', does: 'the limit within which the row must be seen (1000)' },
   deadline: { type: 'string', value: 'SECONDS', does: 'of one attempt (30)' },

@@ -1,8 +1,8 @@
-/** The probe with right settings, as `probe` and `start` run it: progress on stderr, the report on stdout. */
-import { probe } from '../checks/attempts.ts'
+/** A run with right settings, as `probe`, `start` and `witness` make it: progress on stderr, the report on stdout. */
+import { type ProbeHooks, probe } from '../checks/attempts.ts'
 import { redact } from '../failure/error.ts'
 import { plain } from '../report/plain.ts'
-import type { WarningCode } from '../report/report.ts'
+import type { Report, WarningCode } from '../report/report.ts'
 import type { ProbeConfig } from '../settings/config.ts'
 import { EXIT, type Program } from './command.ts'
 import { boundLookups } from './lookups.ts'
@@ -20,14 +20,25 @@ interface Run {
 
 /** Probes and prints the report; returns the exit code. */
 export async function probeAndPrint(config: ProbeConfig, run: Run): Promise<number> {
-  const { render, program, signal, remark, expected = [] } = run
+  const line = progressLine(run.program.draw)
+  return reportAndPrint(config, { ...run, line }, hooks => probe(config, { ...hooks, progress: line.show }))
+}
+
+/** What every run is given. */
+export type RunHooks = Pick<ProbeHooks, 'signal' | 'note' | 'program'>
+
+/** Has a run made and prints its report; returns the exit code. `line` is cleared before anything else is said. */
+export async function reportAndPrint(
+  config: ProbeConfig,
+  { render, program, signal, remark, expected = [], line }: Run & { readonly line: { clear(): void } },
+  make: (hooks: RunHooks) => Promise<Report>,
+): Promise<number> {
   boundLookups(config)
-  const line = progressLine(program.draw)
   const note = (text: string) => {
     line.clear()
     program.note(plain(redact(text), 1000))
   }
-  const report = await probe(config, { signal, note, progress: line.show, program: program.name })
+  const report = await make({ signal, note, program: program.name })
   line.clear()
   const warnings = report.warnings.filter(({ code }) => !expected.includes(code))
   await program.print(render({ ...report, warnings }, { colour: program.colour, remark }))

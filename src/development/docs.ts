@@ -3,13 +3,14 @@
  *
  * src/failure/README.md   the table of codes
  * src/checks/README.md    every text of the checks, the criteria, the warnings and the codes, to be read in one diff
- * README.md               the help, and a failing report that was recorded (test/report/recorded)
+ * README.md               the help, and reports that were recorded (test/report/recorded)
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CRITERIA } from '../checks/check.ts'
 import { CHECKS } from '../checks/index.ts'
+import { witnessChecksFor } from '../checks/witness/index.ts'
 import { CODES, type Code } from '../failure/codes.ts'
 import { troubleshootingTable } from '../failure/explain.ts'
 import { EXPLANATIONS, PROMPTS } from '../failure/explanations.ts'
@@ -126,6 +127,23 @@ ${table(
   ]),
 )}
 
+## Checks of the witness
+
+In the order in which they run; those of the probe among them are above. They have no criteria. With \`--app\` the title of
+\`back-end-session\` names the app.
+
+${table(
+  ['check', 'layer', 'needs', 'title'],
+  witnessChecksFor(null).map(({ id, layer, needs, title }) => [
+    code(id),
+    layer,
+    Object.values(needs)
+      .map(need => need.id)
+      .join(', '),
+    title,
+  ]),
+)}
+
 ## Criteria
 
 ${table(
@@ -162,15 +180,30 @@ ${(Object.keys(CODES) as Code[]).map(codeSection).join('\n\n')}
 
 /** README with its generated parts as they must be. Each stands between two comments that name it. */
 function readme(text: string, help: string): string {
-  const recorded = readFileSync(join(ROOT, 'test/report/recorded/denied.json'), 'utf8')
-  const report = renderText(JSON.parse(recorded) as Report, { colour: false })
-  const parts = { commands: commandsOf(help), 'failing report': shortened(report) }
+  const parts = {
+    commands: commandsOf(help),
+    'failing report': shortened(recordedText('denied')),
+    'witness report': witnessLines(recordedText('witness')),
+  }
   return Object.entries(parts).reduce((readme, [name, part]) => {
     const between = new RegExp(`(?<=^<!-- ${name}[^\\n]* -->\\n).*?(?=^<!-- /${name} -->$)`, 'ms')
     if (!between.test(readme)) throw new Error(`README.md has no part "${name}"`)
     return readme.replace(between, () => `\`\`\`\n${part}\`\`\`\n`)
   }, text)
 }
+
+/** A recorded report as text. */
+function recordedText(name: string): string {
+  const recorded = readFileSync(join(ROOT, `test/report/recorded/${name}.json`), 'utf8')
+  return renderText(JSON.parse(recorded) as Report, { colour: false })
+}
+
+/** The verdict, and the checks that only the witness has. */
+const witnessLines = (report: string): string =>
+  `${report
+    .split('\n')
+    .filter((line, at) => at < 2 || /^. back-end-/.test(line))
+    .join('\n')}\n`
 
 /** The help without the options. */
 const commandsOf = (help: string): string => /^run\n.*?\n(?=\noptions )/ms.exec(help)?.[0] ?? ''

@@ -27,6 +27,7 @@ export const LAYERS = [
   'write',
   'visibility',
   'reuse',
+  'witness',
   'run',
 ] as const
 
@@ -366,6 +367,26 @@ const ENTRIES = {
   STATEMENTS_NAMED: {
     layer: 'reuse',
     hint: 'set prepare: false in the driver (postgres.js), prepare: :unnamed in the back end (Postgrex)',
+  },
+  WITNESS_NO_ROW: {
+    layer: 'witness',
+    hint: 'run in the back end what npm run witness prints, while it waits; what it answers there says more: a refused login, a name not found',
+  },
+  WITNESS_UNKNOWN_SESSION: {
+    layer: 'witness',
+    hint: 'run what npm run witness prints, unchanged and outside a transaction: it holds its session for 3 s, so that the server still lists it',
+  },
+  WITNESS_ROLE: {
+    layer: 'witness',
+    hint: 'the back end must log in as {user}: check DATABASE_URL and CRDB_CLIENT_CERT there; Uro.Repo.Migration logs in as an administrator',
+  },
+  WITNESS_NOT_IPV6: {
+    layer: 'witness',
+    hint: 'set socket_options: [:inet6] in the Repo configuration of the back end, and use {host} there, which has AAAA records only',
+  },
+  WITNESS_ELSEWHERE: {
+    layer: 'witness',
+    hint: 'run it in a started machine of that app (fly ssh console -a APP), which connects to {host} itself, through no proxy or pooler',
   },
   DEADLINE: {
     layer: 'run',

@@ -940,6 +940,78 @@ export const EXPLANATIONS = {
     ],
     fix: ['Set prepare: false in the driver (postgres.js), prepare: :unnamed in the back end (Postgrex).'],
   },
+  WITNESS_NO_ROW: {
+    meaning:
+      'The command waited for a row that the back end writes through its own connection, and none came. Nothing here' +
+      ' says why: what was run there, or its log, does.',
+    causes: [
+      'nothing was run in the back end while the command waited, or it was run with another run id',
+      'the connection of the back end fails: TLS is off (CRDB_CA_CERT is not set), inet6 is missing, the certificate is refused',
+      'it reached another database than this one: compare DATABASE_URL there and here',
+      'it was run in a transaction that was not committed',
+    ],
+    confirm: [
+      `$ fly logs -a ${BACK_END}`,
+      'Postgrex says there why it could not connect; the caller only reads that the connection is not available.',
+      '$ npm run witness -- --print elixir',
+    ],
+    fix: ['Fix what the log names, then:', '$ npm run witness'],
+  },
+  WITNESS_UNKNOWN_SESSION: {
+    meaning:
+      'The row is there, and the server does not list the session that wrote it: one of this user, not one of the' +
+      ' command itself, whose last statement is the INSERT with the id of the row. What the row says of its session' +
+      ' proves nothing, since a client can write anything into it.',
+    causes: [
+      'the session ended, or went on to another statement (COMMIT), before it was listed',
+      'the row was written by another user who set written_by, or by a session that is not listed to this one',
+      'the statement was run again by a second session, or its payload was copied into a statement of another client',
+      'a pooler took the session back and gave it to another client',
+      'track_activities is off, or track_activity_query_size is below 500 (PostgreSQL)',
+    ],
+    confirm: [
+      'root> SHOW SESSIONS;',
+      'The evidence has the sessions that hold the id of the row, and the session that the row names.',
+    ],
+    fix: ['Run what is printed, unchanged, once, in the back end, while the command waits:', '$ npm run witness'],
+  },
+  WITNESS_ROLE: {
+    meaning: 'The row was written as another user than the configured one: by its session, or by its own written_by.',
+    causes: [
+      'it was run through Uro.Repo.Migration, which logs in as gateway_admin',
+      'DATABASE_URL or the client certificate of the back end is the one of another role',
+      'written_by was set by hand',
+    ],
+    confirm: [`$ fly ssh console -a ${BACK_END} -C "sh -c 'printenv DATABASE_URL'"`, 'root> SHOW SESSIONS;'],
+    fix: ['Give the back end the URL and the certificate of gateway_writer, and deploy it.', ...REFRESH_SECRETS],
+  },
+  WITNESS_NOT_IPV6: {
+    meaning: 'The session that wrote the row comes from an IPv4 address, or through a Unix socket.',
+    causes: [
+      'the back end is configured with an IPv4 address, or without inet6 and a name that has A records',
+      'a proxy or pooler beside the database connects for it (.flycast, fly proxy, pgbouncer)',
+      'it was run on the database machine itself, or on a laptop',
+    ],
+    confirm: ['root> SHOW SESSIONS;', 'Its client_address is the address in the evidence.'],
+    fix: [`Set socket_options: [:inet6] and the host ${HOST} in the back end (config/runtime.exs), and deploy it.`],
+  },
+  WITNESS_ELSEWHERE: {
+    meaning:
+      'The session that wrote the row does not come from a machine of the app that was named with --app: its address is' +
+      ' not among the AAAA records of APP.internal. Those name started machines only: no release, no console and no' +
+      ' --skip-dns-registration machine.',
+    causes: [
+      'it was run on a laptop, in a release command, or in a machine of fly console',
+      'the app has another name',
+      'a pooler or proxy connects for it, so that the server sees the address of that',
+    ],
+    confirm: [`$ fly machine list -a ${BACK_END}`, `$ dig AAAA ${BACK_END}.internal @fdaa::3`],
+    fix: [
+      'Run what is printed in a started machine of that app:',
+      `$ fly ssh console -a ${BACK_END}`,
+      'Without --app any address passes.',
+    ],
+  },
   DEADLINE: {
     meaning:
       'The whole attempt took longer than --deadline, though no single wait overran its own budget: all of it is slow.',

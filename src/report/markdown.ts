@@ -36,7 +36,9 @@ export function renderMarkdown(report: Report, { note }: { readonly note?: strin
     `## ${escapeMarkdown(headline(report))}`,
     ...(report.failure === null ? [] : [failureParagraph(report.failure)]),
     target(report, note),
-    report.criteria.map(criterion => criterionLine(criterion, report)).join('\n'),
+    ...(report.criteria.length === 0
+      ? []
+      : [report.criteria.map(criterion => criterionLine(criterion, report)).join('\n')]),
     checksTable(report),
     ...(report.warnings.length === 0 ? [] : [warnings(report)]),
     `${totals(report)}.`,

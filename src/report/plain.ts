@@ -103,8 +103,9 @@ export function totals({ checks, durationMs, attempts }: Report): string {
 
 /** The report in one line: the verdict and, when it failed, layer and code. */
 export function headline(report: Report): string {
-  const { failure, program, verdict, checks } = report
-  if (verdict === 'pass') return `${plain(program)}: PASS, all ${checks.length} checks`
-  if (failure === null) return `${plain(program)}: FAIL`
-  return `${plain(program)}: FAIL at ${failure.layer}, ${failure.code}`
+  const { failure, command, verdict, checks } = report
+  const program = `${plain(report.program)}${command === 'witness' ? ' witness' : ''}`
+  if (verdict === 'pass') return `${program}: PASS, all ${checks.length} checks`
+  if (failure === null) return `${program}: FAIL`
+  return `${program}: FAIL at ${failure.layer}, ${failure.code}`
 }

@@ -3,8 +3,8 @@
  * beside this file are pure functions from it to a string.
  */
 import { roundMs } from '../budget.ts'
-import { CRITERIA, type CriterionId } from '../checks/check.ts'
-import { type CheckId, checksOf } from '../checks/index.ts'
+import { type AnyCheck, CRITERIA, type CriterionId } from '../checks/check.ts'
+import type { CheckId } from '../checks/index.ts'
 import type { Result } from '../checks/run.ts'
 import type { Layer, Warning } from '../failure/codes.ts'
 import { type Evidence, evidence, type Facts, type Failure } from '../failure/error.ts'
@@ -14,7 +14,7 @@ import type { Origin, Target } from '../settings/config.ts'
 import { opened } from './evidence.ts'
 
 export type { CriterionId } from '../checks/check.ts'
-export { type CheckId, checksOf } from '../checks/index.ts'
+export type { CheckId } from '../checks/index.ts'
 export type { Warning, WarningCode } from '../failure/codes.ts'
 export type { Origin, Target } from '../settings/config.ts'
 
@@ -39,8 +39,12 @@ export interface CriterionResult {
   readonly checks: readonly CheckId[]
 }
 
+/** What a report is of: the probe of a connection, or the back end's own one. */
+export type ReportCommand = 'probe' | 'witness'
+
 export interface Report {
   readonly schemaVersion: 1
+  readonly command: ReportCommand
   readonly program: string
   readonly runId: string
   readonly verdict: 'pass' | 'fail'
@@ -58,19 +62,27 @@ export interface Report {
 /** What every run has in common: the parts of a report that are no results. */
 export type Run = Pick<
   Report,
-  'program' | 'runId' | 'target' | 'origin' | 'startedAt' | 'durationMs' | 'attempts' | 'warnings'
+  'command' | 'program' | 'runId' | 'target' | 'origin' | 'startedAt' | 'durationMs' | 'attempts' | 'warnings'
 >
 
-/** The report of a run whose settings were refused: nothing was tried, every other check is blocked. */
-export function configurationReport(run: Run, failure: Failure, seen: Evidence | Facts, allAddresses = false): Report {
+/**
+ * The report of a run whose settings were refused: nothing was tried, every other check is blocked.
+ * @param list the checks of the run, in order
+ */
+export function configurationReport(
+  run: Run,
+  list: readonly AnyCheck[],
+  failure: Failure,
+  seen: Evidence | Facts,
+): Report {
   const nothing = { durationMs: 0, evidence: evidence(), failure: null, blockedBy: null }
-  const results = checksOf(allAddresses).map((check): Result => {
+  const results = list.map((check): Result => {
     const [blocker] = Object.values(check.needs)
     return blocker
       ? { check, ...nothing, status: 'blocked', blockedBy: blocker.id }
       : { check, ...nothing, status: 'failed', evidence: evidence(seen), failure }
   })
-  return assembleReport({ ...run, checks: results.map(checkResult) })
+  return assembleReport(run, list, results.map(checkResult))
 }
 
 /** The same, the target's values in the next step. */
@@ -107,23 +119,27 @@ const withoutSecretTexts = <T extends object>(settings: T): T =>
   ) as T
 
 /**
- * Puts results together into a report. `checks` must hold every check of the run once, in order. The verdict is pass only
- * if every check passed; the failure is that of the first failed check.
+ * Puts results together into a report. `results` must hold every check of `list` once, in order. The verdict is pass only
+ * if every check passed; the failure is that of the first failed check. Only the probe has criteria.
  */
-export function assembleReport(parts: Run & { readonly checks: readonly CheckResult[] }): Report {
-  const checks = parts.checks.map(check => withValues(check, parts.target))
-  const wanted = checksOf(checks.some(({ id }) => id === 'every-address')).map(({ id }) => id)
-  if (checks.map(({ id }) => id).join() !== wanted.join()) throw new Error('a report without one of its checks')
-  const criteria = CRITERIA.map(({ id, title }) => {
+export function assembleReport(parts: Run, list: readonly AnyCheck[], results: readonly CheckResult[]): Report {
+  const hasCriteria = parts.command === 'probe'
+  const checks = results
+    .map(check => withValues(check, parts.target))
+    .map(check => (hasCriteria ? check : { ...check, criterion: null }))
+  if (checks.map(({ id }) => id).join() !== list.map(({ id }) => id).join())
+    throw new Error('a report without one of its checks')
+  const criteria = (hasCriteria ? CRITERIA : []).map(({ id, title }) => {
     const own = checks.filter(check => check.criterion === id)
     return { id, title, status: criterionStatus(own), checks: own.map(check => check.id) }
   })
   const failure = checks.find(check => check.status === 'failed')?.failure ?? null
   const verdict = checks.every(check => check.status === 'passed') ? 'pass' : 'fail'
-  const { program, runId, startedAt, durationMs, attempts, warnings } = parts
+  const { command, program, runId, startedAt, durationMs, attempts, warnings } = parts
   const [target, origin] = [withoutSecretTexts(parts.target), withoutSecretTexts(parts.origin)]
   return {
     schemaVersion: 1,
+    command,
     program,
     runId,
     verdict,

@@ -53,7 +53,7 @@ export function renderText(report: Report, options: TextOptions): string {
     ...target(report, options.note),
     '',
     ...report.checks.flatMap(check => [checkLine(check, paint), ...failureLines(check, paint, report.target)]),
-    '',
+    ...(report.criteria.length > 0 ? [''] : []),
     ...report.criteria.map(
       ({ id, title, status, checks }) =>
         `${mark(status, paint)} ${paint.bold(id.padEnd(11))}${title}${paint.dim(` (${checks.join(', ')})`)}`,
@@ -75,10 +75,20 @@ function verdict(report: Report, paint: Palette): string[] {
   if (report.verdict === 'pass') {
     const { user, database, engine } = report.target
     const who = `${plain(user ?? '?')} on ${hostPort(report.target)}/${plain(database ?? '?')}`
-    return [paint.green(head), `proved: ${who}, IPv6 only, mutual TLS, ${plain(engine ?? 'unknown engine')}`]
+    return [
+      paint.green(head),
+      `proved: ${writer(report)}${who}, IPv6 only, mutual TLS, ${plain(engine ?? 'unknown engine')}`,
+    ]
   }
   if (failure === null) return [paint.red(head)]
   return [`${paint.red(head)}: ${plain(failure.message, 600)}`, `next: ${plain(failure.hint)}`]
+}
+
+/** Whose row it was, of the witness: whatever wrote it, the server knows it as this. */
+function writer({ command, checks }: Report): string {
+  if (command !== 'witness') return ''
+  const address = checks.find(({ id }) => id === 'back-end-session')?.evidence.address
+  return `a row written by a session from ${plain(String(address))}, as `
 }
 
 function target(report: Report, note: string | undefined): string[] {

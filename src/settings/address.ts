@@ -18,6 +18,14 @@ WRAPPERS.addSubnet('64:ff9b::', 96, 'ipv6')
 /** Whether an IPv6 literal only wraps an IPv4 address, however it is written. */
 export const isWrappedIPv4 = (address: string): boolean => WRAPPERS.check(address, 'ipv6')
 
+/** Whether two IPv6 literals are one address, however each is written; zone ids count. */
+export function sameAddress(one: string, other: string): boolean {
+  if (!isIPv6(one) || !isIPv6(other) || zoneOf(one) !== zoneOf(other)) return false
+  const list = new BlockList()
+  list.addAddress(withoutZone(one), 'ipv6')
+  return list.check(withoutZone(other), 'ipv6')
+}
+
 const LINK_LOCAL = new BlockList()
 LINK_LOCAL.addSubnet('fe80::', 10, 'ipv6')
 

@@ -1,4 +1,5 @@
 /** What is said of settings that are refused. */
+import { checksOf } from '../../src/checks/index.ts'
 import { failureLine } from '../../src/failure/error.ts'
 import { renderJson } from '../../src/report/json.ts'
 import { renderMarkdown } from '../../src/report/markdown.ts'
@@ -12,9 +13,9 @@ export function printedOfRefused(env: NodeJS.ProcessEnv, certsDir: string | null
     .flatMap(role => {
       const loaded = loadConfig({ role, env, options: { certsDir } })
       if (loaded.ok) throw new Error('these settings were to be refused')
-      const run = { program: '', runId: '', startedAt: '', durationMs: 0, attempts: 0 }
+      const run = { command: 'probe' as const, program: '', runId: '', startedAt: '', durationMs: 0, attempts: 0 }
       const failure = loaded.error.toFailure()
-      const report = configurationReport({ ...run, ...loaded }, failure, loaded.error.evidence)
+      const report = configurationReport({ ...run, ...loaded }, checksOf(false), failure, loaded.error.evidence)
       return [renderText(report, { colour: false }), renderJson(report), renderMarkdown(report), failureLine(failure)]
     })
     .join('\n')

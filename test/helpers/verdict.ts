@@ -5,6 +5,7 @@
 import { expect } from 'vitest'
 import type { AnyCheck } from '../../src/checks/check.ts'
 import { CHECKS, type CheckId } from '../../src/checks/index.ts'
+import { witnessChecksFor } from '../../src/checks/witness/index.ts'
 import { CODES, type Code } from '../../src/failure/codes.ts'
 import { fillIn } from '../../src/failure/hints.ts'
 import type { CheckResult, Report } from '../../src/report/report.ts'
@@ -41,8 +42,11 @@ export interface Expected {
 export const checkIds = (allAddresses = false): CheckId[] =>
   CHECKS.map(({ id }): CheckId => id).filter(id => allAddresses || id !== 'every-address')
 
+/** Those of the witness, in order. */
+const WITNESS_CHECKS = witnessChecksFor(null)
+
 function needsOf(id: CheckId): CheckId[] {
-  const found: AnyCheck | undefined = CHECKS.find(check => check.id === id)
+  const found: AnyCheck | undefined = [...CHECKS, ...WITNESS_CHECKS].find(check => check.id === id)
   return Object.values(found?.needs ?? {}).map(({ id }) => id as CheckId)
 }
 
@@ -69,7 +73,10 @@ export const verdictOf = (report: Report) => ({
 /** Holds a report against what is expected of it, and its text with it. */
 export function expectVerdict(report: Report, expected: Expected): void {
   const { check: first, code, also = {}, mayFail = {}, alsoBlocked = {}, seen = {} } = expected
-  const ids = checkIds(report.checks.some(({ id }) => id === 'every-address'))
+  const ids =
+    report.command === 'witness'
+      ? WITNESS_CHECKS.map(({ id }): CheckId => id)
+      : checkIds(report.checks.some(({ id }) => id === 'every-address'))
   expect(report.checks.map(({ id }) => id)).toEqual(ids)
 
   const found = Object.fromEntries(report.checks.map(({ id, failure }) => [id, failure?.code]))

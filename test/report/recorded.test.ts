@@ -7,7 +7,9 @@ import type { Report } from '../../src/report/report.ts'
 import { pemOf } from '../helpers/clients.ts'
 import { isInsert, sequenceOf } from '../helpers/faults.ts'
 import { CLIENT, days } from '../helpers/pki.ts'
+import { startPsql } from '../helpers/psql.ts'
 import { cli, migrated, namesOf, proxyTo, run, type TargetVariation, target } from '../helpers/target.ts'
+import { newIds, printed, runWitness } from '../helpers/witness.ts'
 import { normalised, RECORDED, type Recorded, recorded, recordedFile } from './recorded.ts'
 
 const HOST = 'multiplayer-fabric-crdb.internal'
@@ -19,7 +21,8 @@ beforeAll(async () => {
 })
 afterAll(() => server?.stop())
 
-const names = namesOf({ [HOST]: ['::1'], [OLD_HOST]: ['::1'] })
+const BACK_END = 'multiplayer-fabric-uro'
+const names = namesOf({ [HOST]: ['::1'], [OLD_HOST]: ['::1'], [`${BACK_END}.internal`]: ['::1'] })
 const options = { deadlineMs: 30_000, writes: 20, visibleWithinMs: 5_000 }
 const targetOn = ({ port }: { port: number }, more: TargetVariation = {}, pem = pemOf(server, 'gateway_writer')) =>
   target({ port }, pem, { host: HOST, names, ...options, ...more })
@@ -68,6 +71,24 @@ const RUNS: Readonly<Record<Recorded, () => Promise<Report | { port: number; rep
       onStatement: (sql, params) => (isInsert(sql) && sequenceOf(params) === 7 ? interrupt() : undefined),
     })
     return { port: proxy.port, report: await run(targetOn(proxy), { signal: controller.signal }) }
+  },
+
+  // psql stands in for the back end
+  async witness() {
+    const ids = newIds('postgresql')
+    await using psql = await startPsql(server)
+    return await runWitness(targetOn(server, { waitMs: 20_000 }), {
+      ids,
+      app: BACK_END,
+      backEnd: () => psql.run(printed(ids)),
+    })
+  },
+
+  // the same as another role, and without the count of its named statements
+  async 'witness-failing'() {
+    const ids = newIds('postgresql')
+    await using psql = await startPsql(server, { user: 'gateway_admin' })
+    return await runWitness(targetOn(server, { waitMs: 20_000 }), { ids, backEnd: () => psql.run(printed(ids)) })
   },
 }
 

@@ -9,7 +9,15 @@ import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Report } from '../../src/report/report.ts'
 
-export const RECORDED = ['passing', 'failing', 'denied', 'bad-config', 'interrupted'] as const
+export const RECORDED = [
+  'passing',
+  'failing',
+  'denied',
+  'bad-config',
+  'interrupted',
+  'witness',
+  'witness-failing',
+] as const
 export type Recorded = (typeof RECORDED)[number]
 
 export const recordedFile = (name: Recorded): URL => new URL(`recorded/${name}.json`, import.meta.url)
@@ -26,6 +34,8 @@ const BY_NAME: Readonly<Record<string, unknown>> = {
   perSecond: 700,
   processId: 4242,
   session: '4242',
+  claimed: '4242',
+  looks: 12,
   serialNumber: '6F1DE2B10C45A9370E8B',
   server_version: VERSION,
 }
@@ -34,6 +44,7 @@ const BY_NAME: Readonly<Record<string, unknown>> = {
 const BY_LOOK: readonly (readonly [RegExp, string])[] = [
   [/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, ID],
   [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, MOMENT],
+  [/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+00/g, '2026-03-02 09:15:04.12+00'],
   [
     /([0-9A-F]{2}:){31}[0-9A-F]{2}/g,
     Array.from({ length: 32 }, (_, at) => (at * 7).toString(16).padStart(2, '0'))

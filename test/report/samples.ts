@@ -1,6 +1,7 @@
 /** The reports that the reporters' golden files are made from: recorded ones, and one of a server that means ill. */
+import { checksOf } from '../../src/checks/index.ts'
 import { openEvidence, ProbeError } from '../../src/failure/error.ts'
-import { assembleReport, type Report } from '../../src/report/report.ts'
+import { assembleReport, type Report, type Run } from '../../src/report/report.ts'
 import { RECORDED, recorded } from './recorded.ts'
 
 const ESC = '\u001b'
@@ -23,15 +24,16 @@ const hostile = new ProbeError('TLS_NOT_POSTGRES', `the server said ${HOSTILE}`,
 function hostileReport(): Report {
   const report = recorded('failing')
   const { target, origin } = report
-  return assembleReport({
+  const run: Run = {
     ...report,
     target: { ...target, engine: HOSTILE, tlsName: HOSTILE, database: HOSTILE, user: HOSTILE },
     origin: { ...origin, hostname: HOSTILE, region: HOSTILE },
-    checks: report.checks.map(check =>
-      check.id === 'tls' ? { ...check, evidence: openEvidence(hostile.evidence), failure: hostile.toFailure() } : check,
-    ),
     warnings: [{ code: 'NODE_CERT_USAGE', message: HOSTILE }],
-  })
+  }
+  const checks = report.checks.map(check =>
+    check.id === 'tls' ? { ...check, evidence: openEvidence(hostile.evidence), failure: hostile.toFailure() } : check,
+  )
+  return assembleReport(run, checksOf(false), checks)
 }
 
 /** By the name of their golden files. */
