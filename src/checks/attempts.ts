@@ -13,8 +13,7 @@ import type { AnyCheck } from './check.ts'
 import { rowsLeft } from './clean-up.ts'
 import { checksOf } from './index.ts'
 import { runChecks } from './run.ts'
-import { type Announce, witnessChecks } from './witness/index.ts'
-import { rowIdOf } from './witness/row-id.ts'
+import type { Announce } from './witness/awaited.ts'
 
 // Drizzle and the driver, whose loading takes longer than most dials: begun here, awaited by the check `database`.
 import('../row/index.ts').catch(() => undefined)
@@ -54,17 +53,23 @@ export function probe(config: ProbeConfig, hooks: ProbeHooks): Promise<Report> {
  * the way to the server has the deadline for itself.
  * @param app the app whose machines the session must come from; null: from anywhere
  */
-export function witness(
+export async function witness(
   config: ProbeConfig,
   { announce, waiting, ...hooks }: WitnessHooks,
   { runId, app }: { readonly runId: string; readonly app: string | null },
 ): Promise<Report> {
   const { waitMs, deadlineMs } = config.options
+  // The probe, which imports this file too, does without.
+  const [{ witnessChecks }, { rowIdOf }] = await Promise.all([
+    import('./witness/index.ts'),
+    import('./witness/row-id.ts'),
+  ])
   const unremoved = new Set<string>()
   let until: number | null = null
   let isSeen = false
   const awaited = {
     rowId: rowIdOf(runId),
+    user: config.user,
     app,
     announce: onceOnly(announce),
     waiting,

@@ -39,7 +39,8 @@ export const witness = defineCommand({
     const render = await rendererOf(format)
     if (!loaded.ok) {
       const { witnessChecksFor } = await import('../checks/witness/index.ts')
-      return refuseSettings(loaded, { command: 'witness', runId, checks: witnessChecksFor(app), render, program })
+      const checks = witnessChecksFor(app, loaded.target.user ?? undefined)
+      return refuseSettings(loaded, { command: 'witness', runId, checks, render, program })
     }
     const { reportAndPrint } = await import('./prove.ts')
     const { witness } = await import('../checks/attempts.ts')

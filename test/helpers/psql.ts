@@ -22,17 +22,25 @@ export interface Psql extends AsyncDisposable {
   readonly ended: boolean
 }
 
+/** Nothing of whoever runs the tests, and nothing around what a statement gives. */
+export const PSQL_OPTIONS = ['--no-psqlrc', '--quiet', '--no-align', '--tuples-only']
+
+/** The environment of a psql that is to connect so. */
+export function psqlVariables(server: Throwaway, { user, hostaddr, port, database }: Required<PsqlOptions>) {
+  const file = (name: string) => join(server.certsDir, name)
+  const { PATH, HOME } = process.env
+  return {
+    ...{ PATH, HOME, LC_ALL: 'C', PGHOST: 'localhost', PGHOSTADDR: hostaddr, PGPORT: String(port) },
+    ...{ PGUSER: user, PGDATABASE: database, PGSSLMODE: 'verify-full', PGSSLROOTCERT: file('ca.crt') },
+    ...{ PGSSLCERT: file(`client.${user}.crt`), PGSSLKEY: file(`client.${user}.key`), PGAPPNAME: '' },
+  }
+}
+
 /** Starts psql and resolves when it is connected. Rejects with what it said if it is not. */
 export async function startPsql(server: Throwaway, options: PsqlOptions = {}): Promise<Psql> {
   const { user = 'gateway_writer', hostaddr = server.host, port = server.port, database = server.database } = options
-  const file = (name: string) => join(server.certsDir, name)
-  const { PATH, HOME } = process.env
-  const child = spawn('psql', ['--no-psqlrc', '--quiet', '--no-align', '--tuples-only'], {
-    env: {
-      ...{ PATH, HOME, LC_ALL: 'C', PGHOST: 'localhost', PGHOSTADDR: hostaddr, PGPORT: String(port) },
-      ...{ PGUSER: user, PGDATABASE: database, PGSSLMODE: 'verify-full', PGSSLROOTCERT: file('ca.crt') },
-      ...{ PGSSLCERT: file(`client.${user}.crt`), PGSSLKEY: file(`client.${user}.key`), PGAPPNAME: '' },
-    },
+  const child = spawn('psql', PSQL_OPTIONS, {
+    env: psqlVariables(server, { user, hostaddr, port, database }),
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   let said = ''

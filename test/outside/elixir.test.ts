@@ -12,10 +12,10 @@ import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { rowIdOf } from '../../src/checks/witness/row-id.ts'
-import { elixirExpression, machineScript } from '../../src/commands/back-end.ts'
+import { elixirExpression, instructions, machineScript } from '../../src/commands/back-end.ts'
 import { findCockroach, type Throwaway } from '../../src/development/throwaway/index.ts'
 import { writerConfig } from '../helpers/probe.ts'
-import { startPsql } from '../helpers/psql.ts'
+import { PSQL_OPTIONS, psqlVariables, startPsql } from '../helpers/psql.ts'
 import { migrated } from '../helpers/target.ts'
 import { expectVerdict } from '../helpers/verdict.ts'
 import { newIds, runWitness } from '../helpers/witness.ts'
@@ -102,6 +102,26 @@ describe.skipIf(!hasElixir)('the expression', () => {
         },
       })
     })
+  })
+})
+
+describe('what is printed for psql', () => {
+  it('as it stands, on stdin, has its row witnessed', async () => {
+    await using server = await migrated({ engine: 'postgresql', template: inject('template') })
+    const ids = newIds('postgresql')
+    const text = instructions(ids, { app: null, waitMs: 30_000 })
+    const [lines = ''] = /^INSERT .*;\n\\! sleep \d+\n/m.exec(text) ?? []
+    const { host: hostaddr, port, database } = server
+    const env = psqlVariables(server, { user: 'gateway_writer', hostaddr, port, database })
+    const child = spawn('psql', PSQL_OPTIONS, { env, stdio: ['pipe', 'inherit', 'inherit'] })
+    const ended = once(child, 'close')
+    // Not awaited: its session must be there while the row is looked for.
+    const backEnd = async () => void child.stdin.end(lines)
+    expectVerdict(
+      await runWitness(writerConfig(server, { waitMs: 30_000, visibleWithinMs: 5_000 }), { ids, backEnd }),
+      {},
+    )
+    expect(await ended).toEqual([0, null])
   })
 })
 

@@ -7,6 +7,8 @@ export type Announce = (engine: Engine['id']) => Promise<void>
 export interface Awaited {
   /** the row's id; the run's is in the context */
   readonly rowId: string
+  /** the user that it must be written as: for the titles */
+  readonly user: string
   /** the app whose machines the session must come from; null: from anywhere */
   readonly app: string | null
   readonly announce: Announce

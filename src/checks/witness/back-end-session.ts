@@ -136,10 +136,9 @@ export const backEndSessionOf = (awaited: Awaited, backEndRow: ReturnType<typeof
     layer: 'witness',
     criterion: null,
     needs: { backEndRow },
-    title:
-      awaited.app === null
-        ? 'a session of gateway_writer, not one of ours, wrote it, over IPv6'
-        : `a session of gateway_writer, not one of ours, wrote it, over IPv6, from a machine of ${awaited.app}`,
+    title: `a session of ${awaited.user}, not one of ours, wrote it, over IPv6${
+      awaited.app === null ? '' : `, from a machine of ${awaited.app}`
+    }`,
     async run(context, { backEndRow: found }) {
       const { user } = context.config
       const { row, writers, others } = found

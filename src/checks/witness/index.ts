@@ -17,8 +17,6 @@ import { backEndSessionOf } from './back-end-session.ts'
 import { backEndUnnamedOf } from './back-end-unnamed.ts'
 import { backEndVisibleOf } from './back-end-visible.ts'
 
-export type { Announce, Awaited } from './awaited.ts'
-
 /** The checks of a run. */
 export function witnessChecks(awaited: Awaited) {
   const backEndRow = backEndRowOf(awaited)
@@ -43,9 +41,10 @@ export function witnessChecks(awaited: Awaited) {
 export type WitnessCheckId = ReturnType<typeof witnessChecks>[number]['id']
 
 /** The checks of a run that is none: their ids, layers and titles. */
-export const witnessChecksFor = (app: string | null) =>
+export const witnessChecksFor = (app: string | null, user = 'gateway_writer') =>
   witnessChecks({
     rowId: '',
+    user,
     app,
     announce: async () => undefined,
     waiting: () => undefined,
