@@ -2,6 +2,9 @@
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { rowIdOf } from '../../src/checks/witness/row-id.ts'
+import { readArguments } from '../../src/commands/arguments.ts'
+import type { Program } from '../../src/commands/command.ts'
+import { UsageError } from '../../src/commands/usage.ts'
 import { witness } from '../../src/commands/witness.ts'
 import type { Throwaway } from '../../src/development/throwaway/index.ts'
 import type { Report } from '../../src/report/report.ts'
@@ -22,6 +25,19 @@ beforeAll(async () => {
 afterAll(async () => {
   await psql?.end()
   await server?.stop()
+})
+
+/** A process around a command that is run in this one. */
+const programOf = (more: Partial<Program> = {}): Program => ({
+  name: 'connection-probe test',
+  print: async () => undefined,
+  note: () => undefined,
+  help: async () => '',
+  colour: false,
+  draw: null,
+  sourceMaps: true,
+  interruption: () => new AbortController().signal,
+  ...more,
 })
 
 const RUN_ID = '39bfb1e7-63f8-4336-a42e-7f32e8f250e4'
@@ -97,11 +113,9 @@ describe('npm run witness', () => {
     [['--runid', RUN_ID], "Unknown option '--runid'; did you mean --run-id?"],
     [['x'], '"x" is one word too many for witness'],
   ])('%j is bad usage', async (words, line) => {
-    expect(await cli(['witness', ...words])).toMatchObject({
-      code: 2,
-      stdout: '',
-      stderr: `connection-probe 1.0.0: ${line}\n`,
-    })
+    const usage = async () => witness.run(await readArguments(['witness', ...words]), programOf())
+    await expect(usage()).rejects.toThrow(line)
+    await expect(usage()).rejects.toBeInstanceOf(UsageError)
   })
 })
 
@@ -147,19 +161,11 @@ it('on a terminal says on one line what is awaited and how long still, and takes
   const before = { ...process.env }
   Object.assign(process.env, env)
   try {
-    const code = await witness.run(
-      { flags: { wait: '1.2' }, words: [] },
-      {
-        name: 'connection-probe test',
-        print: async text => void printed.push(text),
-        note: () => undefined,
-        help: async () => '',
-        colour: false,
-        draw: text => void drawn.push(text),
-        sourceMaps: true,
-        interruption: () => new AbortController().signal,
-      },
-    )
+    const program = {
+      print: async (text: string) => void printed.push(text),
+      draw: (text: string) => void drawn.push(text),
+    }
+    const code = await witness.run({ flags: { wait: '1.2' }, words: [] }, programOf(program))
     expect(code).toBe(1)
   } finally {
     for (const name of Object.keys(process.env)) if (!Object.hasOwn(before, name)) delete process.env[name]
