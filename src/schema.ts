@@ -1,8 +1,8 @@
 /**
- * What the database must hold: the table `connection_probe`, and the grants on it. drizzle-kit generates the
- * migrations from this file, development/schema-check holds them against it, verify.ts a live catalogue.
+ * What the database must hold: every table and enum that is exported here, and the grants on them. drizzle-kit generates
+ * the migrations from this file, development/schema-check holds them against it, database/verify.ts a live catalogue.
  */
-import { getTableColumns, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import { bigint, jsonb, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json }
@@ -37,21 +37,3 @@ export interface Grant {
 export const GRANTS = [
   { role: 'gateway_writer', table: 'connection_probe', privileges: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'] },
 ] as const satisfies readonly Grant[]
-
-export interface ExpectedColumn {
-  readonly name: string
-  /** as pg_catalog.format_type() names it */
-  readonly type: string
-  readonly notNull: boolean
-  readonly primaryKey: boolean
-}
-
-/** The columns that a catalogue must show, in order, derived from the table above. */
-export const EXPECTED_COLUMNS: readonly ExpectedColumn[] = Object.values(getTableColumns(connectionProbe)).map(
-  column => ({
-    name: column.name,
-    type: column.getSQLType(),
-    notNull: column.notNull,
-    primaryKey: column.primary,
-  }),
-)

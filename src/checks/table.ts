@@ -42,10 +42,10 @@ export const table = defineCheck({
       readBareName(writer),
     ])
     const found = settled(columns)
-    verifyTable(found, undefined)
+    verifyTable(found, undefined, writer.engine)
     // Without USAGE on the schema the bare name finds nothing, and the privilege is the matter (`dml`).
     const { verbs, usage } = settled(held)
-    if (usage) verifyTable(found, settled(bareName))
+    if (usage) verifyTable(found, settled(bareName), writer.engine)
     return {
       evidence: { table: `public.${TABLE_NAME}`, columns: DECLARED_COLUMNS },
       found: { held: { verbs, usage } },

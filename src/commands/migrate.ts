@@ -1,68 +1,92 @@
-/** `npm run migrate`: applies drizzle/ as gateway_admin, then verifies what is there against src/. */
+/** `npm run migrate`: applies drizzle/ as gateway_admin, or says with --status what it would apply. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Migrated } from '../database/migrate.ts'
-import { type Failure, failureLine } from '../failure/error.ts'
+import type { Migration } from '../database/migrations.ts'
+import { CODES } from '../failure/codes.ts'
+import { failureLine } from '../failure/error.ts'
 import { fillIn } from '../failure/hints.ts'
-import { opened } from '../report/evidence.ts'
-import { plain, printableJson } from '../report/plain.ts'
-import type { ProbeConfig } from '../settings/config.ts'
+import { plain } from '../report/plain.ts'
+import type { Loaded, ProbeConfig } from '../settings/config.ts'
 import { defineCommand, EXIT, type Program } from './command.ts'
 import { PROBE_FLAGS, probeArguments } from './probe-options.ts'
-import { UsageError } from './usage.ts'
+import { quoted, UsageError } from './usage.ts'
 
 export const migrate = defineCommand({
   group: 'run',
   does: 'applies drizzle/ as gateway_admin; needs MIGRATION_DATABASE_URL',
   words: [],
-  flags: { 'certs-dir': PROBE_FLAGS['certs-dir'], deadline: PROBE_FLAGS.deadline },
+  flags: {
+    status: {
+      type: 'boolean',
+      does: 'only say what is applied and what is pending, with its SQL; exit 1 if anything is',
+    },
+    format: { type: 'string', value: 'text|json', does: 'of what migrate prints (text)' },
+    wait: PROBE_FLAGS.wait,
+    deadline: PROBE_FLAGS.deadline,
+    'certs-dir': PROBE_FLAGS['certs-dir'],
+  },
   development: false,
   async run({ flags }, program) {
-    const { options } = probeArguments(flags)
+    const { status = false, format = 'text', ...others } = flags
+    if (format !== 'text' && format !== 'json')
+      throw new UsageError(`--format of migrate wants text or json, not ${quoted(format)}`)
+    const { options } = probeArguments(others)
     const { loadConfig } = await import('../settings/config.ts')
     const loaded = loadConfig({ role: 'admin', env: process.env, options })
-    if (!loaded.ok) {
-      const failure = loaded.error.toFailure()
-      program.note(`${failureLine(failure)}\nnext: ${fillIn(failure.hint, loaded.target)}`)
-      return EXIT.usage
-    }
+    if (!loaded.ok) return refuseSettings(loaded, { status, format }, program)
     for (const { code, message } of loaded.config.warnings) program.note(plain(`! ${code}: ${message}`, 1000))
     const { boundLookups } = await import('./lookups.ts')
     boundLookups(loaded.config)
     const signal = program.interruption()
-    const migrations = await readTheMigrations()
-    const { migrate } = await import('../database/migrate.ts')
-    const migrated = await migrate(loaded.config, signal, migrations)
-    if (migrated.failure) {
-      noteFailure({ ...migrated, failure: migrated.failure }, loaded.config, program)
-      return signal.aborted ? EXIT.interrupted : EXIT.failed
+    const { migrated, attempts } = await attemptUntilCured(loaded.config, status, signal, program)
+    const { renderJson, renderText, stateOf } = await import('./migrate-report.ts')
+    if (format === 'json') {
+      const { config } = loaded
+      await program.print(renderJson({ program: program.name, status, config, migrated, attempts }))
+    } else {
+      const { stdout, stderr } = renderText(migrated, loaded.config, { program: program.name, status })
+      for (const line of stderr) program.note(line)
+      await program.print(stdout)
     }
-    const { applied, address, engine, others } = migrated
-    const what = applied.length > 0 ? `applied ${applied.join(', ')}` : 'nothing to do'
-    if (others.length > 0) program.note(plain(`other grants on connection_probe: ${others.join(', ')}`))
-    await program.print(
-      `${plain(`${what}; table, columns and grants are as src/ declares (${engine} at ${address})`)}\n`,
-    )
-    return EXIT.ok
+    if (signal.aborted) return EXIT.interrupted
+    return stateOf(migrated, status) === 'up to date' ? EXIT.ok : EXIT.failed
   },
 })
 
-/** What went wrong, what caused it, what was found, and what to do next, a line each. */
-function noteFailure(
-  { failure, evidence, address }: Migrated & { readonly failure: Failure },
-  { hosts: [host], user, database }: ProbeConfig,
-  { name, note }: Program,
-): void {
-  const known = { host: host.host, port: host.port, user, database, address }
-  note(plain(`${name}: migrate FAILED at ${failureLine(failure)}`))
-  for (const { name, code, message } of failure.causes) {
-    const what = [name, code].filter(Boolean).join(' ')
-    note(plain(`  caused by ${what}${message && `: ${message}`}`))
+/** Between attempts, ms. */
+const PAUSE_MS = 1_000
+
+/** Attempts until one ends otherwise than by what waiting can cure, or `--wait` is over. */
+async function attemptUntilCured(config: ProbeConfig, status: boolean, signal: AbortSignal, program: Program) {
+  const migrations = await readTheMigrations()
+  const { migrate } = await import('../database/migrate.ts')
+  const until = performance.now() + config.options.waitMs
+  for (let attempts = 1; ; attempts++) {
+    const migrated: Migrated = await migrate(config, signal, migrations, { status })
+    const { failure } = migrated
+    const isCurable = failure !== null && CODES[failure.code].retryable === true
+    if (!isCurable || signal.aborted || performance.now() + PAUSE_MS >= until) return { migrated, attempts }
+    program.note(plain(`attempt ${attempts}: ${failureLine(failure)}; trying again`, 1000))
+    await sleep(PAUSE_MS, undefined, { signal }).catch(() => undefined)
   }
-  for (const [name, value] of Object.entries(opened(evidence))) note(plain(`  ${name}: ${printableJson(value)}`, 2000))
-  note(plain(`next: ${fillIn(failure.hint, known)}`))
+}
+
+/** Wrong settings: nothing is tried. */
+async function refuseSettings(
+  { error, target }: Loaded & { ok: false },
+  { status, format }: { readonly status: boolean; readonly format: 'text' | 'json' },
+  program: Program,
+): Promise<number> {
+  const failure = error.toFailure()
+  if (format === 'json') {
+    const { refusedJson } = await import('./migrate-report.ts')
+    await program.print(refusedJson({ program: program.name, status, target, failure }))
+  } else program.note(`${failureLine(failure)}\nnext: ${fillIn(failure.hint, target)}`)
+  return EXIT.usage
 }
 
 /** An incomplete drizzle/ is a deployment that was put together wrongly: nothing is tried. */
-async function readTheMigrations() {
+async function readTheMigrations(): Promise<readonly Migration[]> {
   const { readMigrations } = await import('../database/migrations.ts')
   try {
     return readMigrations()

@@ -4,7 +4,7 @@
  * README.md beside this file has the facts; "docs" marks what was read and not run.
  */
 import type { Startup } from '../session/startup.ts'
-import { identifier, literal, TABLE_NAME, VERBS } from './sql.ts'
+import { identifier, literal, VERBS } from './sql.ts'
 
 /** What a database has, as far as its default privileges depend on it. */
 export interface Here {
@@ -56,8 +56,11 @@ export interface Engine {
    * another question's matter.
    */
   readonly otherExcess: (here: Here) => readonly ExcessQuestion[]
-  /** every grant on public.connection_probe, rows { grantee, privilege, grantable, column }; PUBLIC is 'public' */
-  readonly tableGrants: string
+  /** every grant on these tables of schema public, rows { table, grantee, privilege, grantable, column }; PUBLIC is
+   * 'public' */
+  readonly tableGrants: (tables: readonly string[]) => string
+  /** what this engine makes of a type of schema.ts, as format_type() prints it, where that is another one; else null */
+  readonly typeMadeOf: (type: string) => string | null
   /** what a migration's session sets first; a setting that the release does not know is passed over */
   readonly migrationSettings: readonly string[]
   /** taken first in the migrations' transaction; null where transactions are serializable */
@@ -153,13 +156,15 @@ const postgresql: Engine = {
      ORDER BY 1 LIMIT 100`,
     },
   ],
-  tableGrants: `
-    SELECT CASE WHEN x.grantee = 0 THEN 'public' ELSE coalesce(r.rolname::text, x.grantee::text) END AS grantee,
+  tableGrants: tables => `
+    SELECT c.relname::text AS "table",
+           CASE WHEN x.grantee = 0 THEN 'public' ELSE coalesce(r.rolname::text, x.grantee::text) END AS grantee,
            x.privilege_type AS privilege, x.is_grantable AS grantable, x.col AS "column"
     ${TABLE_ACLS}
     LEFT JOIN pg_catalog.pg_roles r ON r.oid = x.grantee
-    WHERE n.nspname = 'public' AND c.relname = '${TABLE_NAME}' AND c.relkind IN ('r','p')
-    ORDER BY 1, 4, 2`,
+    WHERE n.nspname = 'public' AND c.relname IN (${tables.map(literal).join(', ')}) AND c.relkind IN ('r','p')
+    ORDER BY 1, 2, 5, 3`,
+  typeMadeOf: () => null,
   migrationSettings: [],
   // Released with the transaction; the number stands for this program.
   migrationLock: 'SELECT pg_advisory_xact_lock(727365831)',
@@ -259,11 +264,17 @@ const cockroachdb: Engine = {
         .map(sql => ({ sql, unknown: NOT_IN_THIS_RELEASE, inSchema: true as const })),
     ]
   },
-  tableGrants: `
-    SELECT grantee, privilege_type AS privilege, is_grantable = 'YES' AS grantable, NULL AS "column"
+  tableGrants: tables => `
+    SELECT table_name AS "table", grantee, privilege_type AS privilege, is_grantable = 'YES' AS grantable,
+           NULL AS "column"
     FROM information_schema.table_privileges
-    WHERE table_schema = 'public' AND table_name = '${TABLE_NAME}'
-    ORDER BY 1, 2`,
+    WHERE table_schema = 'public' AND table_name IN (${tables.map(literal).join(', ')})
+    ORDER BY 1, 2, 3`,
+  // INTEGER is INT8 there, and so is every SERIAL (measured; default_int_size, serial_normalization).
+  typeMadeOf: type => {
+    const [, array] = /^(?:int|int4|integer|serial|smallserial)((?:\[\])*)$/.exec(type) ?? []
+    return array === undefined ? null : `bigint${array}`
+  },
   // On by default from 25.1 (docs): DDL would commit at once, and a failed migration leave the journal behind it.
   migrationSettings: ['SET autocommit_before_ddl = false'],
   migrationLock: null,

@@ -19,6 +19,11 @@ const BY_SQLSTATE: Readonly<Record<string, string>> = {
   // GRANT by a role that is neither the owner nor holds the grant option (measured on CockroachDB 22.1)
   '01007':
     'connection_probe belongs to another role: as root ALTER TABLE public.connection_probe OWNER TO gateway_admin; then migrate again',
+  // NOT NULL, UNIQUE, CHECK, a foreign key: of the rows that are there
+  '23502': 'rows that are there have no value for a column that is now required: give it a default, or fill it first',
+  '23505': 'rows that are there have equal values in columns that are now unique: remove them first',
+  '23503': 'rows that are there refer to none in the other table: remove them first',
+  '23514': 'rows that are there break a check that is new: change them first',
 }
 
 /** The server gave up waiting: whichever statement it was, it is a lock that it waited for. */
@@ -27,22 +32,25 @@ const LOCK_SQLSTATES: readonly (string | null)[] = ['55P03', '57014']
 const AFTERWARDS =
   'the journal says that all of drizzle/ was applied, so migrate changes nothing: the table was changed by hand'
 
-/** By code, for what is found when everything is applied. */
-const BY_CODE: Readonly<Record<string, string>> = {
-  TABLE_MISSING: `${AFTERWARDS}; as gateway_admin DELETE FROM drizzle.__drizzle_migrations; then migrate again`,
-  TABLE_MISMATCH: `${AFTERWARDS}; undo the differences, or npm run generate a migration for them`,
-  DML_DENIED: `${AFTERWARDS}; as gateway_admin GRANT what is missing ON TABLE connection_probe TO gateway_writer`,
-  GRANT_EXCESS: `${AFTERWARDS}; as gateway_admin REVOKE the excess ON TABLE connection_probe`,
+/** By code, for what is found when everything was applied before. */
+const BY_CODE: Readonly<Record<string, (found: string | undefined) => string>> = {
+  TABLE_MISSING: found => `${AFTERWARDS}; ${found}`,
+  TABLE_MISMATCH: found => found ?? `${AFTERWARDS}; undo the differences, or npm run generate a migration for them`,
+  DML_DENIED: found => `${AFTERWARDS}; ${found}`,
+  GRANT_EXCESS: found => `${AFTERWARDS}; ${found}`,
 }
 
-/** The same failure with what to do about it after a migration. */
-export function advised(error: ProbeError): ProbeError {
+/** Of what this run applied itself: nobody has changed anything, the files are wrong. */
+const JUST_APPLIED =
+  'drizzle/ was applied just now and does not make what src/schema.ts declares: npm run schema:check says where; npm run generate writes what is missing'
+
+/** The same failure with what to do about it after a migration; `applied` is what this run applied. */
+export function advised(error: ProbeError, applied: readonly string[] = []): ProbeError {
   const { sqlstate, cause, origin, evidence, message } = error
   if (LOCK_SQLSTATES.includes(sqlstate))
     return new ProbeError('WRITE_TIMEOUT', message, { cause, origin, evidence, hint: LOCKED })
-  const hint =
-    (sqlstate === null ? undefined : BY_SQLSTATE[sqlstate]) ??
-    error.hint ??
-    (sqlstate === null ? BY_CODE[error.code] : undefined)
-  return error.with(hint === undefined ? {} : { hint })
+  if (sqlstate !== null) return error.with({ hint: BY_SQLSTATE[sqlstate] ?? error.hint })
+  const isVerification = error.code in BY_CODE
+  if (isVerification && applied.length > 0) return error.with({ hint: JUST_APPLIED })
+  return isVerification ? error.with({ hint: BY_CODE[error.code]?.(error.hint) }) : error
 }

@@ -1,49 +1,31 @@
-/**
- * A database's table held against schema.ts. pg_catalog throughout: information_schema hides what one may not touch.
- */
-
+/** A database held against schema.ts: the probe's own table for its check, every declared table after a migration. */
 import { ProbeError } from '../failure/error.ts'
-import { EXPECTED_COLUMNS, GRANTS, type Grant } from '../schema.ts'
+import { connectionProbe, type Grant } from '../schema.ts'
 import type { Session } from '../session/postgres.ts'
-import type { Engine } from './engine.ts'
-import { TABLE_NAME } from './sql.ts'
+import { type Catalogue, type CatalogueColumn, type CatalogueGrant, columnsQuery } from './catalogue.ts'
+import { DECLARED, type Declared, type DeclaredTable, declare } from './declared.ts'
+import { identifier, literal, TABLE_NAME } from './sql.ts'
+import { columnDifferences, enumDifferences, type TypesOf, tableDifferences } from './table-differences.ts'
+
+/** The probe's own table. */
+const [OWN] = declare({ connectionProbe }).tables as readonly [DeclaredTable]
 
 /** The columns that schema.ts declares, a line each. */
-export const DECLARED_COLUMNS: readonly string[] = EXPECTED_COLUMNS.map(({ name, type }) => `${name} ${type}`)
+export const DECLARED_COLUMNS: readonly string[] = OWN.columns.map(({ name, type }) => `${name} ${type}`)
 
-/** One column of public.connection_probe as pg_catalog has it. */
-export interface CatalogueColumn {
-  readonly oid: string
-  readonly relkind: string
-  readonly name: string
-  readonly type: string
-  readonly not_null: boolean
-  readonly primary_key: boolean
-}
-
-/** public.connection_probe, whatever the search path is: one row per column. */
-const TABLE = `
-  SELECT c.oid::text AS oid, c.relkind::text AS relkind, a.attname::text AS name,
-         format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS not_null,
-         EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
-                 WHERE k.conrelid = c.oid AND k.contype = 'p' AND a.attnum = ANY (k.conkey)) AS primary_key
-  FROM pg_catalog.pg_class c
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
-  WHERE n.nspname = 'public' AND c.relname = '${TABLE_NAME}' AND a.attnum > 0 AND NOT a.attisdropped
-    AND c.relkind NOT IN ('i', 'I')
-  ORDER BY a.attnum`
-
-/** The columns of the table, none if there is no such table. */
+/** The columns of the probe's table, none if there is no such table. */
 export const readColumns = (session: Session): Promise<readonly CatalogueColumn[]> =>
-  session.ask<CatalogueColumn>('the table query', TABLE)
+  session.ask<CatalogueColumn>('the table query', columnsQuery([TABLE_NAME]))
 
-/** The table that the bare name finds, as an oid; null if it finds none. */
-export async function readBareName(session: Session): Promise<string | null> {
+/** A name that needs no quotes. */
+const PLAIN_NAME = /^[a-z_][a-z0-9_]*$/
+
+/** The table that a bare name finds, as an oid; null if it finds none. */
+export async function readBareName(session: Session, table: string = TABLE_NAME): Promise<string | null> {
   try {
     const [row] = await session.ask<{ oid: string }>(
       'the query for the table that the bare name finds',
-      `SELECT '${TABLE_NAME}'::regclass::oid::text AS oid`,
+      `SELECT ${literal(PLAIN_NAME.test(table) ? table : identifier(table))}::regclass::oid::text AS oid`,
     )
     return row?.oid ?? null
   } catch (error) {
@@ -52,104 +34,152 @@ export async function readBareName(session: Session): Promise<string | null> {
   }
 }
 
-/** How the columns differ from schema.ts, a line each; empty if they do not. */
-export function columnDifferences(found: readonly CatalogueColumn[]): string[] {
-  const differences: string[] = []
-  const kind = found[0]?.relkind
-  if (kind !== undefined && kind !== 'r' && kind !== 'p') differences.push(`public.${TABLE_NAME} is no table (${kind})`)
-  for (const column of EXPECTED_COLUMNS) {
-    const actual = found.find(({ name }) => name === column.name)
-    if (!actual) {
-      differences.push(`column ${column.name} is missing`)
-      continue
-    }
-    // With quote_all_identifiers PostgreSQL quotes them.
-    if (actual.type.replaceAll('"', '') !== column.type)
-      differences.push(`column ${column.name} is ${actual.type}, not ${column.type}`)
-    if (actual.not_null !== column.notNull)
-      differences.push(`column ${column.name} is ${actual.not_null ? 'NOT NULL' : 'nullable'}`)
-    if (actual.primary_key !== column.primaryKey)
-      differences.push(`column ${column.name} is ${actual.primary_key ? '' : 'not '}part of the primary key`)
-  }
-  for (const { name, type } of found)
-    if (!EXPECTED_COLUMNS.some(column => column.name === name))
-      differences.push(`column ${name} (${type}) is not declared`)
-  return differences
-}
-
 /** What to do where only the name is the matter. */
 const SEARCH_PATH =
   'the table is right, but the search path hides it: as root ALTER ROLE {user} RESET search_path; ALTER DATABASE {database} RESET search_path'
 
+/** What a bare name finds instead of the table; empty where it finds that, or where it was not asked for. */
+function shadowed(table: string, oid: string | undefined, bareName: string | null | undefined): string[] {
+  if (bareName === undefined || bareName === oid) return []
+  const finds = bareName === null ? 'no table' : `another table than public.${table}`
+  return [`the bare name ${table} finds ${finds} (search_path)`]
+}
+
 /**
- * Holds what was read against schema.ts.
+ * Holds what was read of the probe's table against schema.ts.
  * @param bareName the oid the bare name finds; undefined if that was not asked
  * @throws ProbeError TABLE_MISSING or TABLE_MISMATCH
  */
-export function verifyTable(found: readonly CatalogueColumn[], bareName: string | null | undefined): void {
-  if (found.length === 0)
-    throw new ProbeError('TABLE_MISSING', `there is no table public.${TABLE_NAME} in this database`)
-  const columns = columnDifferences(found)
-  const isShadowed = bareName !== undefined && bareName !== found[0]?.oid
-  const finds = bareName === null ? 'no table' : `another table than public.${TABLE_NAME}`
-  const differences = [...columns, ...(isShadowed ? [`the bare name ${TABLE_NAME} finds ${finds} (search_path)`] : [])]
+export function verifyTable(
+  found: readonly CatalogueColumn[],
+  bareName: string | null | undefined,
+  engine?: TypesOf,
+): void {
+  if (found.length === 0) throw missing([TABLE_NAME])
+  const columns = columnDifferences(found, OWN, engine)
+  const differences = [...columns, ...shadowed(TABLE_NAME, found[0]?.oid, bareName)]
   if (differences.length > 0)
-    throw new ProbeError(
-      'TABLE_MISMATCH',
-      `public.${TABLE_NAME} is not what src/ declares: ${differences.join('; ')}`,
-      { evidence: { differences }, ...(columns.length === 0 && { hint: SEARCH_PATH }) },
-    )
+    throw mismatch([{ table: TABLE_NAME, differences }], columns.length === 0 ? SEARCH_PATH : undefined)
 }
 
-/** A grant on public.connection_probe as the catalogue has it. */
-export interface CatalogueGrant {
-  readonly grantee: string
-  readonly privilege: string
-  readonly grantable: boolean
-  readonly column: string | null
+const missing = (tables: readonly string[], hint?: string): ProbeError =>
+  new ProbeError(
+    'TABLE_MISSING',
+    `there is no table ${tables.map(name => `public.${name}`).join(', no table ')} in this database`,
+    { hint },
+  )
+
+/** What to do about missing tables that the journal says were made. */
+const REMAKE = {
+  all: 'as gateway_admin DELETE FROM drizzle.__drizzle_migrations; then migrate again',
+  some: 'as gateway_admin run the statements of drizzle/*.sql that make it, its GRANT included',
+} as const
+
+interface Differing {
+  /** null: of the database, e.g. an enum */
+  readonly table: string | null
+  readonly differences: readonly string[]
 }
 
-export const readGrants = (session: Session, engine: Engine): Promise<readonly CatalogueGrant[]> =>
-  session.ask<CatalogueGrant>('the grants query', engine.tableGrants)
-
-/** What others hold than those that schema.ts names, the owner, and CockroachDB's own administrators. */
-export function otherGrants(found: readonly CatalogueGrant[], owner: string): string[] {
-  const named = new Set<string>(['public', owner, 'root', 'admin', ...GRANTS.map(({ role }) => role)])
-  return found
-    .filter(({ grantee }) => !named.has(grantee))
-    .map(({ grantee, privilege, column }) => `${privilege}${column ? ` (${column})` : ''} to ${grantee}`)
+function mismatch(all: readonly Differing[], hint: string | undefined): ProbeError {
+  const sentence = ({ table, differences }: Differing) =>
+    `${table === null ? 'the database' : `public.${table}`} is not what src/ declares: ${differences.join('; ')}`
+  const evidence = { differences: all.flatMap(({ differences }) => differences) }
+  return new ProbeError('TABLE_MISMATCH', all.map(sentence).join('; '), { evidence, hint })
 }
 
 /**
- * Holds the grants against schema.ts, exactly, for the roles that it names and for PUBLIC; what others hold (the
- * owner, the engine's own administrators) is evidence.
+ * Holds every declared table against the catalogue: columns, defaults, keys, checks, indexes, enums, and the grants.
+ * @param bareNames by table the oid that its bare name finds
+ * @throws ProbeError TABLE_MISSING, TABLE_MISMATCH, DML_DENIED or GRANT_EXCESS
+ */
+export function verifyDeclared(
+  catalogue: Catalogue,
+  bareNames: ReadonlyMap<string, string | null>,
+  engine: TypesOf,
+  declared: Declared = DECLARED,
+): void {
+  const oidOf = (table: string) => catalogue.columns.find(column => column.table === table)?.oid
+  const gone = declared.tables.map(({ name }) => name).filter(name => oidOf(name) === undefined)
+  if (gone.length > 0) throw missing(gone, gone.length === declared.tables.length ? REMAKE.all : REMAKE.some)
+  const enums = { table: null, differences: enumDifferences(catalogue, declared) }
+  const tables = declared.tables.map(table => ({
+    table: table.name,
+    differences: tableDifferences(catalogue, table, engine),
+  }))
+  const hidden = declared.tables.map(({ name }) => ({
+    table: name,
+    differences: shadowed(name, oidOf(name), bareNames.get(name)),
+  }))
+  const differing = [enums, ...tables].filter(({ differences }) => differences.length > 0)
+  const unfound = hidden.filter(({ differences }) => differences.length > 0)
+  if (differing.length + unfound.length > 0)
+    throw mismatch([...differing, ...unfound], differing.length === 0 ? SEARCH_PATH : undefined)
+  verifyGrants(catalogue.grants, declared)
+}
+
+/** What others hold than those that schema.ts names, the owner, and CockroachDB's own administrators. */
+export function otherGrants(
+  found: readonly CatalogueGrant[],
+  owner: string,
+  { grants }: Declared = DECLARED,
+): Readonly<Record<string, readonly string[]>> {
+  const named = new Set<string>(['public', owner, 'root', 'admin', ...grants.map(({ role }) => role)])
+  const others: Record<string, string[]> = {}
+  for (const { table, grantee, privilege, column } of found)
+    if (!named.has(grantee))
+      others[table] = [...(others[table] ?? []), `${privilege}${column ? ` (${column})` : ''} to ${grantee}`]
+  return others
+}
+
+/** A grant that is too much, in words. */
+const excessive = ({ privilege, column, grantable }: CatalogueGrant): string =>
+  `${privilege}${column ? ` (${column})` : ''}${grantable ? ' with grant option' : ''}`
+
+/** The statement that takes it away; of a privilege that is declared only the grant option. */
+function revokeOf({ privilege, column, table, grantee, grantable }: CatalogueGrant, grants: readonly Grant[]): string {
+  const isDeclared = grants.some(
+    grant => grant.role === grantee && grant.table === table && grant.privileges.some(one => one === privilege),
+  )
+  const what = `${grantable && isDeclared ? 'GRANT OPTION FOR ' : ''}${privilege}${column ? ` (${column})` : ''}`
+  return `REVOKE ${what} ON TABLE ${table} FROM ${grantee}`
+}
+
+/**
+ * Holds the grants on every declared table against schema.ts, exactly, for the roles that it names and for PUBLIC; what
+ * others hold (the owner, the engine's own administrators) is evidence.
  * @throws ProbeError DML_DENIED for what is missing, GRANT_EXCESS for what is too much
  */
-export function verifyGrants(found: readonly CatalogueGrant[]): void {
-  const declared: readonly Grant[] = GRANTS
-  for (const role of new Set(['public', ...declared.map(grant => grant.role)])) {
-    const wanted: readonly string[] = declared.filter(grant => grant.role === role).flatMap(grant => grant.privileges)
-    const held = found.filter(({ grantee }) => grantee === role)
-    const plain = held
-      .filter(({ grantable, column }) => !grantable && column === null)
-      .map(({ privilege }) => privilege)
-    const missing = wanted.filter(privilege => !held.some(grant => grant.privilege === privilege && !grant.column))
-    const excess = held.filter(({ privilege, grantable, column }) => grantable || column || !wanted.includes(privilege))
-    const evidence = { role, held: plain, missing, excess }
-    if (missing.length > 0)
-      throw new ProbeError('DML_DENIED', `${role} lacks ${missing.join(', ')} on ${TABLE_NAME}`, { evidence })
-    if (excess.length > 0) {
-      const what = excess.map(
-        ({ privilege, column, grantable }) =>
-          `${privilege}${column ? ` (${column})` : ''}${grantable ? ' with grant option' : ''}`,
-      )
-      throw new ProbeError(
-        'GRANT_EXCESS',
-        `${role} holds ${what.join(', ')} on ${TABLE_NAME}, which src/ does not declare`,
-        {
-          evidence,
-        },
-      )
+export function verifyGrants(found: readonly CatalogueGrant[], { tables, grants }: Declared = DECLARED): void {
+  const roles = new Set(['public', ...grants.map(({ role }) => role)])
+  const lacking: { role: string; table: string; missing: readonly string[] }[] = []
+  const beyond: { role: string; table: string; excess: readonly CatalogueGrant[] }[] = []
+  for (const { name: table } of tables)
+    for (const role of roles) {
+      const wanted: readonly string[] = grants
+        .filter(grant => grant.role === role && grant.table === table)
+        .flatMap(({ privileges }) => privileges)
+      const held = found.filter(grant => grant.table === table && grant.grantee === role)
+      const has = (privilege: string) => held.some(grant => grant.privilege === privilege && !grant.column)
+      lacking.push({ role, table, missing: wanted.filter(privilege => !has(privilege)) })
+      const isExcess = ({ privilege, grantable, column }: CatalogueGrant) =>
+        grantable || column !== null || !wanted.includes(privilege)
+      beyond.push({ role, table, excess: held.filter(isExcess) })
     }
+  const missing = lacking.filter(one => one.missing.length > 0)
+  if (missing.length > 0) {
+    const lines = missing.map(one => `${one.role} lacks ${one.missing.join(', ')} on ${one.table}`)
+    const grants = missing.map(one => `GRANT ${one.missing.join(', ')} ON TABLE ${one.table} TO ${one.role}`)
+    const hint = `as gateway_admin: ${grants.join('; ')}`
+    throw new ProbeError('DML_DENIED', lines.join('; '), { evidence: { missing }, hint })
+  }
+  const excess = beyond.filter(one => one.excess.length > 0)
+  if (excess.length > 0) {
+    const lines = excess.map(one => `${one.role} holds ${one.excess.map(excessive).join(', ')} on ${one.table}`)
+    const hint = `as gateway_admin: ${excess.flatMap(one => one.excess.map(found => revokeOf(found, grants))).join('; ')}`
+    throw new ProbeError('GRANT_EXCESS', `${lines.join('; ')}, which src/ does not declare`, {
+      evidence: { excess },
+      hint,
+    })
   }
 }

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { Engine } from '../../src/development/throwaway/index.ts'
-import { EXPECTED_COLUMNS } from '../../src/schema.ts'
+import { EXPECTED_COLUMNS } from '../helpers/declared.ts'
 import { type Case, describeFaults, insertTrigger, onRead, useBase } from '../helpers/faults.ts'
 import { changed, error } from '../helpers/statement-faults.ts'
 

@@ -1,15 +1,15 @@
 /** What a catalogue says, held against schema.ts: pure, from rows as the engines give them. */
 import { describe, expect, it } from 'vitest'
-import {
-  type CatalogueColumn,
-  type CatalogueGrant,
-  columnDifferences,
-  verifyGrants,
-  verifyTable,
-} from '../../src/database/verify.ts'
-import { EXPECTED_COLUMNS } from '../../src/schema.ts'
+import type { CatalogueColumn, CatalogueGrant } from '../../src/database/catalogue.ts'
+import { declare } from '../../src/database/declared.ts'
+import { columnDifferences } from '../../src/database/table-differences.ts'
+import { verifyGrants, verifyTable } from '../../src/database/verify.ts'
+import { connectionProbe } from '../../src/schema.ts'
 
-const COLUMNS: readonly CatalogueColumn[] = EXPECTED_COLUMNS.map(({ name, type, notNull, primaryKey }) => ({
+const [OWN] = declare({ connectionProbe }).tables
+if (!OWN) throw new Error('no table is declared')
+
+const COLUMNS: readonly CatalogueColumn[] = OWN.columns.map(({ name, type, notNull, primaryKey }) => ({
   oid: '4711',
   relkind: 'r',
   name,
@@ -19,6 +19,7 @@ const COLUMNS: readonly CatalogueColumn[] = EXPECTED_COLUMNS.map(({ name, type, 
 }))
 
 const grant = (grantee: string, privilege: string, more: Partial<CatalogueGrant> = {}): CatalogueGrant => ({
+  table: 'connection_probe',
   grantee,
   privilege,
   grantable: false,
@@ -42,8 +43,8 @@ function failureOf(verify: () => void): readonly [unknown, unknown] | null {
 
 describe('columns', () => {
   it('that are as declared have no differences, in any order', () => {
-    expect(columnDifferences(COLUMNS)).toEqual([])
-    expect(columnDifferences(COLUMNS.toReversed())).toEqual([])
+    expect(columnDifferences(COLUMNS, OWN)).toEqual([])
+    expect(columnDifferences(COLUMNS.toReversed(), OWN)).toEqual([])
   })
 
   it.each<{ what: string; found: CatalogueColumn[]; differences: string[] }>([
@@ -76,7 +77,7 @@ describe('columns', () => {
       ]
     }),
   ])('$what', ({ found, differences }) => {
-    expect(columnDifferences(found)).toEqual(differences)
+    expect(columnDifferences(found, OWN)).toEqual(differences)
   })
 })
 

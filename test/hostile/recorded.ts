@@ -2,8 +2,9 @@
  * A whole probe as a real PostgreSQL answered it, and a server that answers so again: the catalogue from the recording,
  * byte by byte, rows from a table of its own. No process stands behind it, so hundreds of runs cost little.
  */
-import { EXPECTED_COLUMNS } from '../../src/schema.ts'
+
 import { pemOf } from '../helpers/clients.ts'
+import { EXPECTED_COLUMNS } from '../helpers/declared.ts'
 import { idsIn, isDelete } from '../helpers/faults.ts'
 import { faultyProxy } from '../helpers/proxy.ts'
 import { refusal, type Script, scriptedServer } from '../helpers/scripted.ts'

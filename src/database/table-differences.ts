@@ -1,0 +1,152 @@
+/** How what a catalogue holds differs from what schema.ts declares, a line each; pure. */
+import type { Catalogue, CatalogueColumn, CatalogueConstraint, DeclaredTableColumn } from './catalogue.ts'
+import type { Declared, DeclaredColumn, DeclaredKey, DeclaredTable } from './declared.ts'
+import type { Engine } from './engine.ts'
+import { sameDefault, typeName } from './expression.ts'
+
+/** What of an engine decides here. */
+export type TypesOf = Pick<Engine, 'typeMadeOf'>
+const AS_WRITTEN: TypesOf = { typeMadeOf: () => null }
+
+/** With quote_all_identifiers PostgreSQL quotes them. */
+const withoutQuotes = (type: string): string => type.replaceAll('"', '')
+
+/** The type that a column must have. */
+const expectedType = ({ type }: DeclaredColumn, { typeMadeOf }: TypesOf): string =>
+  typeMadeOf(type.toLowerCase()) ?? typeName(type)
+
+/** Of one column: type, nullability and key. */
+function columnDifference(
+  declared: DeclaredColumn,
+  actual: CatalogueColumn | undefined,
+  engine: TypesOf,
+): readonly string[] {
+  const what = `column ${declared.name}`
+  if (!actual) return [`${what} is missing`]
+  const type = expectedType(declared, engine)
+  return [
+    ...(typeName(withoutQuotes(actual.type)) === type ? [] : [`${what} is ${withoutQuotes(actual.type)}, not ${type}`]),
+    ...(actual.not_null === declared.notNull ? [] : [`${what} is ${actual.not_null ? 'NOT NULL' : 'nullable'}`]),
+    ...(actual.primary_key === declared.primaryKey
+      ? []
+      : [`${what} is ${actual.primary_key ? '' : 'not '}part of the primary key`]),
+  ]
+}
+
+/** What CockroachDB adds to a table without a primary key. */
+const isHiddenKey = ({ name }: CatalogueColumn, { keys }: DeclaredTable): boolean =>
+  name === 'rowid' && !keys.some(({ kind }) => kind === 'primary key')
+
+/**
+ * How the columns of a table differ: name, type, nullability and key, not the text of defaults.
+ * @param found the columns of this table
+ */
+export function columnDifferences(
+  found: readonly CatalogueColumn[],
+  table: DeclaredTable,
+  engine: TypesOf = AS_WRITTEN,
+): string[] {
+  const kind = found[0]?.relkind
+  return [
+    ...(kind !== undefined && kind !== 'r' && kind !== 'p' ? [`public.${table.name} is no table (${kind})`] : []),
+    ...table.columns.flatMap(column =>
+      columnDifference(
+        column,
+        found.find(({ name }) => name === column.name),
+        engine,
+      ),
+    ),
+    ...found
+      .filter(column => !table.columns.some(({ name }) => name === column.name) && !isHiddenKey(column, table))
+      .map(({ name, type }) => `column ${name} (${type}) is not declared`),
+  ]
+}
+
+/** How the defaults of a table's columns differ. */
+const defaultDifferences = (found: readonly DeclaredTableColumn[], { columns }: DeclaredTable): string[] =>
+  columns.flatMap(({ name, type, default: declared, generated }) => {
+    const actual = found.find(column => column.name === name)
+    if (!actual || generated || sameDefault(declared, actual.default, type)) return []
+    if (declared === null) return [`column ${name} has the default ${actual.default}, which is not declared`]
+    return [
+      actual.default === null
+        ? `column ${name} has no default, not ${declared}`
+        : `column ${name} has the default ${actual.default}, not ${declared}`,
+    ]
+  })
+
+const KINDS: Readonly<Record<string, DeclaredKey['kind']>> = { p: 'primary key', u: 'unique', f: 'foreign key' }
+
+/** A key in words, which are also what is compared. */
+const inWords = (kind: string, columns: readonly string[], target: DeclaredKey['target']): string =>
+  `${kind} (${columns.join(', ')})${target ? ` to ${target.table} (${target.columns.join(', ')})` : ''}`
+
+/** The columns with these numbers, e.g. {1,3}, of a table. */
+function columnsAt(numbers: string | null, columns: readonly DeclaredTableColumn[], table: string): string[] {
+  return (numbers?.match(/\d+/g) ?? []).map(
+    number => columns.find(column => column.table === table && column.attnum === number)?.name ?? `column ${number}`,
+  )
+}
+
+function foundKey({ kind, table, columns, target, target_columns }: CatalogueConstraint, all: Catalogue['columns']) {
+  const to = target === null ? null : { table: target, columns: columnsAt(target_columns, all, target) }
+  return inWords(KINDS[kind] ?? kind, columnsAt(columns, all, table), to)
+}
+
+/** The key that CockroachDB gives a table without one. */
+const ROWID_KEY = inWords('primary key', ['rowid'], null)
+
+/** How the keys and checks of a table differ. */
+function constraintDifferences({ columns, constraints }: Catalogue, table: DeclaredTable): string[] {
+  const here = constraints.filter(constraint => constraint.table === table.name)
+  const found = here
+    .filter(({ kind }) => kind in KINDS)
+    .map(key => ({ name: key.name, key: foundKey(key, columns) }))
+    .filter(({ key }) => key !== ROWID_KEY)
+  const declared = table.keys.map(({ kind, columns, target }) => inWords(kind, columns, target))
+  // CockroachDB lists unique indexes here, too.
+  const isDeclared = ({ name, key }: { name: string; key: string }) =>
+    declared.includes(key) || table.indexes.some(index => index.name === name)
+  const checks = here.filter(({ kind }) => kind === 'c').map(({ name }) => name)
+  return [
+    ...declared.filter(key => !found.some(one => one.key === key)).map(key => `${key} is missing`),
+    ...found.filter(one => !isDeclared(one)).map(({ name, key }) => `${key} (${name}) is not declared`),
+    ...table.checks.filter(name => !checks.includes(name)).map(name => `check ${name} is missing`),
+    ...checks.filter(name => !table.checks.includes(name)).map(name => `check ${name} is not declared`),
+  ]
+}
+
+/** How the declared indexes of a table differ; one that somebody made besides refuses no row, and is nobody's business. */
+const indexDifferences = ({ columns, indexes }: Catalogue, table: DeclaredTable): string[] =>
+  table.indexes.flatMap(({ name, unique, columns: declared }) => {
+    const actual = indexes.find(index => index.table === table.name && index.name === name)
+    if (!actual) return [`index ${name} is missing`]
+    const on = columnsAt(actual.columns, columns, table.name)
+    return [
+      ...(actual.unique === unique ? [] : [`index ${name} is ${actual.unique ? '' : 'not '}unique`]),
+      ...(declared === null || declared.join() === on.slice(0, declared.length).join()
+        ? []
+        : [`index ${name} is on ${on.join(', ')}, not on ${declared.join(', ')}`]),
+    ]
+  })
+
+/** Every difference of one table that is there. */
+export function tableDifferences(catalogue: Catalogue, table: DeclaredTable, engine: TypesOf): string[] {
+  const found = catalogue.columns.filter(column => column.table === table.name)
+  return [
+    ...columnDifferences(found, table, engine),
+    ...defaultDifferences(found, table),
+    ...constraintDifferences(catalogue, table),
+    ...indexDifferences(catalogue, table),
+  ]
+}
+
+/** How the enums differ. */
+export const enumDifferences = ({ labels }: Catalogue, { enums }: Declared): string[] =>
+  enums.flatMap(({ name, values }) => {
+    const found = labels.filter(label => label.name === name).map(({ label }) => label)
+    if (found.length === 0) return [`enum ${name} is missing`]
+    return found.join('\0') === values.join('\0')
+      ? []
+      : [`enum ${name} has the values ${found.join(', ')}, not ${values.join(', ')}`]
+  })
