@@ -6,11 +6,14 @@
  */
 import { X509Certificate } from 'node:crypto'
 import dns from 'node:dns'
+import { createRequire } from 'node:module'
 import { isIP, isIPv6, type LookupFunction } from 'node:net'
 import type { PeerCertificate } from 'node:tls'
 import { defineConfig } from 'drizzle-kit'
 import { matchServerName } from './src/dial/server-name.ts'
-import { loadConfig, type ProbeConfig, URL_VARIABLES } from './src/settings/config.ts'
+import { failureLine } from './src/failure/error.ts'
+import { fillIn } from './src/failure/hints.ts'
+import { type Loaded, loadConfig, type ProbeConfig, URL_VARIABLES } from './src/settings/config.ts'
 
 const CONNECTING = ['migrate', 'push', 'pull', 'introspect', 'studio']
 
@@ -42,11 +45,37 @@ function credentialsOf({ hosts: [first, ...others], user, database, credentials:
   return { host, port, user, database, ssl }
 }
 
-/** The driver has no option for it: in this process names resolve to IPv6 addresses or not at all. */
+/**
+ * The driver has no option for it: in this process names resolve to IPv6 addresses or not at all. Of lookup's options
+ * any form is taken that Node takes: none, a family, an object.
+ * @returns a function that runs work with the lookups that were there before
+ */
 function onlyIPv6() {
   const { lookup } = dns
-  const lookup6: LookupFunction = (host, options, callback) => lookup(host, { ...options, family: 6 }, callback)
-  Object.assign(dns, { lookup: lookup6 })
+  const { lookup: lookupPromise } = dns.promises
+  const withSix = (options: unknown) => ({ ...(typeof options === 'object' ? options : {}), family: 6 })
+  const six = {
+    lookup: (host: string, options: unknown, callback: unknown) => {
+      const done = (typeof options === 'function' ? options : callback) as Parameters<LookupFunction>[2]
+      return lookup(host, withSix(options), done)
+    },
+    lookupPromise: (host: string, options: unknown) => lookupPromise(host, withSix(options)),
+  }
+  // util.promisify reads what it resolves with from a property of the function
+  Object.defineProperties(six.lookup, Object.getOwnPropertyDescriptors(lookup))
+  const install = (one: { lookup: unknown; lookupPromise: unknown }) => {
+    Object.assign(dns, { lookup: one.lookup })
+    Object.assign(dns.promises, { lookup: one.lookupPromise })
+  }
+  install(six)
+  return async <T>(work: () => Promise<T>): Promise<T> => {
+    install({ lookup, lookupPromise })
+    try {
+      return await work()
+    } finally {
+      install(six)
+    }
+  }
 }
 
 /** The driver takes what it is not given from PG* variables, and fails at some: here they are no settings. */
@@ -54,12 +83,30 @@ function noDriverVariables() {
   for (const name of Object.keys(process.env)) if (name.startsWith('PG')) delete process.env[name]
 }
 
+/** drizzle-kit itself ends with exit code 1 and not a word. Loaded where it is needed: it brings the driver along. */
+function explain(config: ProbeConfig, aside: ReturnType<typeof onlyIPv6>) {
+  // drizzle-kit reads this file as CommonJS, where import() takes no TypeScript
+  const load = createRequire(import.meta.url)
+  const { explainFailures }: typeof import('./src/development/drizzle-kit.ts') = load(
+    './src/development/drizzle-kit.ts',
+  )
+  explainFailures(config, aside)
+}
+
+/** What stops drizzle-kit before anything is tried, in the words of `npm run migrate`. */
+function refusal({ error, target }: Loaded & { ok: false }): Error {
+  const failure = error.toFailure()
+  return new Error(`${failureLine(failure)}\nnext: ${fillIn(failure.hint, target)}`)
+}
+
 function dbCredentials() {
   const loaded = loadConfig({ role: 'admin', env: process.env })
-  if (!loaded.ok) throw loaded.error
-  onlyIPv6()
+  if (!loaded.ok) throw refusal(loaded)
+  const credentials = credentialsOf(loaded.config)
+  const aside = onlyIPv6()
   noDriverVariables()
-  return credentialsOf(loaded.config)
+  if (process.argv[2] === 'migrate') explain(loaded.config, aside)
+  return credentials
 }
 
 const base = { dialect: 'postgresql', schema: './src/schema.ts', out: './drizzle' } as const

@@ -39,7 +39,7 @@ export const migrate = defineCommand({
     boundLookups(loaded.config)
     const signal = program.interruption()
     const { migrated, attempts } = await attemptUntilCured(loaded.config, status, signal, program)
-    const { renderJson, renderText, stateOf } = await import('./migrate-report.ts')
+    const { renderJson, renderText, stateOf } = await import('../report/migration.ts')
     if (format === 'json') {
       const { config } = loaded
       await program.print(renderJson({ program: program.name, status, config, migrated, attempts }))
@@ -79,7 +79,7 @@ async function refuseSettings(
 ): Promise<number> {
   const failure = error.toFailure()
   if (format === 'json') {
-    const { refusedJson } = await import('./migrate-report.ts')
+    const { refusedJson } = await import('../report/migration.ts')
     await program.print(refusedJson({ program: program.name, status, target, failure }))
   } else program.note(`${failureLine(failure)}\nnext: ${fillIn(failure.hint, target)}`)
   return EXIT.usage

@@ -115,7 +115,11 @@ const labelsQuery = (names: readonly string[]): string => `
   WHERE t.typname IN (${names.map(literal).join(', ')}) ORDER BY 1, e.enumsortorder`
 
 /** Reads all of it, in one flight. */
-export async function readCatalogue(session: Session, engine: Engine, { tables, enums }: Declared): Promise<Catalogue> {
+export async function readCatalogue(
+  session: Pick<Session, 'ask'>,
+  engine: Engine,
+  { tables, enums }: Declared,
+): Promise<Catalogue> {
   const names = tables.map(({ name }) => name)
   const [columns, constraints, indexes, labels, grants] = await Promise.all([
     session.ask<DeclaredTableColumn>('the tables query', columnsQuery(names, DEFAULTS, DEFAULTS_JOIN)),

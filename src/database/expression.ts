@@ -66,8 +66,9 @@ function normal(expression: string): Normal {
   return { text, comparable: NUMBER.test(text) || CALL.test(text) }
 }
 
-/** Types whose string constants a server keeps as they were written: of others it prints the value in its own way. */
-const KEEPS_STRINGS = /^(text|character|uuid)/
+/** Types whose constants a server prints in its own way: dates, JSON, addresses, arrays and the like. */
+const REPRINTED =
+  /\[\]$|^(timestamp|time|date|interval|jsonb?|bytea|inet|cidr|macaddr8?|bit|real|double|numeric|point|line|box|vector|geometry|tsvector)\b/
 
 /**
  * Whether a catalogue's default may be the declared one. Constants and calls without arguments are compared; whatever
@@ -79,5 +80,5 @@ export function sameDefault(declared: string | null, found: string | null, type:
   if (declared === 'nextval') return /^(nextval|unique_rowid)\(/i.test(found)
   const [wanted, actual] = [normal(declared), normal(found)]
   if (wanted.text === actual.text || !wanted.comparable) return true
-  return STRING.test(wanted.text) && !KEEPS_STRINGS.test(typeName(type))
+  return STRING.test(wanted.text) && REPRINTED.test(typeName(type))
 }

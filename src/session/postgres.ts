@@ -132,7 +132,7 @@ function createDriver(socket: EventEmitter): { sql: postgres.Sql; db: PostgresJs
 }
 
 /** What a statement's error stands for. `lost` is the reason why the connection is gone, null where it is not. */
-function statementFailure(error: unknown, lost: Error | null, kind: StatementKind, what: string): ProbeError {
+export function statementFailure(error: unknown, lost: Error | null, kind: StatementKind, what: string): ProbeError {
   if (error instanceof ProbeError) return error
   const server = serverErrorIn(error)
   if (server) {

@@ -176,6 +176,101 @@ describe('migrate', () => {
     expect(stderr).toBe('other grants on connection_probe: SELECT to gateway_reader\n')
   })
 
+  it('says with --status what is pending, and its SQL, and applies nothing', async () => {
+    const before = await cli(['migrate', '--status'], environment())
+    expect(before).toMatchObject({ code: 1, stderr: '' })
+    expect(before.stdout).toMatch(
+      /^pending +0000_connection_probe\n {4}CREATE TABLE "connection_probe" \(\n {6}"id" uuid/,
+    )
+    expect(before.stdout).toMatch(/\npending +0001_grants\n(?: {4}.*\n)* {4}GRANT SELECT, INSERT/)
+    expect(before.stdout).toMatch(/\npending \([^\n]+ at ::1\)\n$/)
+    expect([await journal(), await hasTable()]).toEqual([[], false])
+    await migrateAt()
+    const { code, stdout, stderr } = await cli(['migrate', '--status'], environment())
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(/^applied +0000_connection_probe\napplied +0001_grants\nas src\/ declares: /)
+    expect(stdout).toContain('connection_probe (7 columns, 3 defaults, 1 key)')
+    expect(stdout).toMatch(/\nup to date \([^\n]+\)\n$/)
+  })
+
+  it.each<readonly [string, string, RegExp]>([
+    [
+      'a file that was edited after it was applied',
+      "UPDATE drizzle.__drizzle_migrations SET hash = 'other' WHERE created_at = (SELECT min(created_at) FROM drizzle.__drizzle_migrations)",
+      /^changed +0000_connection_probe \(its file was edited/,
+    ],
+    [
+      'a migration of another version',
+      "INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ('abc', 1999999999999)",
+      /\nunknown +2033-05-18T/,
+    ],
+    [
+      'a migration that the migrator would pass over',
+      'DELETE FROM drizzle.__drizzle_migrations WHERE created_at = (SELECT min(created_at) FROM drizzle.__drizzle_migrations)',
+      /^skipped +0000_connection_probe/,
+    ],
+  ])('finds with --status %s: diverged', async (_what, change, says) => {
+    await migrateAt()
+    await root.unsafe(change)
+    const { code, stdout } = await cli(['migrate', '--status'], environment())
+    expect(code).toBe(1)
+    expect(stdout).toMatch(says)
+    expect(stdout).toMatch(/\ndiverged \(/)
+    // Nobody can apply an edited file again; what it makes is verified, so migrate only says so.
+    if (!_what.includes('edited')) return
+    const again = await cli(['migrate'], environment())
+    expect([again.code, again.stderr]).toEqual([
+      0,
+      expect.stringContaining('! 0000_connection_probe (its file was edited'),
+    ])
+  })
+
+  it('prints the same as JSON', async () => {
+    const status = await cli(['migrate', '--status', '--format', 'json'], environment())
+    expect([status.code, JSON.parse(status.stdout)]).toMatchObject([
+      1,
+      {
+        schemaVersion: 1,
+        command: 'migrate',
+        status: true,
+        state: 'pending',
+        verdict: 'fail',
+        failure: null,
+        applied: [],
+      },
+    ])
+    expect(
+      JSON.parse(status.stdout).migrations.map(({ tag, state }: { tag: string; state: string }) => [tag, state]),
+    ).toEqual(TAGS.map(tag => [tag, 'pending']))
+    const applied = await cli(['migrate', '--format', 'json'], environment())
+    expect([applied.code, JSON.parse(applied.stdout)]).toMatchObject([
+      0,
+      { state: 'up to date', verdict: 'pass', applied: TAGS, target: { address: '::1', user: 'gateway_admin' } },
+    ])
+    await root.unsafe('REVOKE INSERT ON public.connection_probe FROM gateway_writer')
+    const failed = await cli(['migrate', '--format', 'json'], environment())
+    expect([failed.code, JSON.parse(failed.stdout)]).toMatchObject([
+      1,
+      { verdict: 'fail', failure: { code: 'DML_DENIED' } },
+    ])
+    const refused = await cli(['migrate', '--format', 'json'], {})
+    expect([refused.code, JSON.parse(refused.stdout)]).toMatchObject([2, { failure: { code: 'CONFIG_MISSING' } }])
+  })
+
+  it('tries again with --wait while waiting can cure it, and no longer', async () => {
+    const from = performance.now()
+    const refused = await cli(['migrate', '--wait', '1.5'], environment(1))
+    expect(performance.now() - from).toBeGreaterThan(1000)
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toMatch(/^attempt 1: tcp TCP_REFUSED: [^\n]*; trying again\n/)
+    const denied = await cli(['migrate', '--wait', '60', '--deadline', '20'], {
+      ...environment(),
+      MIGRATION_DATABASE_URL: `postgresql://gateway_admin@[::1]:${server.port}/nope?sslmode=verify-full`,
+    })
+    expect(denied.stderr).not.toContain('trying again')
+    expect(denied.stderr).toContain('DATABASE_MISSING')
+  })
+
   it('warns where another source of certificates is begun', async () => {
     const { code, stderr } = await cli(['migrate'], { ...environment(), PGSSLKEY: '/nowhere/client.key' })
     expect(code).toBe(0)

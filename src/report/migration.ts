@@ -4,9 +4,9 @@ import type { MigrationState } from '../database/journal.ts'
 import type { Migrated } from '../database/migrate.ts'
 import { type Failure, failureLine } from '../failure/error.ts'
 import { fillIn } from '../failure/hints.ts'
-import { opened } from '../report/evidence.ts'
-import { count, plain, printableJson } from '../report/plain.ts'
 import type { ProbeConfig, Target } from '../settings/config.ts'
+import { opened } from './evidence.ts'
+import { count, plain, printableJson } from './plain.ts'
 
 /**
  * What a run found:
@@ -78,7 +78,7 @@ function indented(line: string): string {
 }
 
 /** What went wrong, what caused it, what was found, and what to do next, a line each. */
-function failureLines(
+export function failureLines(
   { failure, evidence, address, applied }: Migrated & { readonly failure: Failure },
   { hosts: [host], user, database }: ProbeConfig,
   name: string,
@@ -86,11 +86,12 @@ function failureLines(
   const known = { host: host.host, port: host.port, user, database, address }
   return [
     plain(`${name}: migrate FAILED at ${failureLine(failure)}`, 2000),
-    ...failure.causes.map(({ name, code, message }) =>
-      plain(`  caused by ${[name, code].filter(Boolean).join(' ')}${message && `: ${message}`}`),
+    ...failure.causes.map(
+      ({ name, code, message }) =>
+        `  ${plain(`caused by ${[name, code].filter(Boolean).join(' ')}${message && `: ${message}`}`)}`,
     ),
     ...(applied.length > 0 ? [`  applied before it failed: ${applied.join(', ')}`] : []),
-    ...Object.entries(opened(evidence)).map(([name, value]) => plain(`  ${name}: ${printableJson(value)}`, 2000)),
+    ...Object.entries(opened(evidence)).map(([name, value]) => `  ${plain(`${name}: ${printableJson(value)}`, 2000)}`),
     plain(`next: ${fillIn(failure.hint, known)}`, 2000),
   ]
 }
@@ -99,33 +100,37 @@ function failureLines(
 const otherLines = ({ others }: Migrated): string[] =>
   Object.entries(others).map(([table, grants]) => plain(`other grants on ${table}: ${grants.join(', ')}`, 2000))
 
+/** What a run that succeeded should still be told: files that were edited after they were applied, and other grants. */
+export const journalNotes = (migrated: Migrated): string[] => [
+  ...(migrated.journal?.entries ?? [])
+    .filter(({ state }) => state === 'changed')
+    .map(({ migration }) => plain(`! ${migration.tag}${WHAT_TO_DO.changed}`)),
+  ...otherLines(migrated),
+]
+
 /** Text: what belongs on stdout, and the lines for stderr. */
 export function renderText(
   migrated: Migrated,
   config: ProbeConfig,
   { program, status }: { readonly program: string; readonly status: boolean },
 ): { readonly stdout: string; readonly stderr: readonly string[] } {
-  const { failure, applied, engine, address, journal } = migrated
+  const { failure, applied, engine, address } = migrated
   const state = stateOf(migrated, status)
   const where = `(${engine} at ${address})`
-  const others = otherLines(migrated)
   if (status) {
     const lines = journalLines(migrated)
     const last = failure ? [] : [plain(`${state} ${where}`)]
     const held = state === 'up to date' ? [`as src/ declares: ${verified().join('; ')}`] : []
     return {
       stdout: [...lines, ...held, ...last].map(line => `${line}\n`).join(''),
-      stderr: failure ? failureLines({ ...migrated, failure }, config, program) : others,
+      stderr: failure ? failureLines({ ...migrated, failure }, config, program) : otherLines(migrated),
     }
   }
   if (failure) return { stdout: '', stderr: failureLines({ ...migrated, failure }, config, program) }
-  const edited = (journal?.entries ?? [])
-    .filter(entry => entry.state === 'changed')
-    .map(({ migration }) => `! ${migration.tag}${WHAT_TO_DO.changed}`)
   const what = applied.length > 0 ? `applied ${applied.join(', ')}` : 'nothing to do'
   return {
     stdout: `${plain(`${what}; as src/ declares: ${verified().join('; ')} ${where}`, 4000)}\n`,
-    stderr: [...edited, ...others],
+    stderr: journalNotes(migrated),
   }
 }
 
