@@ -11,6 +11,7 @@ export const COMMANDS = {
   bootstrap: async () => (await import('./bootstrap.ts')).bootstrap,
   generate: async () => (await import('./generate.ts')).generate,
   'schema:check': async () => (await import('./schema-check.ts')).schemaCheck,
+  'schema:review': async () => (await import('./schema-review.ts')).schemaReview,
   docs: async () => (await import('./docs.ts')).docs,
   build: async () => (await import('./build.ts')).build,
   bench: async () => (await import('./bench.ts')).bench,

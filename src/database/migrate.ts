@@ -32,6 +32,8 @@ export interface Migrated extends Visited {
   readonly applied: readonly string[]
   /** what the journal says afterwards; null where it was not reached */
   readonly journal: Compared | null
+  /** what a session that migrates sets first; a release that does not know a setting does not need it */
+  readonly settings: readonly string[]
   /** by table, grants beside those that schema.ts declares, a line each */
   readonly others: Readonly<Record<string, readonly string[]>>
 }
@@ -41,6 +43,7 @@ interface Progress {
   applied: readonly string[]
   journal: Compared | null
   catalogue: Catalogue | null
+  settings: readonly string[]
 }
 
 export interface MigrateOptions {
@@ -57,9 +60,10 @@ export async function migrate(
   migrations: readonly Migration[] = readMigrations(),
   { status = false, verify = true }: MigrateOptions = {},
 ): Promise<Migrated> {
-  const progress: Progress = { applied: [], journal: null, catalogue: null }
+  const progress: Progress = { applied: [], journal: null, catalogue: null, settings: [] }
   const visited = await visit(config, signal, async (session, engine) => {
     try {
+      progress.settings = engine.migrationSettings
       if (!status) progress.applied = await applyPending(session, engine, migrations)
       progress.journal = compareJournal(migrations, await readJournal(session))
       const isCurrent = tagsOf(progress.journal, 'pending').length + tagsOf(progress.journal, 'skipped').length === 0
@@ -68,11 +72,11 @@ export async function migrate(
       throw advised(asProbeError(error), progress.applied)
     }
   })
-  const { applied, journal, catalogue } = progress
+  const { applied, journal, catalogue, settings } = progress
   const facts = catalogue === null || visited.failure ? {} : factsOf(catalogue)
   return {
     ...visited,
-    ...{ applied, journal },
+    ...{ applied, journal, settings },
     others: catalogue === null ? {} : otherGrants(catalogue.grants, config.user),
     evidence: evidence(visited.evidence, facts),
   }

@@ -39,11 +39,12 @@ export async function explainFailures(
     throw new Error(failure.code, { cause })
   }
   let reached = false
-  await wrapMigrator(async migrateAll => {
+  await wrapMigrator(async (migrateAll, set) => {
     reached = true
     const before = await look({ verify: false })
     stopAt(before)
     try {
+      for (const setting of before.settings) await set(setting).catch(() => undefined)
       await migrateAll()
     } catch (error) {
       const pending = before.journal ? tagsOf(before.journal, 'pending').join(', ') : ''
@@ -59,13 +60,24 @@ export async function explainFailures(
   })
 }
 
-/** Has `around` called in the place of the migrator, with the migrator to call. */
-async function wrapMigrator(around: (migrateAll: () => Promise<unknown>) => Promise<void>): Promise<void> {
+/** What the migrator is given as its session. */
+interface DriverSession {
+  execute(statement: unknown): Promise<unknown>
+}
+
+/** Has `around` called in the place of the migrator, with the migrator to call, and what sets a setting of its session. */
+async function wrapMigrator(
+  around: (migrateAll: () => Promise<unknown>, set: (statement: string) => Promise<unknown>) => Promise<void>,
+): Promise<void> {
   // The same instance as drizzle-kit's own: it loads the module in this way, too.
-  const { PgDialect } = await import('drizzle-orm/pg-core')
+  const [{ PgDialect }, { sql }] = await Promise.all([import('drizzle-orm/pg-core'), import('drizzle-orm')])
   const dialect = PgDialect.prototype as unknown as Dialect
   const { migrate: original } = dialect
   dialect.migrate = async function (this: unknown, ...args: unknown[]) {
-    await around(() => original.apply(this, args))
+    const [, session] = args as [unknown, DriverSession]
+    await around(
+      () => original.apply(this, args),
+      statement => session.execute(sql.raw(statement)),
+    )
   }
 }

@@ -12,7 +12,7 @@ export interface Snapshot {
   readonly id: string
   readonly prevId: string
   readonly tables: Readonly<Record<string, SnapshotTable>>
-  readonly enums: object
+  readonly enums: Readonly<Record<string, SnapshotEnum>>
   readonly schemas: object
   readonly sequences: object
   readonly roles: object
@@ -20,12 +20,56 @@ export interface Snapshot {
   readonly views: object
 }
 
-interface SnapshotTable {
+export interface SnapshotColumn {
   readonly name: string
-  readonly columns: SnapshotColumns
+  readonly type: string
+  readonly primaryKey: boolean
+  readonly notNull: boolean
+  readonly default?: unknown
+  readonly generated?: unknown
+  readonly identity?: unknown
+}
+export type SnapshotColumns = Readonly<Record<string, SnapshotColumn>>
+
+interface SnapshotKey {
+  readonly name: string
+  readonly columns: readonly string[]
 }
 
-export type SnapshotColumns = Readonly<Record<string, { readonly name: string }>>
+export interface SnapshotTable {
+  readonly name: string
+  readonly schema: string
+  readonly columns: SnapshotColumns
+  readonly compositePrimaryKeys: Readonly<Record<string, SnapshotKey>>
+  readonly uniqueConstraints: Readonly<Record<string, SnapshotKey>>
+  readonly foreignKeys: Readonly<
+    Record<
+      string,
+      {
+        readonly name: string
+        readonly tableTo: string
+        readonly columnsFrom: readonly string[]
+        readonly columnsTo: readonly string[]
+      }
+    >
+  >
+  readonly indexes: Readonly<
+    Record<
+      string,
+      {
+        readonly name: string
+        readonly isUnique: boolean
+        readonly columns: readonly { readonly expression: string }[]
+      }
+    >
+  >
+  readonly checkConstraints: Readonly<Record<string, { readonly name: string; readonly value: string }>>
+}
+
+export interface SnapshotEnum {
+  readonly name: string
+  readonly values: readonly string[]
+}
 
 export interface Migration {
   readonly tag: string
@@ -57,7 +101,10 @@ const isEntry = (value: unknown): value is JournalEntry => {
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
 
-const isTable = (value: unknown) => isRecord(value) && typeof value.name === 'string' && isRecord(value.columns)
+const PARTS = ['columns', 'compositePrimaryKeys', 'uniqueConstraints', 'foreignKeys', 'indexes', 'checkConstraints']
+
+const isTable = (value: unknown) =>
+  isRecord(value) && typeof value.name === 'string' && PARTS.every(part => isRecord(value[part]))
 
 const isSnapshot = (value: unknown): value is Snapshot => {
   if (!isRecord(value) || !isRecord(value.tables)) return false

@@ -7,8 +7,15 @@ import { withDiff } from './diff.ts'
 import type { Migration } from './folder.ts'
 import { parseMigration, type Statement, type Token } from './sql.ts'
 
-/** Sentences of the form "PRIVILEGE ON table TO role"; what holds after the migrations so far. */
-export type GrantSet = Set<string>
+/** One privilege on one table for one role. */
+export interface HeldGrant {
+  readonly privilege: string
+  readonly table: string
+  readonly role: string
+}
+
+/** What holds after the migrations so far, by sentences of the form "PRIVILEGE ON table TO role". */
+export type GrantSet = Map<string, HeldGrant>
 
 interface GrantStatement {
   readonly verb: 'grant' | 'revoke'
@@ -22,7 +29,7 @@ const PRIVILEGES = ['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFEREN
 const MORE_PRIVILEGES = ['CREATE', 'DROP', 'ZONECONFIG', 'BACKUP', 'CHANGEFEED']
 const ROLE_KEYWORDS = ['current_user', 'current_role', 'session_user', 'group']
 
-const sentence = (privilege: string, table: string, role: string) => `${privilege} ON ${table} TO ${role}`
+const sentence = ({ privilege, table, role }: HeldGrant) => `${privilege} ON ${table} TO ${role}`
 
 /** A comma-separated list from `at` on: its items, and where it ends; null if there is none. */
 function listAt(tokens: readonly Token[], at: number, accepts: (token: Token) => boolean) {
@@ -65,22 +72,63 @@ function readGrant({ tokens }: Statement): GrantStatement | null {
 function applyGrant(held: GrantSet, { verb, privileges, table, roles }: GrantStatement): void {
   for (const role of roles) {
     for (const privilege of privileges) {
-      if (verb === 'grant') held.add(sentence(privilege, table, role))
-      else held.delete(sentence(privilege, table, role))
+      const grant = { privilege, table, role }
+      if (verb === 'grant') held.set(sentence(grant), grant)
+      else held.delete(sentence(grant))
     }
   }
 }
 
 /** What a dropped table takes with it. */
 export function forgetTables(held: GrantSet, tables: readonly string[]): void {
-  for (const grant of held) if (!tables.some(table => grant.includes(` ON ${table} TO `))) held.delete(grant)
+  for (const [key, { table }] of held) if (!tables.includes(table)) held.delete(key)
+}
+
+/** What a renamed table keeps. */
+export function renameTable(held: GrantSet, from: string, to: string): void {
+  for (const [key, grant] of held)
+    if (grant.table === from) {
+      held.delete(key)
+      held.set(sentence({ ...grant, table: to }), { ...grant, table: to })
+    }
 }
 
 /** The declared grants in the same form. */
 const declaredGrants = (grants: readonly Grant[]): GrantSet =>
-  new Set(
-    grants.flatMap(({ role, table, privileges }) => privileges.map(privilege => sentence(privilege, table, role))),
+  new Map(
+    grants
+      .flatMap(({ role, table, privileges }) => privileges.map(privilege => ({ privilege, table, role })))
+      .map(grant => [sentence(grant), grant]),
   )
+
+/** What is declared and not held, and what is held and not declared. */
+export function compareGrants(
+  grants: readonly Grant[],
+  held: GrantSet,
+): { readonly missing: readonly HeldGrant[]; readonly excess: readonly HeldGrant[] } {
+  const declared = declaredGrants(grants)
+  return {
+    missing: [...declared].filter(([key]) => !held.has(key)).map(([, grant]) => grant),
+    excess: [...held].filter(([key]) => !declared.has(key)).map(([, grant]) => grant),
+  }
+}
+
+/** A name as SQL writes it: in quotes only where it needs them. */
+const nameOf = (name: string): string => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`)
+
+/** The plain GRANT and REVOKE statements that make the held grants the declared ones, one for each table and role. */
+export function grantStatements(grants: readonly Grant[], held: GrantSet): readonly string[] {
+  const { missing, excess } = compareGrants(grants, held)
+  const statements = (verb: 'GRANT' | 'REVOKE', to: string, of: readonly HeldGrant[]) => {
+    const privileges = new Map<string, string[]>()
+    for (const { privilege, table, role } of of) {
+      const where = `ON TABLE ${nameOf(table)} ${to} ${nameOf(role)}`
+      privileges.set(where, [...(privileges.get(where) ?? []), privilege])
+    }
+    return [...privileges].map(([where, which]) => `${verb} ${which.join(', ')} ${where};`)
+  }
+  return [...statements('REVOKE', 'FROM', excess), ...statements('GRANT', 'TO', missing)]
+}
 
 /** A custom migration: plain GRANT and REVOKE and nothing else. Adds them to `held`. */
 export function checkCustom({ file, sql }: Migration, tables: readonly string[], held: GrantSet): string[] {
@@ -102,13 +150,11 @@ export function checkGrants(
   schema: string,
   migrations: readonly Migration[],
 ): string[] {
-  const declared = declaredGrants(grants)
-  const missing = [...declared].filter(grant => !held.has(grant))
-  const excess = [...held].filter(grant => !declared.has(grant))
+  const { missing, excess } = compareGrants(grants, held)
   const swallowed = migrations
     .filter(({ sql }) => parseMigration(sql ?? '').comments.some(text => /\bGRANT\b[^;]*\bON\b[^;]*\bTO\b/i.test(text)))
     .map(({ file }) => `a comment in ${file} holds a GRANT, which is never run`)
-  const lines = (sign: string, sentences: readonly string[]) => sentences.map(grant => `${sign} GRANT ${grant}`)
+  const lines = (sign: string, which: readonly HeldGrant[]) => which.map(grant => `${sign} GRANT ${sentence(grant)}`)
   return [
     ...withDiff(`${schema} declares grants that drizzle/*.sql does not give:`, lines('+', missing), swallowed),
     ...withDiff(`drizzle/*.sql gives grants that ${schema} does not declare:`, lines('-', excess)),

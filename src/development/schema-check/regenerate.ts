@@ -7,6 +7,39 @@ export type GenerateMigration = (before: Snapshot, after: Snapshot) => Promise<s
 const NAMED = ['tables', 'enums', 'schemas', 'sequences', 'roles', 'policies', 'views'] as const
 
 const RENAME = /^ALTER TABLE "([^"]+)" RENAME COLUMN "([^"]+)" TO "([^"]+)";$/
+const RENAME_TABLE = /^ALTER TABLE "([^"]+)" RENAME TO "([^"]+)";$/
+
+export interface Rename {
+  readonly table: string
+  readonly from: string
+  readonly to: string
+}
+
+/** The columns that these statements rename, in the words that drizzle-kit uses. */
+export const columnRenames = (written: readonly string[]): Rename[] =>
+  written.flatMap(statement => {
+    const [, table, from, to] = RENAME.exec(statement) ?? []
+    return table && from && to ? [{ table, from, to }] : []
+  })
+
+/** The tables that these statements rename. */
+export const tableRenames = (written: readonly string[]): Omit<Rename, 'table'>[] =>
+  written.flatMap(statement => {
+    const [, from, to] = RENAME_TABLE.exec(statement) ?? []
+    return from && to ? [{ from, to }] : []
+  })
+
+/** A snapshot with the tables renamed; a table that is not there, or whose new name is taken, is left alone. */
+export function withTablesRenamed(snapshot: Snapshot, renames: readonly Omit<Rename, 'table'>[]): Snapshot {
+  const tables = { ...snapshot.tables }
+  for (const { from, to } of renames) {
+    const table = tables[`public.${from}`]
+    if (!table || `public.${to}` in tables) continue
+    delete tables[`public.${from}`]
+    tables[`public.${to}`] = { ...table, name: to }
+  }
+  return { ...snapshot, tables }
+}
 
 const without = (names: object, others: object) => Object.keys(names).filter(name => !(name in others))
 
@@ -53,13 +86,19 @@ export async function regenerate(
   written: readonly string[],
   generateMigration: GenerateMigration,
 ): Promise<{ statements: string[]; ordered: boolean }> {
+  const renamed = tableRenames(written).filter(
+    ({ from, to }) => `public.${to}` in after.tables && !(`public.${from}` in after.tables),
+  )
+  let start = withTablesRenamed(before, renamed)
   for (const kind of NAMED) {
-    const [gone, come] = [without(before[kind], after[kind]), without(after[kind], before[kind])]
+    const [gone, come] = [without(start[kind], after[kind]), without(after[kind], start[kind])]
     if (gone.length > 0 && come.length > 0) {
       throw new Error(`${kind} both come (${come}) and go (${gone}): make it two migrations, so that it can be checked`)
     }
   }
-  let start = before
+  const tables = written.filter(statement =>
+    tableRenames([statement]).some(({ from, to }) => renamed.some(one => one.from === from && one.to === to)),
+  )
   const renames = written.filter(statement => {
     const [, name, from, to] = RENAME.exec(statement) ?? []
     const key = `public.${name}`
@@ -72,6 +111,6 @@ export async function regenerate(
   const statements = middle
     ? [...(await generateMigration(start, middle)), ...(await generateMigration(middle, after))]
     : await generateMigration(start, after)
-  const ordered = renames.length === 0 && middle === null
-  return { statements: [...renames, ...statements], ordered }
+  const ordered = tables.length + renames.length === 0 && middle === null
+  return { statements: [...tables, ...renames, ...statements], ordered }
 }

@@ -16,7 +16,13 @@ export interface Token {
 export interface Statement {
   /** the statement as written, comments included, on one line */
   readonly text: string
+  /** the same with its line ends */
+  readonly source: string
   readonly tokens: readonly Token[]
+  /** the line in the file on which it begins, from 1 */
+  readonly line: number
+  /** the comments between it and what is before it */
+  readonly above: readonly string[]
 }
 
 interface ParsedSql {
@@ -76,16 +82,22 @@ function pieceAt(sql: string, at: number): { kind: Token['kind'] | 'comment'; te
   return { kind: 'other', text: sql[at] ?? '', end: at + 1 }
 }
 
-/** Parses the text that the migrator sends in one go (a file's text between two breakpoints). Never throws. */
-export function parseSql(sql: string): ParsedSql {
+/**
+ * Parses the text that the migrator sends in one go (a file's text between two breakpoints). Never throws.
+ * @param firstLine the line of the file on which it begins
+ */
+export function parseSql(sql: string, firstLine = 1): ParsedSql {
   const statements: Statement[] = []
   const comments: string[] = []
   let tokens: Token[] = []
   let start = 0
+  let above: string[] = []
   let unterminated: string | null = null
   const finish = (end: number) => {
-    if (tokens.length > 0) statements.push({ text: sql.slice(start, end).replace(/\s+/g, ' ').trim(), tokens })
-    tokens = []
+    const source = sql.slice(start, end).trim()
+    const line = firstLine + lineEnds(sql.slice(0, start))
+    if (tokens.length > 0) statements.push({ text: source.replace(/\s+/g, ' '), source, tokens, line, above })
+    ;[tokens, above] = [[], []]
   }
   for (let at = 0; at < sql.length; ) {
     if (/\s/.test(sql[at] ?? '')) {
@@ -94,8 +106,10 @@ export function parseSql(sql: string): ParsedSql {
     }
     const piece = pieceAt(sql, at)
     if (piece.kind === 'other' && piece.text === ';') finish(at)
-    else if (piece.kind === 'comment') comments.push(piece.text)
-    else {
+    else if (piece.kind === 'comment') {
+      comments.push(piece.text)
+      if (tokens.length === 0) above.push(piece.text)
+    } else {
       if (tokens.length === 0) start = at
       tokens.push({ kind: piece.kind, text: piece.text })
     }
@@ -108,12 +122,27 @@ export function parseSql(sql: string): ParsedSql {
   return { statements, comments, unterminated }
 }
 
+const lineEnds = (text: string): number => text.split('\n').length - 1
+
 /** Parses a migration file as drizzle-orm's migrator runs it: cut at the breakpoints first, then piece by piece. */
 export function parseMigration(file: string): ParsedSql {
-  const parts = file.split(BREAKPOINT).map(parseSql)
+  let line = 1
+  const parts = file.split(BREAKPOINT).map(part => {
+    const parsed = parseSql(part, line)
+    line += lineEnds(part)
+    return parsed
+  })
   return {
     statements: parts.flatMap(part => part.statements),
     comments: parts.flatMap(part => part.comments),
     unterminated: parts.find(part => part.unterminated)?.unterminated ?? null,
   }
+}
+
+/** Whether a statement has these words one after another, and each of the names. */
+export function mentions({ tokens }: Statement, words: string, ...names: readonly string[]): boolean {
+  const text = tokens
+    .map(({ kind, text }) => (kind === 'word' ? text : kind === 'quoted' ? `"${text}"` : text))
+    .join(' ')
+  return ` ${text} `.includes(` ${words} `) && names.every(name => tokens.some(token => token.text === name))
 }

@@ -324,19 +324,24 @@ const ACCEPTED: readonly Omit<Refused, 'says'>[] = [
     },
   },
   {
-    name: 'columns renamed (what drizzle-kit generate asks on a terminal)',
-    vary: copy => addMigration(copy, 'RENAME COLUMN "origin" TO "place"'),
+    name: 'columns renamed (what drizzle-kit generate asks on a terminal), with a reason',
+    vary: copy => addMigration(copy, accepted('RENAME COLUMN "origin" TO "place"')),
   },
   {
-    name: 'a column replaced (the other answer)',
-    vary: copy => addMigration(copy, 'ADD COLUMN "place" text NOT NULL', 'DROP COLUMN "origin"'),
+    name: 'a column replaced (the other answer), with reasons',
+    vary: copy => addMigration(copy, accepted('ADD COLUMN "place" text NOT NULL'), accepted('DROP COLUMN "origin"')),
   },
 ]
+
+/** An action with a reason above it. */
+const accepted = (action: string): string => `-- accepted: no rows yet\n${action}`
 
 /** Makes the migration that drizzle-kit would, had it been told on a terminal whether origin was renamed to place. */
 async function addMigration(copy: Copy, ...actions: string[]): Promise<void> {
   await copy.edit(SCHEMA, "text('origin')", "text('place')")
-  const sql = actions.map(action => `ALTER TABLE "connection_probe" ${action};`).join('--> statement-breakpoint\n')
+  const sql = actions
+    .map(action => `${action.replace(/^(--.*\n)?/, '$1ALTER TABLE "connection_probe" ')};`)
+    .join('--> statement-breakpoint\n')
   await copy.write(`drizzle/${NEW}_place.sql`, sql)
   const last = await copy.read(LAST)
   const prevId: string = JSON.parse(last).id
