@@ -20,7 +20,7 @@ if (TMPDIR !== undefined) process.env.TMPDIR = TMPDIR
 /** What is about the database, and runs on every engine there is; the rest needs no engine or plays one itself. */
 const ABOUT_THE_DATABASE = [
   'test/probe.test.ts',
-  'test/database/migrate.test.ts',
+  'test/database/{migrate,tables}.test.ts',
   'test/checks/{ledger,addresses}.test.ts',
   'test/signals.test.ts',
   'test/bundle.test.ts',

@@ -61,6 +61,8 @@ export interface Engine {
   readonly tableGrants: (tables: readonly string[]) => string
   /** what this engine makes of a type of schema.ts, as format_type() prints it, where that is another one; else null */
   readonly typeMadeOf: (type: string) => string | null
+  /** whether format_type() prints the 3 of timestamp(3) */
+  readonly printsTimePrecision: boolean
   /** what a migration's session sets first; a setting that the release does not know is passed over */
   readonly migrationSettings: readonly string[]
   /** taken first in the migrations' transaction; null where transactions are serializable */
@@ -165,6 +167,7 @@ const postgresql: Engine = {
     WHERE n.nspname = 'public' AND c.relname IN (${tables.map(literal).join(', ')}) AND c.relkind IN ('r','p')
     ORDER BY 1, 2, 5, 3`,
   typeMadeOf: () => null,
+  printsTimePrecision: true,
   migrationSettings: [],
   // Released with the transaction; the number stands for this program.
   migrationLock: 'SELECT pg_advisory_xact_lock(727365831)',
@@ -275,6 +278,8 @@ const cockroachdb: Engine = {
     const [, array] = /^(?:int|int4|integer|serial|smallserial)((?:\[\])*)$/.exec(type) ?? []
     return array === undefined ? null : `bigint${array}`
   },
+  // measured on 22.1
+  printsTimePrecision: false,
   // On by default from 25.1 (docs): DDL would commit at once, and a failed migration leave the journal behind it.
   migrationSettings: ['SET autocommit_before_ddl = false'],
   migrationLock: null,

@@ -41,6 +41,8 @@ interface Normal {
 const CAST =
   /:::?\s*(?:"[^"]+"|[a-z_][\w.]*)(?: (?:varying|precision))?(?:\(\d+(?:,\s*\d+)?\))?(?: with(?:out)? time zone)?(?:\[\])*/gi
 const STRING = /^'(?:[^']|'')*'$/
+/** CockroachDB prints a string with a quote in it so: e'it\\'s' */
+const ESCAPED = /^e'((?:[^'\\]|\\.)*)'/i
 const NUMBER = /^-?\d+(?:\.\d+)?$/
 const CALL = /^[a-z_][\w.]*$/
 
@@ -53,7 +55,11 @@ const withoutCasts = (expression: string): string =>
  * `(current_user)::text` are one. A string of digits is the number it is the text of.
  */
 function normal(expression: string): Normal {
-  let text = withoutCasts(expression).trim()
+  const written = expression.replace(
+    ESCAPED,
+    (_, inside: string) => `'${inside.replace(/\\(.)/g, '$1').replaceAll("'", "''")}'`,
+  )
+  let text = withoutCasts(written).trim()
   while (/^\([^()]*(?:\([^()]*\)[^()]*)*\)$/.test(text)) text = text.slice(1, -1).trim()
   if (STRING.test(text)) {
     const inside = text.slice(1, -1)

@@ -5,8 +5,8 @@ import type { Engine } from './engine.ts'
 import { sameDefault, typeName } from './expression.ts'
 
 /** What of an engine decides here. */
-export type TypesOf = Pick<Engine, 'typeMadeOf'>
-const AS_WRITTEN: TypesOf = { typeMadeOf: () => null }
+export type TypesOf = Pick<Engine, 'typeMadeOf' | 'printsTimePrecision'>
+const AS_WRITTEN: TypesOf = { typeMadeOf: () => null, printsTimePrecision: true }
 
 /** With quote_all_identifiers PostgreSQL quotes them. */
 const withoutQuotes = (type: string): string => type.replaceAll('"', '')
@@ -14,6 +14,12 @@ const withoutQuotes = (type: string): string => type.replaceAll('"', '')
 /** The type that a column must have. */
 const expectedType = ({ type }: DeclaredColumn, { typeMadeOf }: TypesOf): string =>
   typeMadeOf(type.toLowerCase()) ?? typeName(type)
+
+/** Whether the catalogue's type is that one, as far as the engine prints it. */
+function isType(found: string, expected: string, { printsTimePrecision }: TypesOf): boolean {
+  const form = (type: string) => (printsTimePrecision ? type : type.replace(/^(time(?:stamp)?)\(\d\)/, '$1'))
+  return form(typeName(found)) === form(expected)
+}
 
 /** Of one column: type, nullability and key. */
 function columnDifference(
@@ -25,7 +31,9 @@ function columnDifference(
   if (!actual) return [`${what} is missing`]
   const type = expectedType(declared, engine)
   return [
-    ...(typeName(withoutQuotes(actual.type)) === type ? [] : [`${what} is ${withoutQuotes(actual.type)}, not ${type}`]),
+    ...(isType(withoutQuotes(actual.type), type, engine)
+      ? []
+      : [`${what} is ${withoutQuotes(actual.type)}, not ${type}`]),
     ...(actual.not_null === declared.notNull ? [] : [`${what} is ${actual.not_null ? 'NOT NULL' : 'nullable'}`]),
     ...(actual.primary_key === declared.primaryKey
       ? []
