@@ -35,6 +35,8 @@ const TIERS: readonly (readonly string[])[] = [
   ['report/'],
   ['failure/explain.ts', 'development/'],
   ['development/throwaway/'],
+  // tries migrations on a throwaway server
+  ['development/schema-review/'],
   ['commands/'],
   ['cli.ts'],
   // entries, which nobody imports

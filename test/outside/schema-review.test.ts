@@ -2,10 +2,13 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { copyRepository } from '../helpers/copy.ts'
 import { TAGS } from '../helpers/migrations.ts'
 import { engineVariables } from '../helpers/target.ts'
+
+// Commands of a copy, a server among them, and several of them in a test.
+vi.setConfig({ testTimeout: 180_000 })
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const SCHEMA = 'src/schema.ts'
