@@ -152,4 +152,31 @@ describe.concurrent('for migrate', () => {
     const env = { ...certificates, MIGRATION_DATABASE_URL: URL_BASE }
     expect((await runNode(env, ...evaluate(program, 'migrate'))).stdout.trim()).toBe('[6]')
   })
+
+  test('whatever form the arguments of a lookup have', async () => {
+    const program = `
+      import dns from 'node:dns'
+      import { promisify } from 'node:util'
+      const asked = []
+      const note = options => asked.push(options.family)
+      const { lookup } = dns
+      dns.lookup = Object.defineProperties((host, options, callback) => {
+        note(options)
+        lookup('::1', options, callback)
+      }, Object.getOwnPropertyDescriptors(lookup))
+      dns.promises.lookup = async (host, options) => note(options)
+      await import('./drizzle.config.ts')
+      const call = (...options) => new Promise(done => dns.lookup('db.internal', ...options, (error, found) => done(found)))
+      const found = [await call(), await call(4), await call(0), await call({ family: 4 }), await call({ all: true })]
+      const { address } = await promisify(dns.lookup)('db.internal')
+      await dns.promises.lookup('db.internal')
+      await dns.promises.lookup('db.internal', 4)
+      console.log(JSON.stringify([asked, found, address]))
+    `
+    const env = { ...certificates, MIGRATION_DATABASE_URL: URL_BASE }
+    const { stdout, stderr } = await runNode(env, ...evaluate(program, 'studio'))
+    expect(stderr).toBe('')
+    const addresses = ['::1', '::1', '::1', '::1', [{ address: '::1', family: 6 }]]
+    expect(JSON.parse(stdout)).toEqual([[6, 6, 6, 6, 6, 6, 6, 6], addresses, '::1'])
+  })
 })
