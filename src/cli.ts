@@ -4,16 +4,11 @@
  * `--help` and a wrong setting cost no driver.
  */
 import { fstatSync, writeSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { isatty } from 'node:tty'
 import { readArguments } from './commands/arguments.ts'
-import { type Command, EXIT, type Program } from './commands/command.ts'
-import { COMMANDS, loadCommands } from './commands/index.ts'
-import { UsageError } from './commands/usage.ts'
-import { ProbeError, redact } from './failure/error.ts'
-import { plain } from './report/plain.ts'
-
-const NAME = 'connection-probe 1.0.0'
+import { type Command, EXIT, type Program, UsageError } from './commands/command.ts'
+import { COMMANDS, declarations, loadCommands } from './commands/index.ts'
+import { build, PROGRAM } from './invocation.ts'
 
 /** What kept stdout from being written whole: an errno. */
 let unwritten: string | null = null
@@ -22,16 +17,16 @@ function cannotWrite(error: NodeJS.ErrnoException): void {
   // Readers that have gone away (`| head`) are no error.
   if (error.code !== 'EPIPE') unwritten ??= error.code ?? error.name
 }
-process.stdout.on('error', cannotWrite)
-process.stderr.on('error', () => undefined)
 // A file that may not grow (ulimit -f) is an error of its write, EFBIG.
 process.on('SIGXFSZ' as NodeJS.Signals, () => undefined)
 
+const STDOUT = 1
+
 /** Writes all of it before it resolves, also into a pipe. */
 async function print(text: string): Promise<void> {
-  const { stdout } = process
-  if (!isStream(stdout.fd)) return writeFully(stdout.fd, Buffer.from(text))
-  const error = await new Promise<Error | null | undefined>(resolve => stdout.write(text, resolve))
+  if (!isStream(STDOUT)) return writeFully(STDOUT, Buffer.from(text))
+  process.stdout.off('error', cannotWrite).on('error', cannotWrite)
+  const error = await new Promise<Error | null | undefined>(resolve => process.stdout.write(text, resolve))
   if (error) cannotWrite(error)
 }
 
@@ -50,7 +45,9 @@ function writeFully(fd: number, bytes: Buffer): void {
   }
 }
 
-const note = (text: string) => void process.stderr.write(`${text}\n`)
+const ignore = () => undefined
+const draw = (text: string) => void process.stderr.off('error', ignore).on('error', ignore).write(text)
+const note = (text: string) => draw(`${text}\n`)
 const onTerminal = (stream: NodeJS.WriteStream): boolean => stream.isTTY === true && process.env.TERM !== 'dumb'
 
 /** Ctrl-C in a terminal reaches this process twice: from the terminal, and once more from npm. ms */
@@ -60,91 +57,98 @@ const SAME_SIGNAL_MS = 300
 function interruption(): AbortSignal {
   const controller = new AbortController()
   let first = 0
-  const on = (name: NodeJS.Signals) => {
-    if (controller.signal.aborted) {
-      if (performance.now() - first > SAME_SIGNAL_MS) process.exit(EXIT.interrupted)
+  const on = async (name: NodeJS.Signals) => {
+    if (first > 0) {
+      if (performance.now() - first > SAME_SIGNAL_MS) endNow(EXIT.interrupted)
       return
     }
     first = performance.now()
+    const { ProbeError } = await import('./failure/error.ts')
     controller.abort(new ProbeError('INTERRUPTED', `interrupted by ${name}`))
   }
   process.on('SIGINT', on).on('SIGTERM', on).on('SIGHUP', on)
   return controller.signal
 }
 
-async function help(): Promise<string> {
-  const [{ helpText }, commands] = await Promise.all([import('./commands/help.ts'), loadCommands()])
-  return helpText(NAME, commands)
-}
-
 const program: Program = {
-  name: NAME,
+  name: PROGRAM,
   print,
   note,
-  help,
-  colour: onTerminal(process.stdout) && !process.env.NO_COLOR,
-  draw: onTerminal(process.stderr) ? text => void process.stderr.write(text) : null,
+  commands: loadCommands,
+  // Node makes a stream when it is looked at.
+  get colour() {
+    return onTerminal(process.stdout) && !process.env.NO_COLOR
+  },
+  get draw() {
+    return onTerminal(process.stderr) ? draw : null
+  },
   sourceMaps: [process.env.NODE_OPTIONS, ...process.execArgv].some(one => one?.includes('--enable-source-maps')),
   interruption,
-}
-
-const isSingleFile = async (): Promise<boolean> => (await import('./database/embedded.ts')).embedded !== null
-
-/** Whether the packages are there that a production install leaves out: if one is, so are the others. */
-async function hasDevelopmentInstall(): Promise<boolean> {
-  if (await isSingleFile()) return false
-  try {
-    createRequire(import.meta.url).resolve('drizzle-kit')
-    return true
-  } catch {
-    return false
-  }
 }
 
 async function main(words: readonly string[]): Promise<number> {
   const asked = await readArguments(words, process.env)
   if (asked.command === '--help') {
-    await print(await help())
+    const { helpText } = await import('./commands/help.ts')
+    await print(helpText(PROGRAM, await declarations()))
     return EXIT.ok
   }
   if (asked.command === '--version') {
-    await print(`${NAME}\n`)
+    await print(`${PROGRAM}${build ? ` (commit ${build.commit ?? 'unknown'})` : ''}\n`)
     return EXIT.ok
   }
   const command: Command = await COMMANDS[asked.command]()
-  if (command.development && !(await hasDevelopmentInstall()))
-    throw new UsageError(`${asked.command} needs the development install (npm ci without --omit=dev)`)
+  if (command.development) {
+    const { requireDevelopmentInstall } = await import('./commands/development.ts')
+    requireDevelopmentInstall(asked.command)
+  }
   return await command.run(asked, program)
 }
 
-/** A bug says so, without a word of what a library may have quoted. */
-function bug(error: unknown): number {
+/** Says why a command threw, without a word of what a library may have quoted; returns the exit code. */
+async function failed(error: unknown): Promise<number> {
+  const { plain, redact } = await import('./failure/secrets.ts')
+  if (error instanceof UsageError) note(redact(`${PROGRAM}: ${error.message}`, 4000))
+  // There is no server: nothing was tried.
+  else if (error instanceof Error && error.name === 'ThrowawayError') note(plain(error.message, 2000))
+  else return bug(error, redact)
+  return EXIT.usage
+}
+
+function bug(error: unknown, redact: (text: string) => string): number {
   const { name, message, stack = '' } = error instanceof Error ? error : new Error(String(error))
-  const frames = stack.split('\n').filter(line => /^ {4}at /.test(line))
-  note(
-    redact(`${NAME}: a bug in the program, not in your deployment: ${[`${name}: ${message}`, ...frames].join('\n')}`),
-  )
+  const text = [`${name}: ${message}`, ...stack.split('\n').filter(line => /^ {4}at /.test(line))].join('\n')
+  note(redact(`${PROGRAM}: a bug in the program, not in your deployment: ${text}`))
   if (!program.sourceMaps) note('(for the lines of the source: NODE_OPTIONS=--enable-source-maps)')
   return EXIT.bug
 }
 
-/** Says why a command threw; returns the exit code. */
-function failed(error: unknown): number {
-  if (error instanceof UsageError) note(redact(`${NAME}: ${error.message}`, 4000))
-  // There is no server: nothing was tried.
-  else if (error instanceof Error && error.name === 'ThrowawayError') note(plain(error.message, 2000))
-  else return bug(error)
-  return EXIT.usage
+/**
+ * Ends the process, whatever goes on. Node waits for a lookup that never ends (libuv joins the thread of getaddrinfo);
+ * a process that replaces itself does not.
+ */
+function endNow(code: number): never {
+  const { execve } = process as { execve?: (file: string, args: readonly string[], env: NodeJS.ProcessEnv) => never }
+  if (execve && process.getActiveResourcesInfo().includes('GetAddrInfoReqWrap'))
+    execve(process.execPath, [process.execPath, '-e', `process.exit(${code})`], { ...process.env, NODE_OPTIONS: '' })
+  process.exit(code)
 }
+
+/** How long what is open may keep a process that is done, ms. */
+const LINGER_MS = 500
 
 // It changes nothing here (dial/handshake.ts verifies by itself), and Node would warn on stderr that it does.
 delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
 
 // What escapes every handler is a bug, too, and has its exit code.
-process.on('uncaughtException', error => process.exit(bug(error)))
+process.on('uncaughtException', async error => endNow(bug(error, (await import('./failure/secrets.ts')).redact)))
 
-const code = await main(process.argv.slice(2)).catch(failed)
-if (unwritten !== null)
-  note(`${NAME}: the output could not be written whole (${unwritten}): exit ${EXIT.unwritten}, whatever the verdict`)
-// A lookup that never ends would keep the process: everything that must be said has been.
-process.exit(unwritten === null ? code : EXIT.unwritten)
+let code = await main(process.argv.slice(2)).catch(failed)
+if (unwritten !== null) {
+  code = EXIT.unwritten
+  note(`${PROGRAM}: the output could not be written whole (${unwritten}): exit ${code}, whatever the verdict`)
+}
+if (build || process.getActiveResourcesInfo().includes('GetAddrInfoReqWrap')) endNow(code)
+// tsx still writes what it compiled to its cache: an exit would have it compile the same again the next time.
+process.exitCode = code
+setTimeout(endNow, LINGER_MS, code).unref()

@@ -49,7 +49,7 @@ const RUN_BY: Readonly<Record<string, RunBy>> = {
   'npm test': ['.ci/run', 'npm test -- '],
   'npm ci --omit=dev': [PRODUCTION, "['ci', '--omit=dev'"],
   'npm run build': ['test/bundle.test.ts', 'await build(join('],
-  'npm run docs': ['test/development/docs.test.ts', 'documents(help)'],
+  'npm run docs': ['test/development/docs.test.ts', 'documents(helpText('],
   'npm run generate -- --name NAME': ['test/outside/schema-review.test.ts', "command(['generate', '--name', 'audit'])"],
   'npm run -s schema:review': ['test/outside/schema-review.test.ts', "command(['schema:review'])"],
   'npm run -s migrate -- --status': ['test/database/migrate.test.ts', "cli(['migrate', '--status']"],
@@ -109,7 +109,7 @@ describe('README', () => {
   })
 
   it('lists the commands as the help does, and explains every exit code', async () => {
-    const { stdout } = await cli(['--help'])
+    const { stdout } = await cli(['--help'], {}, 'tree')
     const list = stdout.slice(stdout.indexOf('\nrun\n') + 1, stdout.indexOf('\noptions '))
     expect(blocks('')).toContain(list)
     const [, exits = ''] = /^exit codes: (.*)$/m.exec(stdout) ?? []

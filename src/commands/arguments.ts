@@ -1,10 +1,8 @@
 /** What may stand on the command line: commands, their options and words. Pure: nothing is run or printed here. */
 import { parseArgs } from 'node:util'
-import { redact } from '../failure/error.ts'
-import { plain } from '../report/plain.ts'
-import { type Asked, type Command, type Flags, npmWords } from './command.ts'
-import { COMMANDS, type CommandName, loadCommands } from './index.ts'
-import { didYouMean, quoted, UsageError } from './usage.ts'
+import { commandLine, SHORT_WORDS } from '../invocation.ts'
+import { type Asked, type Command, type Flags, UsageError } from './command.ts'
+import { COMMANDS, type CommandName, declarations } from './index.ts'
 
 /** A command line that has been read. */
 export interface Read extends Asked {
@@ -18,13 +16,21 @@ export interface Read extends Asked {
  * @throws UsageError
  */
 export async function readArguments(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Read> {
-  const [name, ...rest] = argv
+  const [typed, ...rest] = argv
+  const name = Object.keys(SHORT_WORDS).find(long => SHORT_WORDS[long] === typed) ?? typed
   const nothing = { flags: {}, words: [] }
   if (name === undefined) throw new UsageError('no command; --help lists them')
   if (name === '--version') return { command: name, ...nothing }
   if (name === '--help' || name === '-h' || name === 'help') return { command: '--help', ...nothing }
   if (!isCommand(name)) {
-    const near = didYouMean(name, [...Object.keys(COMMANDS), 'help', '--help', '--version'])
+    const { didYouMean, quoted } = await import('./usage.ts')
+    const near = didYouMean(name, [
+      ...Object.keys(COMMANDS),
+      ...Object.values(SHORT_WORDS),
+      'help',
+      '--help',
+      '--version',
+    ])
     throw new UsageError(`there is no command ${quoted(name)}${near || ';'} --help lists them`)
   }
   const command: Command = await COMMANDS[name]()
@@ -37,7 +43,10 @@ export async function readArguments(argv: readonly string[], env: NodeJS.Process
   for (const flag of Object.keys(flags))
     if (!Object.hasOwn(command.flags, flag)) throw new UsageError(`${name} has no option --${flag}`)
   const [first] = surplus
-  if (first !== undefined) throw new UsageError(`${quoted(first)} is one word too many for ${name}`)
+  if (first !== undefined) {
+    const { quoted } = await import('./usage.ts')
+    throw new UsageError(`${quoted(first)} is one word too many for ${name}`)
+  }
   return { command: name, flags, words: positionals }
 }
 
@@ -70,7 +79,7 @@ function refuseSwallowed(
     return `--${flag} ${value !== 'true' && /^[\w./:-]{1,50}$/.test(value ?? '') ? value : 'VALUE'}`
   })
   const names = swallowed.map(([flag]) => `--${flag}`).join(', ')
-  throw new UsageError(`npm took ${names} for itself: ${npmWords(name)} -- ${again.join(' ')}`)
+  throw new UsageError(`npm took ${names} for itself: ${commandLine(name, 'npm')} -- ${again.join(' ')}`)
 }
 
 const parsed = (args: string[], flags: Flags) => {
@@ -83,11 +92,15 @@ async function parse(command: Command, args: string[]) {
   try {
     return parsed(args, command.flags)
   } catch {
-    const all = (await loadCommands()).map(([, { flags }]) => flags)
+    const all = (await declarations()).map(([, { flags }]) => flags)
     try {
       return parsed(args, Object.assign({}, ...all))
     } catch (error) {
       const [sentence = 'bad usage'] = (error instanceof Error ? error.message : String(error)).split(/\. |(?<=\.)\n/)
+      const [{ didYouMean }, { plain, redact }] = await Promise.all([
+        import('./usage.ts'),
+        import('../failure/secrets.ts'),
+      ])
       const [, unknown = ''] = /^Unknown option '(--.*)'$/s.exec(sentence) ?? []
       const known = [...Object.keys(command.flags), 'help', 'version'].map(flag => `--${flag}`)
       throw new UsageError(`${plain(redact(sentence))}${didYouMean(unknown, known)}`)

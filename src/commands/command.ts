@@ -1,7 +1,10 @@
-/** What a command is, what it is given, and the exit codes. */
+/** What a command is, what it is given, and the exit codes. Imports nothing: whatever is asked for loads it. */
 
 /** The exit codes; help.ts says what each means. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, bug: 70, unwritten: 74, interrupted: 130 } as const
+
+/** Bad usage: one line that says which, exit 2. */
+export class UsageError extends Error {}
 
 /** The groups of the help, in its order. */
 export const GROUPS = ['run', 'understand', 'develop'] as const
@@ -32,8 +35,8 @@ export interface Program {
   print(text: string): Promise<void>
   /** Writes a line to stderr. */
   note(text: string): void
-  /** Makes the text of `--help`, of all commands. */
-  help(): Promise<string>
+  /** Loads every command. */
+  commands(): Promise<Commands>
   /** whether stdout takes colour */
   readonly colour: boolean
   /** Writes to a terminal on stderr, without a line end; null where stderr is no terminal. */
@@ -44,8 +47,11 @@ export interface Program {
   interruption(): AbortSignal
 }
 
-/** A command as the command line sees it. */
-export interface Command {
+/** Commands with their names, in the order of the help. */
+export type Commands<One extends Declared = Declared> = readonly (readonly [name: string, command: One])[]
+
+/** What a command says of itself. */
+export interface Declared {
   readonly group: Group
   /** its line in the help */
   readonly does: string
@@ -54,8 +60,12 @@ export interface Command {
   readonly flags: Flags
   /** needs packages that a production install does not have */
   readonly development: boolean
+}
+
+/** A command as the command line sees it. */
+export interface Command extends Declared {
   /**
-   * Does the work, and imports here what that needs: the help loads every command.
+   * Does the work, and imports here what that needs: `npm run docs` loads every command.
    * @returns the exit code
    * @throws UsageError for a value that it cannot take
    */
@@ -69,7 +79,3 @@ export const defineCommand = <const Known extends Flags>(
     run(asked: Asked<Known>, program: Program): Promise<number>
   },
 ) => command
-
-/** What to type for a command: npm has `start` and `test` as words of its own. */
-export const npmWords = (name: string): string =>
-  name === 'start' || name === 'test' ? `npm ${name}` : `npm run ${name}`

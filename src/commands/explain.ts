@@ -1,5 +1,6 @@
 /** `npm run explain -- CODE`: what a failure code means. */
 import type { Code } from '../failure/codes.ts'
+import { commandLine } from '../invocation.ts'
 import { defineCommand, EXIT } from './command.ts'
 import { didYouMean, quoted, UsageError } from './usage.ts'
 
@@ -16,7 +17,9 @@ export const explain = defineCommand({
     const known = codes.find(name => name === code.toUpperCase())
     if (!known) {
       const near = didYouMean(code.toUpperCase(), codes)
-      throw new UsageError(`there is no failure code ${quoted(code)}${near || ';'} npm run explain lists them`)
+      throw new UsageError(
+        `there is no failure code ${quoted(code)}${near || ';'} ${commandLine('explain')} lists them`,
+      )
     }
     const { explain } = await import('../failure/explain.ts')
     await program.print(explain(known as Code))

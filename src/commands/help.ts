@@ -1,5 +1,6 @@
 /** The text of `--help`, made from the commands. */
-import { type Command, EXIT, type Flag, GROUPS, npmWords } from './command.ts'
+import { commandLine, type Form, form, separator } from '../invocation.ts'
+import { type Commands, type Declared, EXIT, GROUPS } from './command.ts'
 
 /** What an exit code means, in the order of the help. */
 const MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
@@ -14,15 +15,17 @@ const MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
 /**
  * The help, with a line end.
  * @param program name and version
- * @param commands all of them, in their order
+ * @param all every command, in their order; the single file has none that needs the development install
+ * @param as the form in which commands are written
  */
-export function helpText(program: string, commands: Commands): string {
+export function helpText(program: string, all: Commands, as: Form = form): string {
+  const commands = as === 'installed' ? all.filter(([, { development }]) => !development) : all
   const exits = Object.entries(MEANINGS).map(([name, means]) => `${EXIT[name as keyof typeof EXIT]} ${means}`)
   return `${program}: proves one connection to CockroachDB, over IPv6 and mutual TLS, and says what is wrong with it
 
-usage: npm run COMMAND [-- OPTIONS]
+usage: ${commandLine('COMMAND', as)}${as === 'npm' ? ' [-- OPTIONS]' : ' [OPTIONS]'}
 
-${sections([...commandGroups(commands), ...optionGroups(commands)])}
+${sections([...commandGroups(commands, as), ...optionGroups(commands)])}
   --help, --version
 
 exit codes: ${exits.join(', ')}
@@ -34,34 +37,36 @@ interface Section {
   readonly lines: readonly (readonly [typed: string, does: string])[]
 }
 
-type Commands = readonly (readonly [name: string, command: Command])[]
-
 /** A section for each group, a line for each command. */
-const commandGroups = (commands: Commands): Section[] =>
+const commandGroups = (commands: Commands, as: Form): Section[] =>
   GROUPS.map(title => ({
     title,
     lines: commands
       .filter(([, { group }]) => group === title)
-      .map(([name, { does, words }]) => [`${npmWords(name)}${typedWords(words)}`, does]),
-  }))
+      .map(([name, { does, words }]) => [`${commandLine(name, as)}${typedWords(words, as)}`, does] as const),
+  })).filter(({ lines }) => lines.length > 0)
 
 /** The words of a command; of those that may be left out there may be any number. */
-function typedWords(words: Command['words']): string {
+function typedWords(words: Declared['words'], as: Form): string {
   if (words.length === 0) return ''
-  const typed = `-- ${words.join(' ')}`
+  const typed = `${separator(as).trimStart()}${words.join(' ')}`
   return words.at(-1)?.endsWith('…') ? ` [${typed}]` : ` ${typed}`
 }
 
 /** A section for each set of commands that share options. */
 function optionGroups(commands: Commands): Section[] {
-  const flags = new Set<Flag>(commands.flatMap(([, command]) => Object.values(command.flags)))
-  const groups = new Map<string, [string, string][]>()
-  for (const flag of flags) {
-    const takers = commands.filter(([, command]) => Object.values(command.flags).includes(flag))
-    const [name] = takers.flatMap(([, command]) => Object.entries(command.flags)).find(([, one]) => one === flag) ?? []
-    const title = `options of ${takers.map(([name]) => name).join(', ')}`
-    const typed = `--${name}${flag.type === 'string' ? ` ${flag.value}` : ''}`
-    groups.set(title, [...(groups.get(title) ?? []), [typed, flag.does]])
+  const takers = new Map<string, { line: Section['lines'][number]; names: string[] }>()
+  for (const [name, { flags }] of commands)
+    for (const [flag, { does, ...kind }] of Object.entries(flags)) {
+      const typed = `--${flag}${kind.type === 'string' ? ` ${kind.value}` : ''}`
+      const known = takers.get(`${typed} ${does}`) ?? { line: [typed, does], names: [] }
+      known.names.push(name)
+      takers.set(`${typed} ${does}`, known)
+    }
+  const groups = new Map<string, Section['lines'][number][]>()
+  for (const { line, names } of takers.values()) {
+    const title = `options of ${names.join(', ')}`
+    groups.set(title, [...(groups.get(title) ?? []), line])
   }
   return [...groups].map(([title, lines]) => ({ title, lines }))
 }
@@ -72,4 +77,13 @@ function sections(all: readonly Section[]): string {
   const text = ({ title, lines }: Section) =>
     [title, ...lines.map(([typed, does]) => `  ${typed.padEnd(width)}   ${does}`), ''].join('\n')
   return all.map(text).join('\n')
+}
+
+/** The text of declared.json: what `--help` and a wrong option need of every command, a line each. */
+export function declaredJson(commands: Commands): string {
+  const lines = commands.map(
+    ([name, { group, does, words, flags, development }]) =>
+      `  ${JSON.stringify([name, { group, does, words, flags, development }])}`,
+  )
+  return `[\n${lines.join(',\n')}\n]\n`
 }

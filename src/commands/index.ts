@@ -1,5 +1,7 @@
-/** Every command, in the order of the help. One is loaded when it is asked for, all of them for the help. */
-import type { Command } from './command.ts'
+/** Every command, in the order of the help. One is loaded when it is asked for. */
+import { readFileSync } from 'node:fs'
+import { build } from '../invocation.ts'
+import type { Command, Commands } from './command.ts'
 
 export const COMMANDS = {
   start: async () => (await import('./start.ts')).start,
@@ -21,6 +23,15 @@ export const COMMANDS = {
 
 export type CommandName = keyof typeof COMMANDS
 
+/**
+ * What every command says of itself, by name. From the tree it is read from declared.json, which `npm run docs` writes:
+ * for `--help` and a wrong option a dozen files need not be compiled.
+ */
+export async function declarations(): Promise<Commands> {
+  if (build) return loadCommands()
+  return JSON.parse(readFileSync(new URL('./declared.json', import.meta.url), 'utf8'))
+}
+
 /** All of them with their names, loaded. */
-export const loadCommands = (): Promise<[string, Command][]> =>
-  Promise.all(Object.entries(COMMANDS).map(async ([name, load]): Promise<[string, Command]> => [name, await load()]))
+export const loadCommands = (): Promise<Commands<Command>> =>
+  Promise.all(Object.entries(COMMANDS).map(async ([name, load]) => [name, await load()] as const))

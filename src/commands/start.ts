@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import type { Throwaway } from '../development/throwaway/index.ts'
 import { failureLine } from '../failure/error.ts'
+import { commandLine } from '../invocation.ts'
 import { plain } from '../report/plain.ts'
 import type { WarningCode } from '../report/report.ts'
 import type { Options, ProbeConfig } from '../settings/config.ts'
@@ -24,7 +25,7 @@ export const start = defineCommand({
     if (!started) return EXIT.interrupted
     await using server = started
     const engine = server.version.replace(/ (on|\().*/, '')
-    const remark = `a throwaway ${engine} made by npm start on [${server.host}]:${server.port}, not your database`
+    const remark = `a throwaway ${engine} made by ${commandLine('start')} on [${server.host}]:${server.port}, not your database`
     program.note(`the target is ${remark}`)
     const { admin, writer } = await settingsFor(server, options)
     const { migrate } = await import('../database/migrate.ts')

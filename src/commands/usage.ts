@@ -1,10 +1,8 @@
-/** Bad usage, and what it says of what was typed. */
-import { redact } from '../failure/error.ts'
-import { plain } from '../report/plain.ts'
+/** What bad usage says of what was typed. */
+import { plain, redact } from '../failure/secrets.ts'
 import { nearest } from '../settings/nearest.ts'
 
-/** Bad usage: one line that says which, exit 2. */
-export class UsageError extends Error {}
+export { UsageError } from './command.ts'
 
 /** What was typed, in one line and without what must not be shown, should a URL have slipped in. */
 export const quoted = (text: string): string => `"${plain(redact(text), 200)}"`

@@ -44,17 +44,19 @@ export interface Document {
 
 /**
  * Every file that has a generated part, in memory.
- * @param help the text of `--help`
+ * @param help the text of `--help`, as `npm run` has it
+ * @param declared the text of declared.json
  */
-export const documents = (help: string): readonly Document[] => [
+export const documents = (help: string, declared: string): readonly Document[] => [
+  { path: 'src/commands/declared.json', text: declared },
   { path: 'src/failure/README.md', text: failureReadme() },
   { path: 'src/checks/README.md', text: checksReadme() },
   { path: 'README.md', text: readme(readFileSync(join(ROOT, 'README.md'), 'utf8'), help) },
 ]
 
 /** Writes them; returns the paths of those that were stale. */
-export function writeDocuments(help: string): readonly string[] {
-  const stale = documents(help).filter(({ path, text }) => textOf(path) !== text)
+export function writeDocuments(help: string, declared: string): readonly string[] {
+  const stale = documents(help, declared).filter(({ path, text }) => textOf(path) !== text)
   for (const { path, text } of stale) writeFileSync(join(ROOT, path), text)
   return stale.map(({ path }) => path)
 }

@@ -8,7 +8,9 @@
  * cause      the original error, never replaced or reworded, only redacted: see `causesOf`
  */
 import { CODES, type Code, type Layer } from './codes.ts'
-import { withoutSecrets } from './secrets.ts'
+import { redact } from './secrets.ts'
+
+export { redact } from './secrets.ts'
 
 /** One link of the chain of original errors, outermost first. */
 export interface Cause {
@@ -179,12 +181,6 @@ export function causesOf(error: unknown): Cause[] {
     else at = at.cause
   }
   return causes
-}
-
-/** Text without secrets, should a library, a server or a setting hold one; so many characters at most. */
-export function redact(text: string, longest = 1000): string {
-  // Cut first as well: these patterns take quadratic time on what a hostile server can say.
-  return withoutSecrets(text.slice(0, 4000)).slice(0, longest)
 }
 
 /** The same failure as a one-line sentence. */

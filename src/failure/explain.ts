@@ -1,5 +1,6 @@
 /** What a failure code means and how to fix it, for a terminal (`npm run explain`) and for README.md beside it. */
 
+import { asTyped } from '../invocation.ts'
 import { escapeMarkdown } from '../report/markdown.ts'
 import { CODES, type Code } from './codes.ts'
 import { EXPLANATIONS, PROMPTS } from './explanations.ts'
@@ -46,8 +47,8 @@ export function explain(code: Code): string {
 }
 
 /**
- * `text` in lines of at most 100 columns: the first after `lead`, the others indented as far. A shell command (see
- * PROMPTS) is continued with a backslash, so that it can be copied as it stands.
+ * `text` in lines of at most 100 columns: the first after `lead`, the others indented as far. Commands are as they are
+ * typed here, and a shell command (see PROMPTS) is continued with a backslash, so that it can be copied as it stands.
  */
 function wrap(text: string, lead: string): string[] {
   const prompt = promptOf(text)
@@ -57,7 +58,7 @@ function wrap(text: string, lead: string): string[] {
   const lines: string[] = []
   let line = lead
   let empty = true
-  for (const word of text.split(shell ? SHELL_BREAKS : ' ')) {
+  for (const word of asTyped(text).split(shell ? SHELL_BREAKS : ' ')) {
     if (!empty && line.length + 1 + word.length > room) {
       lines.push(shell ? `${line} \\` : line)
       line = indent

@@ -7,6 +7,8 @@
  *   {app}                      the app of a host APP.internal
  */
 
+import { asTyped } from '../invocation.ts'
+
 /** What is known of the target; null where it is not. */
 export interface Known {
   readonly host: string | null
@@ -30,7 +32,7 @@ const DEPLOYMENT = {
 export const hostAndPort = (host: string, port: number | string | null): string =>
   `${host.includes(':') ? `[${host}]` : host}${port === null ? '' : `:${port}`}`
 
-/** A hint with the values that are known, and those of the deployment for the others. */
+/** A hint with the values that are known, those of the deployment for the others, and commands as they are typed. */
 export function fillIn(hint: string, known: Partial<Known> = {}): string {
   const host = known.host ?? DEPLOYMENT.host
   const port = String(known.port ?? DEPLOYMENT.port)
@@ -43,5 +45,5 @@ export function fillIn(hint: string, known: Partial<Known> = {}): string {
     database: known.database ?? DEPLOYMENT.database,
     app: /(?:^|\.)([^.]+)\.internal\.?$/.exec(host)?.[1] ?? DEPLOYMENT.app,
   }
-  return hint.replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole)
+  return asTyped(hint).replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole)
 }

@@ -1,6 +1,9 @@
 /**
- * What may not be printed, by its look: PEM, its base64 lines, the password of a URL, what follows `password`. It lands
- * in any setting by mistake, and libraries and servers quote what they were given.
+ * What may be printed of a text that is not ours.
+ *
+ * redact   without what must not be shown, by its look: PEM, its base64 lines, the password of a URL, what follows
+ *          `password`. It lands in any setting by mistake, and libraries and servers quote what they were given
+ * plain    without what moves a terminal's cursor or breaks a table
  */
 
 const PEM = /-----BEGIN [A-Z0-9 ]+-----[\s\S]*?(-----END [A-Z0-9 ]+-----|$)/g
@@ -41,4 +44,30 @@ function isKeyMaterial(word: string): boolean {
   // A name in camel case, the nearest thing to it, stays below 0.4 and has no digits.
   if (!/[0-9]/.test(letters)) return share >= 0.45
   return share >= (letters.length < 40 ? 0.42 : 0.35)
+}
+
+/** Text without secrets, should a library, a server or a setting hold one; so many characters at most. */
+export function redact(text: string, longest = 1000): string {
+  // Cut first as well: these patterns take quadratic time on what a hostile server can say.
+  return withoutSecrets(text.slice(0, 4000)).slice(0, longest)
+}
+
+const ESC = String.fromCharCode(0x1b)
+/** CSI sequences, strings ended by BEL or ST (OSC, DCS, …), and the other two-byte escapes. */
+const SEQUENCES = new RegExp(
+  `${ESC}(?:\\[[0-?]*[ -/]*[@-~]|[\\]PX^_][^\\u0007${ESC}]*(?:\\u0007|${ESC}\\\\)?|[ -/]*[0-~])`,
+  'g',
+)
+/** Control and format characters (the latter turn text around or hide it), line separators, lone surrogates. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]+/gu
+
+/** One printable line of at most `max` characters: sequences removed, control characters and line ends made spaces. */
+export function plain(text: string, max = 400): string {
+  const line = text
+    .slice(0, 8 * max)
+    .replace(SEQUENCES, '')
+    .replace(UNPRINTABLE, ' ')
+    .replace(/ {2,}/g, ' ')
+    .trim()
+  return line.length <= max ? line : `${line.slice(0, max - 1).replace(/[\ud800-\udbff]$/, '')}…`
 }

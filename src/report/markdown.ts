@@ -3,6 +3,7 @@
  * criteria as a checklist with figures, the checks as a table, warnings, and all evidence folded away.
  */
 import type { Failure } from '../failure/error.ts'
+import { asTyped } from '../invocation.ts'
 import {
   duration,
   headline,
@@ -54,7 +55,7 @@ function failureParagraph(failure: Failure): string {
   return [
     `**${failure.layer}, \`${failure.code}\`:** ${escapeMarkdown(failure.message, 600)}`,
     ...(causes.length === 0 ? [] : [causes.join('\n')]),
-    `Next: ${escapeMarkdown(failure.hint)} (\`npm run explain -- ${failure.code}\`)`,
+    `Next: ${escapeMarkdown(failure.hint)} (\`${asTyped(`npm run explain -- ${failure.code}`)}\`)`,
   ].join('\n\n')
 }
 

@@ -3,27 +3,10 @@
  * whatever is printed passes through `plain` first, so that it can neither move a terminal's cursor nor break a table.
  */
 import { hostAndPort } from '../failure/hints.ts'
+import { plain } from '../failure/secrets.ts'
 import type { CheckResult, Report, Target } from './report.ts'
 
-const ESC = String.fromCharCode(0x1b)
-/** CSI sequences, strings ended by BEL or ST (OSC, DCS, …), and the other two-byte escapes. */
-const SEQUENCES = new RegExp(
-  `${ESC}(?:\\[[0-?]*[ -/]*[@-~]|[\\]PX^_][^\\u0007${ESC}]*(?:\\u0007|${ESC}\\\\)?|[ -/]*[0-~])`,
-  'g',
-)
-/** Control and format characters (the latter turn text around or hide it), line separators, lone surrogates. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]+/gu
-
-/** One printable line of at most `max` characters: sequences removed, control characters and line ends made spaces. */
-export function plain(text: string, max = 400): string {
-  const line = text
-    .slice(0, 8 * max)
-    .replace(SEQUENCES, '')
-    .replace(UNPRINTABLE, ' ')
-    .replace(/ {2,}/g, ' ')
-    .trim()
-  return line.length <= max ? line : `${line.slice(0, max - 1).replace(/[\ud800-\udbff]$/, '')}…`
-}
+export { plain } from '../failure/secrets.ts'
 
 /** A warning is printed whole where it can be: ROWS_LEFT holds the statement that removes the rows, a thousand at most. */
 export const LONGEST_WARNING = 50_000

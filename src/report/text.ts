@@ -10,6 +10,7 @@
 import { CODES, type Code } from '../failure/codes.ts'
 import type { Cause, Facts, Failure } from '../failure/error.ts'
 import { fillIn } from '../failure/hints.ts'
+import { asTyped } from '../invocation.ts'
 import {
   duration,
   headline,
@@ -124,7 +125,7 @@ function failureLines({ failure, evidence }: CheckResult, paint: Palette, target
     `${INDENT}${paint.red(failure.code)}: ${plain(failure.message, 600)}`,
     ...failure.causes.flatMap(cause => causeLines(cause, failure, target)),
     `${INDENT}next: ${plain(failure.hint)}`,
-    `${INDENT}more: npm run explain -- ${failure.code}`,
+    `${INDENT}more: ${asTyped(`npm run explain -- ${failure.code}`)}`,
     ...evidenceLines(evidence).map(paint.dim),
   ]
 }

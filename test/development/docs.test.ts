@@ -5,14 +5,16 @@ import { join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { CHECKS } from '../../src/checks/index.ts'
+import { declaredJson, helpText } from '../../src/commands/help.ts'
+import { loadCommands } from '../../src/commands/index.ts'
 import { documents } from '../../src/development/docs.ts'
 import { CODES } from '../../src/failure/codes.ts'
-import { cli } from '../helpers/target.ts'
+import { PROGRAM } from '../../src/invocation.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
-const { stdout: help } = await cli(['--help'])
-const generated = documents(help)
+const commands = await loadCommands()
+const generated = documents(helpText(PROGRAM, commands, 'npm'), declaredJson(commands))
 
 describe('a generated part of the documentation', () => {
   it.each(generated.map(({ path, text }) => [path, text]))('of %s is what npm run docs writes', (path, text) => {

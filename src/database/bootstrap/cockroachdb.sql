@@ -1,5 +1,5 @@
 -- What root runs once per database, before the first migration. Run again, it changes nothing.
--- CockroachDB 22.1 and later:  cockroach sql --certs-dir=certs --file=src/database/bootstrap/cockroachdb.sql
+-- CockroachDB 22.1 and later:  cockroach sql --certs-dir=certs --file=FILE
 -- One statement a line (src/database/bootstrap/index.ts reads it so). Roles have no passwords: they log in with a client
 -- certificate whose CN is the role.
 CREATE DATABASE IF NOT EXISTS "uro";

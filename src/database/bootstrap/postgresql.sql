@@ -1,5 +1,5 @@
 -- What root (a superuser) runs once per database, before the first migration. Run again, it changes nothing.
--- PostgreSQL 15 and later:  psql -v ON_ERROR_STOP=1 -f src/database/bootstrap/postgresql.sql 'postgresql://root@HOST/postgres?…'
+-- PostgreSQL 15 and later:  psql -v ON_ERROR_STOP=1 -f FILE 'postgresql://root@HOST/postgres?…'
 -- One statement a line (src/database/bootstrap/index.ts reads it so). Roles have no passwords: they log in with a client
 -- certificate whose CN is the role.
 -- PostgreSQL has no CREATE DATABASE or ROLE IF NOT EXISTS: psql's \gexec runs what the SELECT returns, if anything.
