@@ -6,13 +6,15 @@
  * hostaddr   the address that is dialled instead of looking the host up
  * tlsName    what the server's certificate must name: the host, or CRDB_SNI
  */
-import dns from 'node:dns'
 import { hostname } from 'node:os'
 import type { Warning } from '../failure/codes.ts'
 import { type Evidence, evidence, type Facts, ProbeError, redact } from '../failure/error.ts'
 import { isHostName, isIPv4Notation, isIPv6Literal, withoutZone } from './address.ts'
 import { type Credentials, loadCredentials } from './credentials.ts'
+import { type NameService, SYSTEM_NAMES } from './names.ts'
 import { type Problem, parseUrl, unreadUrl } from './url.ts'
+
+export { type NameService, SYSTEM_NAMES } from './names.ts'
 
 export interface Options {
   /** sequential writes on one connection, at least 2 */
@@ -59,28 +61,6 @@ export const endpointKey = ({ host, address }: Endpoint): string => `[${address}
 /** These endpoints but one, in their order. */
 export const otherThan = (one: Endpoint, endpoints: readonly Endpoint[]): readonly Endpoint[] =>
   endpoints.filter(endpoint => endpointKey(endpoint) !== endpointKey(one))
-
-/** Where names are looked up; tests bring their own. */
-export interface NameService {
-  /** getaddrinfo, all addresses of one family */
-  lookup(host: string, family: 4 | 6): Promise<string[]>
-  /** resolvers asked directly to explain a failure ("ip" or "[ip]:port"); null: those of resolv.conf */
-  readonly servers: readonly string[] | null
-}
-
-/** The system's own: getaddrinfo (with /etc/hosts, as everybody else's), and resolv.conf. */
-export const SYSTEM_NAMES: NameService = Object.freeze({
-  lookup: (host: string, family: 4 | 6) =>
-    new Promise<string[]>((resolve, reject) => {
-      // Looked up on the module each time: what replaces dns.lookup in a process replaces it here, too.
-      dns.lookup(host, { family, all: true, verbatim: true }, (error, found) => {
-        if (error) reject(error)
-        // What replaces it may know nothing of `all`.
-        else resolve([found].flat().map(one => (typeof one === 'string' ? one : one.address)))
-      })
-    }),
-  servers: null,
-})
 
 export interface ProbeConfig {
   readonly role: 'writer' | 'admin'
