@@ -1,13 +1,20 @@
 /** `npm run build`: one file that plain Node runs in an empty directory, and does there what the tree does. */
 import { execFile } from 'node:child_process'
+import { readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { build } from '../src/development/build.ts'
 import type { Throwaway } from '../src/development/throwaway/index.ts'
+import { copyRepository } from './helpers/copy.ts'
 import { TAGS } from './helpers/migrations.ts'
 import { check, startServer } from './helpers/target.ts'
+
+const execute = promisify(execFile)
+const ROOT = resolve(import.meta.dirname, '..')
+const COMMIT = '0123456789abcdef0123456789abcdef01234567'
 
 let dir: string
 let server: Throwaway
@@ -70,6 +77,43 @@ describe('the single file', () => {
     expect((await run(['bootstrap', '--engine', 'cockroach'])).stdout).toContain('gateway_writer')
     for (const command of ['start', 'generate', 'schema:check', 'test', 'build', 'bench'])
       expect(await run([command])).toMatchObject({ code: 2, stderr: expect.stringContaining('development install') })
+  })
+
+  it('has the licence of every package inside', () => {
+    const text = readFileSync(join(dir, 'connection-probe.mjs'), 'utf8')
+    for (const name of ['drizzle-orm', 'postgres']) {
+      const { version, license } = JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8'))
+      expect(text).toContain(`\n${name} ${version} (${license})`)
+    }
+    expect(text).toContain(readFileSync(join(ROOT, 'LICENSE'), 'utf8'))
+    expect(text).toContain('TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION')
+    expect(text).toContain('This is free and unencumbered software released into the public domain.')
+  })
+
+  it('has everything inside that a command imports when it runs', () => {
+    const text = readFileSync(join(dir, 'connection-probe.mjs'), 'utf8').replace(/^\/\/# .*/m, '')
+    const outside = [...text.matchAll(/\bimport\(\s*["'`]([^"'`]*)/g)].map(([, path = '']) => path)
+    expect(outside.length).toBeGreaterThan(5)
+    expect(outside.filter(path => !/^node:|\/development\/|\/test\//.test(path))).toEqual([])
+  })
+
+  it('is the same bytes wherever the repository lies and the file is written', async () => {
+    const copy = await copyRepository('connection-probe-build-')
+    try {
+      symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
+      const env = { ...process.env, CONNECTION_PROBE_COMMIT: COMMIT }
+      const command = ['--import', 'tsx', 'src/cli.ts', 'build']
+      await execute(process.execPath, command, { cwd: copy, env })
+      const built = join(copy, 'dist/connection-probe.mjs')
+      vi.stubEnv('CONNECTION_PROBE_COMMIT', COMMIT)
+      const again = await build(join(copy, 'deep/er/again.mjs'))
+      expect(readFileSync(built).equals(readFileSync(again))).toBe(true)
+      const { stdout } = await execute(built, ['--version'])
+      expect(stdout).toBe(`connection-probe 1.0.0 (commit ${COMMIT})\n`)
+    } finally {
+      vi.unstubAllEnvs()
+      rmSync(copy, { recursive: true })
+    }
   })
 
   it('prints a bug, with the lines of the source where that is asked for', async () => {
