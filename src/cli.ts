@@ -20,11 +20,9 @@ function cannotWrite(error: NodeJS.ErrnoException): void {
 // A file that may not grow (ulimit -f) is an error of its write, EFBIG.
 process.on('SIGXFSZ' as NodeJS.Signals, () => undefined)
 
-const STDOUT = 1
-
-/** Writes all of it before it resolves, also into a pipe. */
+/** Writes all of it to stdout before it resolves, also into a pipe. */
 async function print(text: string): Promise<void> {
-  if (!isStream(STDOUT)) return writeFully(STDOUT, Buffer.from(text))
+  if (!isStream(1)) return writeFully(1, Buffer.from(text))
   process.stdout.off('error', cannotWrite).on('error', cannotWrite)
   const error = await new Promise<Error | null | undefined>(resolve => process.stdout.write(text, resolve))
   if (error) cannotWrite(error)
@@ -134,9 +132,6 @@ function endNow(code: number): never {
   process.exit(code)
 }
 
-/** How long what is open may keep a process that is done, ms. */
-const LINGER_MS = 500
-
 // It changes nothing here (dial/handshake.ts verifies by itself), and Node would warn on stderr that it does.
 delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
 
@@ -151,4 +146,4 @@ if (unwritten !== null) {
 if (build || process.getActiveResourcesInfo().includes('GetAddrInfoReqWrap')) endNow(code)
 // tsx still writes what it compiled to its cache: an exit would have it compile the same again the next time.
 process.exitCode = code
-setTimeout(endNow, LINGER_MS, code).unref()
+setTimeout(endNow, 500, code).unref()

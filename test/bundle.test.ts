@@ -56,7 +56,9 @@ describe('the single file', () => {
       stdout: expect.stringContaining(`applied ${TAGS.join(', ')};`),
     })
     expect(await run(['migrate'], admin)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^nothing to do;/) })
-    const { code, stdout } = await run(['probe', '--json'], { ...env, DATABASE_URL: server.url('gateway_writer') })
+    const { code, stdout } = await run(['probe', '--certs-dir', server.certsDir, '--json'], {
+      DATABASE_URL: server.url('gateway_writer'),
+    })
     expect(JSON.parse(stdout)).toMatchObject({ verdict: 'pass', failure: null })
     expect(code).toBe(0)
   })

@@ -28,7 +28,7 @@ const commands = [...README.matchAll(/\bnpm (?:run (?:-s )?)?(?!run)([a-z][a-z:]
 
 /** Every command line in it, but for the list of the program's own commands. */
 const commandLines = [
-  ...blocks('sh').flatMap(text => text.replace(/<<'END'\n.*?^END$/gms, '').split('\n')),
+  ...blocks('sh').flatMap(text => text.split('\n')),
   ...[...README.replace(/^```.*?^```$/gms, '').matchAll(/`((?:npm|npx|node|fly|docker|cockroach) [^`]*)`/g)].map(
     ([, line = '']) => line.replace(/\s+/g, ' '),
   ),
@@ -65,18 +65,22 @@ const RUN_BY: Readonly<Record<string, RunBy>> = {
   'npm run -s witness': [PRODUCTION, "script('witness', ["],
   'npm run witness': [PRODUCTION, "script('witness', ["],
   'npm run -s probe -- --help': ['test/readme.test.ts', "cli(['--help'])"],
-  'node connection-probe.mjs probe': ['test/bundle.test.ts', "run(['probe', '--json']"],
   "export DATABASE_URL='postgresql://gateway_writer@multiplayer-fabric-crdb.internal:26257/uro?sslmode=verify-full'":
     NOT_RUN,
-  'cat > dist/Dockerfile': NOT_RUN,
+  'npm run -s probe': ['test/cli.test.ts', "spawn('npm', ['run', '-s', 'probe'"],
+  'npx tsx src/probe.ts': ['test/cli.test.ts', "['probe.ts', ['--json']]"],
+  'npm pack': ['test/outside/package.test.ts', "'npm', ['pack'"],
+  'npx ./connection-probe-1.0.0.tgz probe --certs-dir DIR': [
+    'test/outside/package.test.ts',
+    "npx(['probe', '--certs-dir'",
+  ],
+  'node connection-probe.mjs probe --certs-dir DIR': ['test/bundle.test.ts', "run(['probe', '--certs-dir'"],
   'fly machine run': NOT_RUN,
-  'fly machine run dist -a multiplayer-fabric-uro --rm --skip-dns-registration': NOT_RUN,
+  'fly machine run . --dockerfile .fly/Dockerfile --image-label connection-probe --build-arg COMMIT="$(git rev-parse HEAD)" -a multiplayer-fabric-uro --rm --skip-dns-registration':
+    NOT_RUN,
   'fly logs -a multiplayer-fabric-uro': NOT_RUN,
   'fly wireguard create': NOT_RUN,
   'fly proxy': NOT_RUN,
-  'fly auth docker': NOT_RUN,
-  'docker build -t registry.fly.io/multiplayer-fabric-uro:connection-probe dist': NOT_RUN,
-  'docker push registry.fly.io/multiplayer-fabric-uro:connection-probe': NOT_RUN,
   'fly ssh console -a multiplayer-fabric-crdb': NOT_RUN,
   'cockroach sql --certs-dir=/cockroach/cockroach-data/certs --host=localhost': NOT_RUN,
 }

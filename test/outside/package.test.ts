@@ -66,8 +66,8 @@ describe('npm pack', () => {
 
 describe('npx ./connection-probe-1.0.0.tgz', () => {
   it('probes, in a directory that holds nothing else', async () => {
-    const env = { DATABASE_URL: server.url('gateway_writer'), COCKROACH_CERTS_DIR: server.certsDir }
-    const { code, stdout, stderr } = await npx(['probe', '--json'], env)
+    const env = { DATABASE_URL: server.url('gateway_writer') }
+    const { code, stdout, stderr } = await npx(['probe', '--certs-dir', server.certsDir, '--json'], env)
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(JSON.parse(stdout)).toMatchObject({ verdict: 'pass' })
     expect(readdirSync(empty)).toEqual([TARBALL])
