@@ -4,7 +4,6 @@
  * `--help` and a wrong setting cost no driver.
  */
 import { fstatSync, writeSync } from 'node:fs'
-import { isatty } from 'node:tty'
 import { readArguments } from './commands/arguments.ts'
 import { type Command, EXIT, type Program, UsageError } from './commands/command.ts'
 import { COMMANDS, declarations, loadCommands } from './commands/index.ts'
@@ -22,16 +21,17 @@ process.on('SIGXFSZ' as NodeJS.Signals, () => undefined)
 
 /** Writes all of it to stdout before it resolves, also into a pipe. */
 async function print(text: string): Promise<void> {
-  if (!isStream(1)) return writeFully(1, Buffer.from(text))
+  if (!(await isStream(1))) return writeFully(1, Buffer.from(text))
   process.stdout.off('error', cannotWrite).on('error', cannotWrite)
   const error = await new Promise<Error | null | undefined>(resolve => process.stdout.write(text, resolve))
   if (error) cannotWrite(error)
 }
 
 /** A terminal, a pipe or a socket, which Node writes whole. */
-function isStream(fd: number): boolean {
+async function isStream(fd: number): Promise<boolean> {
   const stats = fstatSync(fd)
-  return isatty(fd) || stats.isFIFO() || stats.isSocket()
+  if (stats.isCharacterDevice()) return (await import('node:tty')).isatty(fd)
+  return stats.isFIFO() || stats.isSocket()
 }
 
 /** Of a file or a device Node forgets what one call did not take, or throws. */

@@ -61,13 +61,13 @@ const SEQUENCES = new RegExp(
 /** Control and format characters (the latter turn text around or hide it), line separators, lone surrogates. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]+/gu
 
+/** What most texts are: the classes of Unicode above take milliseconds to compile. */
+const ASCII_LINE = /^[ -~]*$/
+
 /** One printable line of at most `max` characters: sequences removed, control characters and line ends made spaces. */
 export function plain(text: string, max = 400): string {
-  const line = text
-    .slice(0, 8 * max)
-    .replace(SEQUENCES, '')
-    .replace(UNPRINTABLE, ' ')
-    .replace(/ {2,}/g, ' ')
-    .trim()
+  const cut = text.slice(0, 8 * max)
+  const printable = ASCII_LINE.test(cut) ? cut : cut.replace(SEQUENCES, '').replace(UNPRINTABLE, ' ')
+  const line = printable.replace(/ {2,}/g, ' ').trim()
   return line.length <= max ? line : `${line.slice(0, max - 1).replace(/[\ud800-\udbff]$/, '')}…`
 }

@@ -1,5 +1,4 @@
 /** Where names are looked up: getaddrinfo, as everybody else does. */
-import { execFile } from 'node:child_process'
 import dns from 'node:dns'
 
 /** Where names are looked up; tests bring their own. */
@@ -52,7 +51,8 @@ interface Answer {
   readonly more?: object
 }
 
-function lookupInChild(host: string, family: 4 | 6): Promise<string[]> {
+async function lookupInChild(host: string, family: 4 | 6): Promise<string[]> {
+  const { execFile } = await import('node:child_process')
   return new Promise((resolve, reject) => {
     execFile(process.execPath, ['-e', CHILD, '--', host, String(family)], (failed, stdout) => {
       const answer = failed ? null : readAnswer(stdout)

@@ -1,5 +1,7 @@
 /** What the sections share: processes that are timed, medians, tables. */
 import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { startThrowaway, type Throwaway, type ThrowawayOptions } from '../../src/development/throwaway/index.ts'
 import { withMigrations } from '../helpers/probe.ts'
@@ -68,3 +70,27 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 
 /** Whether a peer is installed; one that is not is named as absent. */
 export const installed = (command: string): boolean => spawnSync(command, ['--version']).status === 0
+
+/** psql connects, inserts a row and selects it; the time of its process, ms. */
+export async function timePsql(certsDir: string, port: number, database: string): Promise<number> {
+  const conninfo = [
+    `host=::1 port=${port} user=gateway_writer dbname=${database} sslmode=verify-full`,
+    `sslrootcert=${join(certsDir, 'ca.crt')}`,
+    `sslcert=${join(certsDir, 'client.gateway_writer.crt')}`,
+    `sslkey=${join(certsDir, 'client.gateway_writer.key')}`,
+  ].join(' ')
+  const id = crypto.randomUUID()
+  const values = `'${id}', '${id}', 0, 'psql', '{}'`
+  const from = performance.now()
+  const child = spawn(
+    'psql',
+    ['-XqAt', '-d', conninfo]
+      .concat(['-c', `INSERT INTO connection_probe (id, run_id, sequence, origin, payload) VALUES (${values})`])
+      .concat(['-c', `SELECT * FROM connection_probe WHERE id = '${id}'`]),
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  )
+  const [code] = await once(child, 'close')
+  const ms = performance.now() - from
+  if (code !== 0) throw new Error(`psql ended with ${code}`)
+  return ms
+}

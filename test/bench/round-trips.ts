@@ -2,13 +2,10 @@
  * Round trips, counted: behind a relay that delays each direction, the slope of a phase's time over the delay is the
  * number of times it waits for the other side. The relay does not delay TCP's own handshake, which is added as one.
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import type { Report } from '../../src/report/report.ts'
 import { configOf, passingProbe } from '../helpers/probe.ts'
 import { relay } from '../helpers/relay.ts'
-import { installed, median, migratedServer, table } from './bed.ts'
+import { installed, median, migratedServer, table, timePsql } from './bed.ts'
 import type { Section } from './section.ts'
 
 /** Round-trip times, ms, and how often each is measured. */
@@ -57,6 +54,8 @@ export const roundTrips: Section = async print => {
       add('`visible`: from the insert to the row seen', visibleMs)
       add('20 sequential writes and the select', at('sequential-writes'))
       add('whole run, 20 writes', report.durationMs)
+      const short = await passingProbe(configOf(env, { options: { certsDir: server.certsDir, writes: 2 } }))
+      add('whole run, 2 writes', short.durationMs)
       if (psqlThere) add('psql: connect, insert, select', await timePsql(server.certsDir, link.port, server.database))
     }
     for (const [phase, values] of Object.entries(samples)) {
@@ -69,6 +68,7 @@ export const roundTrips: Section = async print => {
   const limits: Readonly<Record<string, string>> = {
     '`visible`: from the insert to the row seen': '4',
     'whole run, 20 writes': '90',
+    'whole run, 2 writes': '54',
   }
   const rows = Object.entries(points).map(([phase, measured]) => {
     const trips = slope(measured) + (connecting.some(name => phase.startsWith(name)) ? 1 : 0)
@@ -76,27 +76,4 @@ export const roundTrips: Section = async print => {
   })
   await print(table(['phase', 'round trips', 'at most', ...DELAYS.map(delay => `ms at ${delay} ms`)], rows))
   if (!psqlThere) await print('\npsql: absent\n')
-}
-
-async function timePsql(certsDir: string, port: number, database: string): Promise<number> {
-  const conninfo = [
-    `host=::1 port=${port} user=gateway_writer dbname=${database} sslmode=verify-full`,
-    `sslrootcert=${join(certsDir, 'ca.crt')}`,
-    `sslcert=${join(certsDir, 'client.gateway_writer.crt')}`,
-    `sslkey=${join(certsDir, 'client.gateway_writer.key')}`,
-  ].join(' ')
-  const id = crypto.randomUUID()
-  const values = `'${id}', '${id}', 0, 'psql', '{}'`
-  const from = performance.now()
-  const child = spawn(
-    'psql',
-    ['-XqAt', '-d', conninfo]
-      .concat(['-c', `INSERT INTO connection_probe (id, run_id, sequence, origin, payload) VALUES (${values})`])
-      .concat(['-c', `SELECT * FROM connection_probe WHERE id = '${id}'`]),
-    { stdio: ['ignore', 'ignore', 'inherit'] },
-  )
-  const [code] = await once(child, 'close')
-  const ms = performance.now() - from
-  if (code !== 0) throw new Error(`psql ended with ${code}`)
-  return ms
 }
