@@ -67,8 +67,6 @@ const RUN_BY: Readonly<Record<string, RunBy>> = {
   'npm run -s probe -- --help': ['test/readme.test.ts', "cli(['--help'])"],
   "export DATABASE_URL='postgresql://gateway_writer@multiplayer-fabric-crdb.internal:26257/uro?sslmode=verify-full'":
     NOT_RUN,
-  'npm run -s probe': ['test/cli.test.ts', "spawn('npm', ['run', '-s', 'probe'"],
-  'npx tsx src/probe.ts': ['test/cli.test.ts', "['probe.ts', ['--json']]"],
   'npm pack': ['test/outside/package.test.ts', "'npm', ['pack'"],
   'npx ./connection-probe-1.0.0.tgz probe --certs-dir DIR': [
     'test/outside/package.test.ts',

@@ -1,7 +1,8 @@
 /** `npm run witness`: waits for a row that the back end writes, and says whose session wrote it. */
 import type { Engine } from '../database/engine.ts'
+import { commandLine, separator } from '../invocation.ts'
 import type { Loaded, ProbeConfig } from '../settings/config.ts'
-import { type Asked, defineCommand, EXIT, type Flags, npmWords, type Program } from './command.ts'
+import { type Asked, defineCommand, EXIT, type Flags, type Program } from './command.ts'
 import { PROBE_FLAGS, probeArguments, REPORT_FLAGS } from './probe-options.ts'
 import { refuseSettings } from './refused-settings.ts'
 import { rendererOf } from './renderer.ts'
@@ -98,7 +99,7 @@ async function printAlone(
   const { sqlStatement } = await import('../database/witness-statement.ts')
   const ids = { engine: found.engine ?? ('cockroachdb' as const), ...(await idsOf(runId)) }
   await program.print(`${print === 'elixir' ? elixirExpression(ids) : sqlStatement(ids)}\n`)
-  program.note(`its row is awaited by: ${npmWords('witness')} -- --run-id ${runId}`)
+  program.note(`its row is awaited by: ${commandLine('witness')}${separator()}--run-id ${runId}`)
   return EXIT.ok
 }
 

@@ -32,7 +32,7 @@ const programOf = (more: Partial<Program> = {}): Program => ({
   name: 'connection-probe test',
   print: async () => undefined,
   note: () => undefined,
-  help: async () => '',
+  commands: async () => [],
   colour: false,
   draw: null,
   sourceMaps: true,
@@ -126,7 +126,7 @@ describe('--print', () => {
     expect(printed).toMatchObject({
       code: 0,
       stdout: expect.stringMatching(/^INSERT INTO public\.connection_probe [^\n]*;\n$/),
-      stderr: `its row is awaited by: npm run witness -- --run-id ${ids.runId}\n`,
+      stderr: `its row is awaited by: connection-probe witness --run-id ${ids.runId}\n`,
     })
     await psql.run(printed.stdout)
     const { stdout } = await cli(['witness', '--json', '--run-id', ids.runId], env)
