@@ -126,15 +126,16 @@ function bug(error: unknown, redact: (text: string) => string): number {
  * a process that replaces itself does not.
  */
 function endNow(code: number): never {
-  const { execve } = process as { execve?: (file: string, args: readonly string[], env: NodeJS.ProcessEnv) => never }
+  const { execve } = process as { execve?: (file: string, args: string[], env: NodeJS.ProcessEnv) => never }
   if (execve && process.getActiveResourcesInfo().includes('GetAddrInfoReqWrap'))
     execve(process.execPath, [process.execPath, '-e', `process.exit(${code})`], { ...process.env, NODE_OPTIONS: '' })
   process.exit(code)
 }
 
+// tsx has Node parse the source map of every module, the driver's hundred included, for what only a bug prints.
+if (!program.sourceMaps) process.setSourceMapsEnabled(false)
 // It changes nothing here (dial/handshake.ts verifies by itself), and Node would warn on stderr that it does.
 delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
-
 // What escapes every handler is a bug, too, and has its exit code.
 process.on('uncaughtException', async error => endNow(bug(error, (await import('./failure/secrets.ts')).redact)))
 
@@ -146,4 +147,4 @@ if (unwritten !== null) {
 if (build || process.getActiveResourcesInfo().includes('GetAddrInfoReqWrap')) endNow(code)
 // tsx still writes what it compiled to its cache: an exit would have it compile the same again the next time.
 process.exitCode = code
-setTimeout(endNow, 500, code).unref()
+setTimeout(endNow, 20, code).unref()

@@ -1,8 +1,7 @@
 /** `npm run explain -- CODE`: what a failure code means. */
 import type { Code } from '../failure/codes.ts'
 import { commandLine } from '../invocation.ts'
-import { defineCommand, EXIT } from './command.ts'
-import { didYouMean, quoted, UsageError } from './usage.ts'
+import { defineCommand, EXIT, UsageError } from './command.ts'
 
 export const explain = defineCommand({
   group: 'understand',
@@ -16,6 +15,7 @@ export const explain = defineCommand({
     if (code === undefined) throw new UsageError(`explain wants a failure code: ${codes.join(', ')}`)
     const known = codes.find(name => name === code.toUpperCase())
     if (!known) {
+      const { didYouMean, quoted } = await import('./usage.ts')
       const near = didYouMean(code.toUpperCase(), codes)
       throw new UsageError(
         `there is no failure code ${quoted(code)}${near || ';'} ${commandLine('explain')} lists them`,

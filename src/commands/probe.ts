@@ -12,11 +12,9 @@ export const probe = defineCommand({
   development: false,
   async run({ flags }, program) {
     const { format, options } = probeArguments(flags)
-    // tsx has Node parse the source map of every module, the driver's hundred included, for what only a bug prints.
-    if (!program.sourceMaps) process.setSourceMapsEnabled(false)
     const [{ loadConfig }, render] = await Promise.all([import('../settings/config.ts'), rendererOf(format)])
-    // Loading goes on in another thread while the settings are read; where they are wrong the process ends first.
-    import('./prove.ts').catch(() => undefined)
+    // Loading goes on in another thread while the settings are read. Without any there is nothing to load it for.
+    if (process.env.DATABASE_URL) import('./prove.ts').catch(() => undefined)
     const loaded = loadConfig({ role: 'writer', env: process.env, options })
     if (!loaded.ok) {
       const { checksOf } = await import('../checks/index.ts')

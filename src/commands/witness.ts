@@ -32,7 +32,6 @@ export const witness = defineCommand({
   async run({ flags }, program) {
     const { format, options } = probeArguments(flags)
     const { runId, app, print } = await witnessArguments(flags)
-    if (!program.sourceMaps) process.setSourceMapsEnabled(false)
     const { loadConfig } = await import('../settings/config.ts')
     const given = { waitMs: WAIT_SECONDS * 1000, ...options }
     const loaded = loadConfig({ role: 'writer', env: process.env, options: given })

@@ -1,10 +1,10 @@
 /** What a failure code means and how to fix it, for a terminal (`npm run explain`) and for README.md beside it. */
 
 import { asTyped } from '../invocation.ts'
-import { escapeMarkdown } from '../report/markdown.ts'
 import { CODES, type Code } from './codes.ts'
 import { EXPLANATIONS, PROMPTS } from './explanations.ts'
 import { fillIn } from './hints.ts'
+import { escapeMarkdown } from './secrets.ts'
 
 const WIDTH = 100
 /** Where a shell command may be broken: at a space outside parentheses. */

@@ -71,3 +71,12 @@ export function plain(text: string, max = 400): string {
   const line = printable.replace(/ {2,}/g, ' ').trim()
   return line.length <= max ? line : `${line.slice(0, max - 1).replace(/[\ud800-\udbff]$/, '')}…`
 }
+
+/** Text that Markdown shows as it stands: markup, HTML and table separators escaped, on one line. */
+export function escapeMarkdown(text: string, max?: number): string {
+  return plain(text, max)
+    .replace(/[\\`*[\]|~#]|(?<![a-z0-9])_|_(?![a-z0-9])/gi, '\\$&')
+    .replace(/&/g, '&amp;')
+    .replace(/</g, '&lt;')
+    .replace(/>/g, '&gt;')
+}

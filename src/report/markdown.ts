@@ -3,33 +3,17 @@
  * criteria as a checklist with figures, the checks as a table, warnings, and all evidence folded away.
  */
 import type { Failure } from '../failure/error.ts'
+import { escapeMarkdown } from '../failure/secrets.ts'
 import { asTyped } from '../invocation.ts'
-import {
-  duration,
-  headline,
-  hostPort,
-  keyFacts,
-  LONGEST_WARNING,
-  originLine,
-  plain,
-  printableJson,
-  totals,
-} from './plain.ts'
+import { duration, headline, hostPort, keyFacts, LONGEST_WARNING, originLine, printableJson, totals } from './plain.ts'
 import type { CheckResult, CriterionResult, Report } from './report.ts'
+
+export { escapeMarkdown } from '../failure/secrets.ts'
 
 /** Characters of one string of evidence. */
 const LONGEST_EVIDENCE = 2000
 
 const MARKS = { passed: '✓', failed: '✗', blocked: '–' } as const
-
-/** Text that Markdown shows as it stands: markup, HTML and table separators escaped, on one line. */
-export function escapeMarkdown(text: string, max?: number): string {
-  return plain(text, max)
-    .replace(/[\\`*[\]|~#]|(?<![a-z0-9])_|_(?![a-z0-9])/gi, '\\$&')
-    .replace(/&/g, '&amp;')
-    .replace(/</g, '&lt;')
-    .replace(/>/g, '&gt;')
-}
 
 /** The report as Markdown, with a line end; `note` is a remark about the target, such as that it is a throwaway server. */
 export function renderMarkdown(report: Report, { note }: { readonly note?: string | undefined } = {}): string {
