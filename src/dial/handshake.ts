@@ -22,22 +22,10 @@ const GROUPS = [
 /** The post-quantum groups of OpenSSL 3.5, which earlier ones refuse by name. */
 const HYBRID_GROUPS = 'X25519MLKEM768:SecP256r1MLKEM768:SecP384r1MLKEM1024'
 
-let knownGroups: string | undefined
+const [major = 0, minor = 0] = process.versions.openssl.split('.').map(Number)
 
 /** The groups that this OpenSSL knows, in our order. */
-function groups(): string {
-  knownGroups ??= isGroupList(HYBRID_GROUPS) ? `${GROUPS}:${HYBRID_GROUPS}` : GROUPS
-  return knownGroups
-}
-
-function isGroupList(ecdhCurve: string): boolean {
-  try {
-    tls.createSecureContext({ ca: [], ecdhCurve })
-    return true
-  } catch {
-    return false
-  }
-}
+const KNOWN_GROUPS = major * 100 + minor >= 305 ? `${GROUPS}:${HYBRID_GROUPS}` : GROUPS
 
 /** PEM: whom we trust, and who we are. */
 export interface Material {
@@ -83,7 +71,7 @@ function secureContext({ material, present, maxVersion }: HandshakeOptions): tls
       }),
       minVersion: 'TLSv1.2',
       ...(maxVersion && { maxVersion }),
-      ecdhCurve: groups(),
+      ecdhCurve: KNOWN_GROUPS,
     })
   made.set(name, context)
   return context

@@ -34,7 +34,7 @@ function serverMemory(server: Throwaway): number | null {
 export const soak: Section = async print => {
   await using server = await migratedServer()
   const from = performance.now()
-  const child = spawn(process.execPath, ['--import', 'tsx', 'test/bench/soak-main.ts'], {
+  const child = spawn(process.execPath, ['--expose-gc', '--import', 'tsx', 'test/bench/soak-main.ts'], {
     cwd: ROOT,
     env: {
       PATH: process.env.PATH,
@@ -48,13 +48,13 @@ export const soak: Section = async print => {
   })
   let serverAt: number | null = null
   let serverEnd: number | null = null
-  let figures = { settled: 0, most: 0 }
+  let figures = { settled: 0, most: 0, liveGrowth: 0 }
   for await (const line of createInterface(child.stdout)) {
     if (line === 'settled') serverAt = serverMemory(server)
     else if (line === 'written') serverEnd = serverMemory(server)
     else figures = JSON.parse(line)
   }
-  const { settled, most } = figures
+  const { settled, most, liveGrowth } = figures
   if (settled === 0) throw new Error('the soak did not end well')
   const seconds = (performance.now() - from) / 1000
   const growth = (at: number | null, end: number | null) =>
@@ -67,6 +67,7 @@ export const soak: Section = async print => {
         [`writes in one run, in ${seconds.toFixed(0)} s`, String(WRITES)],
         [`the probe's resident memory after ${SETTLED_AFTER} writes, MB`, settled.toFixed(1)],
         ['growth to its highest afterwards, MB (less than 10)', (most - settled).toFixed(1)],
+        ['growth of its live heap meanwhile, MB', liveGrowth.toFixed(1)],
         ["growth of the server's private memory meanwhile, MB", growth(serverAt, serverEnd)],
         [`growth of the server's private memory with ${NAMED} named statements, MB`, growth(named.before, named.after)],
         ['named statements on the server, probe', '0 (it passed `statements-unnamed`)'],
