@@ -4,6 +4,7 @@
  * deadline   the whole attempt (`--deadline`), ms
  * wait       one thing waited for: its own limit is 5 s, at most a quarter of the deadline
  * signal     aborted when the run is interrupted or the wait is over; the reason is always a ProbeError
+ * record     takes what was waited for once it is over, for the timeline of the report
  */
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,6 +14,17 @@ import { ProbeError } from './failure/error.ts'
 /** A single wait's limit, ms, where the deadline allows it. */
 const WAIT_MS = 5_000
 
+/** Something that took time: its name, and when it began and ended, on performance.now()'s clock, ms. */
+export interface Span {
+  readonly name: string
+  readonly from: number
+  readonly until: number
+  /** the id of the check that it belongs to, where that is not the one that runs */
+  readonly check?: string
+}
+
+export type RecordSpan = (span: Span) => void
+
 export interface Budget {
   /** when the attempt must be over, on performance.now()'s clock, ms */
   readonly endsAt: number
@@ -20,6 +32,7 @@ export interface Budget {
   readonly waitMs: number
   /** aborted with a ProbeError when the run is interrupted */
   readonly signal: AbortSignal
+  readonly record: RecordSpan
 }
 
 /** What is waited for. */
@@ -36,10 +49,10 @@ export interface Wait {
 export const waitMsOf = (deadlineMs: number): number => Math.min(WAIT_MS, deadlineMs / 4)
 
 /** A budget of `deadlineMs` from now on. */
-export function startBudget(deadlineMs: number, signal: AbortSignal): Budget {
+export function startBudget(deadlineMs: number, signal: AbortSignal, record: RecordSpan = () => undefined): Budget {
   // Every wait listens; they are many at once, and none outlives its wait.
   setMaxListeners(0, signal)
-  return { endsAt: performance.now() + deadlineMs, waitMs: waitMsOf(deadlineMs), signal }
+  return { endsAt: performance.now() + deadlineMs, waitMs: waitMsOf(deadlineMs), signal, record }
 }
 
 /** What is left of the deadline, ms, never negative. */
@@ -96,6 +109,16 @@ export function within<T>(budget: Budget, wait: Wait, work: (signal: AbortSignal
       },
     )
   })
+}
+
+/** Does something, and records that it took its time, whatever it came to. */
+export async function recorded<T>({ record }: Budget, name: string, work: () => Promise<T>): Promise<T> {
+  const from = performance.now()
+  try {
+    return await work()
+  } finally {
+    record({ name, from, until: performance.now() })
+  }
 }
 
 /** Waits so long, ms; no longer than the budget lasts, and not at all once the run is interrupted. Never rejects. */

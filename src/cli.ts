@@ -7,14 +7,15 @@ import { fstatSync, writeSync } from 'node:fs'
 import { readArguments } from './commands/arguments.ts'
 import { type Command, EXIT, type Program, UsageError } from './commands/command.ts'
 import { COMMANDS, declarations, loadCommands } from './commands/index.ts'
+import { columnsOf, onTerminal, takesColour } from './commands/terminal.ts'
 import { build, PROGRAM } from './invocation.ts'
 
-/** What kept stdout from being written whole: an errno. */
-let unwritten: string | null = null
+/** What could not be written whole, and why. */
+const unwritten = new Set<string>()
 
 function cannotWrite(error: NodeJS.ErrnoException): void {
   // Readers that have gone away (`| head`) are no error.
-  if (error.code !== 'EPIPE') unwritten ??= error.code ?? error.name
+  if (error.code !== 'EPIPE') unwritten.add(`the output could not be written whole (${error.code ?? error.name})`)
 }
 // A file that may not grow (ulimit -f) is an error of its write, EFBIG.
 process.on('SIGXFSZ' as NodeJS.Signals, () => undefined)
@@ -46,7 +47,6 @@ function writeFully(fd: number, bytes: Buffer): void {
 const ignore = () => undefined
 const draw = (text: string) => void process.stderr.off('error', ignore).on('error', ignore).write(text)
 const note = (text: string) => draw(`${text}\n`)
-const onTerminal = (stream: NodeJS.WriteStream): boolean => stream.isTTY === true && process.env.TERM !== 'dumb'
 
 /** Ctrl-C in a terminal reaches this process twice: from the terminal, and once more from npm. ms */
 const SAME_SIGNAL_MS = 300
@@ -73,12 +73,16 @@ const program: Program = {
   print,
   note,
   commands: loadCommands,
+  unwritten: what => void unwritten.add(what),
   // Node makes a stream when it is looked at.
   get colour() {
-    return onTerminal(process.stdout) && !process.env.NO_COLOR
+    return takesColour(process.stdout, process.env)
+  },
+  get columns() {
+    return columnsOf(process.stdout)
   },
   get draw() {
-    return onTerminal(process.stderr) ? draw : null
+    return onTerminal(process.stderr, process.env) ? draw : null
   },
   sourceMaps: [process.env.NODE_OPTIONS, ...process.execArgv].some(one => one?.includes('--enable-source-maps')),
   interruption,
@@ -140,9 +144,10 @@ delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
 process.on('uncaughtException', async error => endNow(bug(error, (await import('./failure/secrets.ts')).redact)))
 
 let code = await main(process.argv.slice(2)).catch(failed)
-if (unwritten !== null) {
+if (unwritten.size > 0) {
   code = EXIT.unwritten
-  note(`${PROGRAM}: the output could not be written whole (${unwritten}): exit ${code}, whatever the verdict`)
+  const { redact } = await import('./failure/secrets.ts')
+  for (const what of unwritten) note(redact(`${PROGRAM}: ${what}: exit ${code}, whatever the verdict`))
 }
 if (build || process.getActiveResourcesInfo().includes('GetAddrInfoReqWrap')) endNow(code)
 // tsx still writes what it compiled to its cache: an exit would have it compile the same again the next time.

@@ -5,6 +5,8 @@ import { COMMANDS } from '../src/commands/index.ts'
 import { type PROBE_FLAGS, probeArguments } from '../src/commands/probe-options.ts'
 import { UsageError } from '../src/commands/usage.ts'
 
+const TEXT = { format: 'text', verbose: false, files: [] } as const
+
 /** Reads a command line as cli.ts does: what it says is wrong, or what was understood. */
 async function read(words: readonly string[], env: NodeJS.ProcessEnv = {}) {
   try {
@@ -20,6 +22,7 @@ const writes = (value: string) => `--writes wants a whole number from 2 to 10000
 const visible = (value: string) => `--visible-within wants a whole number from 1 to 1000000000, not "${value}"`
 const deadline = (value: string) => `--deadline wants a number from 0.001 to 2147483, not "${value}"`
 const wait = (value: string) => `--wait wants a number from 0 to 2147483, not "${value}"`
+const ending = (value: string) => `--output wants a file that ends in one of .txt .json .md .xml .html, not "${value}"`
 const unknown = (name: string) => `there is no command "${name}"; --help lists them`
 
 describe('bad usage', () => {
@@ -42,6 +45,15 @@ describe('bad usage', () => {
     [['probe', '--', '--json'], '"--json" is one word too many for probe'],
     [['probe', '--engine', 'cockroach'], 'probe has no option --engine'],
     [['probe', '--json', '--markdown'], '--json and --markdown exclude each other'],
+    [['probe', '--format', 'junit', '--json'], '--format junit and --json exclude each other'],
+    [['probe', '--format=text', '--json', '--markdown'], '--format text, --json, --markdown exclude each other'],
+    [['probe', '--format', 'xml'], '--format wants text, json, markdown, junit, html, not "xml"'],
+    [['start', '--format', 'jsn'], '--format wants text, json, markdown, junit, html, not "jsn"; did you mean json?'],
+    [['probe', '--format='], '--format wants text, json, markdown, junit, html, not ""'],
+    ...['report', 'report.pdf', 'json', '.json', 'report.json/', 'a.md.gz', '', '.'].map(
+      path => [['probe', '--output=good.html', '--output', path], ending(path)] as const,
+    ),
+    [['migrate', '--output', 'a.json'], 'migrate has no option --output'],
     [['probe', '--json=yes'], "Option '--json' does not take an argument"],
     [['probe', '--certs-dir'], "Option '--certs-dir <value>' argument missing"],
     [['probe', '--certs-dir='], '--certs-dir wants a directory'],
@@ -57,7 +69,7 @@ describe('bad usage', () => {
     ...['-1', '2147483.1', 'a while', ''].map(value => [['start', `--wait=${value}`], wait(value)] as const),
     [['migrate', '--json'], 'migrate has no option --json'],
     [['migrate', '--writes', '5'], 'migrate has no option --writes'],
-    [['explain', 'TCP_REFUSED', 'DEADLINE'], '"DEADLINE" is one word too many for explain'],
+    [['certs:check', 'DIR', 'more'], '"more" is one word too many for certs:check'],
     [['bootstrap', 'cockroach'], '"cockroach" is one word too many for bootstrap'],
     [['bootstrap', '--json'], 'bootstrap has no option --json'],
     [['generate', '--custom'], "Unknown option '--custom'"],
@@ -147,7 +159,7 @@ describe('options that npm took for itself', () => {
   it("are not looked for among npm's own settings", async () => {
     const names = ['registry', 'cache', 'json', 'dry_run', 'verbose', 'loglevel', 'all', 'user_agent', 'database']
     const env = Object.fromEntries(names.map(name => [`npm_config_${name}`, 'true']))
-    expect(await read(['probe'], env)).toEqual({ command: 'probe', words: [], format: 'text', options: {} })
+    expect(await read(['probe'], env)).toEqual({ command: 'probe', words: [], delivery: TEXT, options: {} })
   })
 })
 
@@ -157,7 +169,7 @@ describe('good usage', () => {
     expect(await read(['probe', ...words, '--visible-within', '1', '--all-addresses', '--certs-dir', 'a b'])).toEqual({
       command: 'probe',
       words: [],
-      format: 'markdown',
+      delivery: { ...TEXT, format: 'markdown' },
       options: {
         writes: 100,
         visibleWithinMs: 1,
@@ -170,8 +182,27 @@ describe('good usage', () => {
     })
   })
 
+  it.each([
+    [['--format', 'html'], { format: 'html' }],
+    [['--json', '--format', 'json'], { format: 'json' }],
+    [['--format=json', '--format=junit', '--verbose'], { format: 'junit', verbose: true }],
+    [
+      ['--json', '--output', 'a b/report.html', '--output=R.XML', '--output', '../x.txt'],
+      {
+        format: 'json',
+        files: [
+          { path: 'a b/report.html', format: 'html' },
+          { path: 'R.XML', format: 'junit' },
+          { path: '../x.txt', format: 'text' },
+        ],
+      },
+    ],
+  ])('of the report: %j', async (words, delivery) =>
+    expect(await read(['probe', ...words])).toMatchObject({ delivery: { ...TEXT, ...delivery } }),
+  )
+
   it('without options leaves the defaults to the configuration', async () =>
-    expect(await read(['start'])).toEqual({ command: 'start', words: [], format: 'text', options: {} }))
+    expect(await read(['start'])).toEqual({ command: 'start', words: [], delivery: TEXT, options: {} }))
 
   it.each(Object.keys(COMMANDS))('--help and --version of %s win over what else is right', async command => {
     expect((await readArguments([command, '--help'])).command).toBe('--help')

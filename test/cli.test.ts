@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createAuthority } from '../src/development/throwaway/authority.ts'
@@ -9,7 +12,7 @@ import { type Listener, listen } from './helpers/listen.ts'
 import { days } from './helpers/pki.ts'
 import { printedOfRefused } from './helpers/refused.ts'
 import { scriptedServer } from './helpers/scripted.ts'
-import { cli, type Pem, settings, startCli, startServer } from './helpers/target.ts'
+import { cli, type Pem, PROGRAMS, settings, startCli, startServer } from './helpers/target.ts'
 import { checkIds } from './helpers/verdict.ts'
 import { errorResponse } from './helpers/wire.ts'
 
@@ -53,13 +56,114 @@ describe('bad usage', () => {
     expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: '', stderr: `connection-probe 1.0.0: ${line}\n` })
     expect(silent.connections).toBe(0)
   })
+})
 
-  it('of explain without a code lists the codes', async () => {
-    const { code, stdout, stderr } = await cli(['explain'])
+describe('explain', () => {
+  const REFUSED = 'psql: error: connection to server at "::1", port 26257 failed: Connection refused'
+
+  /** Runs it with a pipe for stdin, in which `said` stands; null: the pipe stays open, and nothing comes. */
+  async function explain(words: readonly string[], said: string | null) {
+    const { PATH, HOME } = process.env
+    const args = [...PROGRAMS.file(), 'explain', ...words]
+    const child = spawn(process.execPath, args, { env: { PATH, HOME }, stdio: ['pipe', 'pipe', 'pipe'] })
+    if (said !== null) child.stdin.end(said)
+    const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+    return { code, stdout, stderr }
+  }
+
+  it.concurrent.each([
+    ['as one word', [REFUSED], null],
+    ['as words', REFUSED.split(' '), null],
+    ['on stdin', [], `one\n${REFUSED}\nmore\n`],
+    ['on stdin, asked for', ['-'], REFUSED],
+  ])('takes a line of a log %s', async (_, words, said) => {
+    const { code, stdout, stderr } = await explain(words, said)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toContain(`port 26257 failed: Connection refused\n\nIt stands for\n  TCP_REFUSED (layer tcp): `)
+  })
+
+  it('takes a code on stdin', async () => {
+    expect((await explain([], 'tls_version\n')).stdout).toMatch(/^TLS_VERSION \(layer tls\)\n/)
+  })
+
+  it.concurrent.each([
+    ['no stdin', () => cli(['explain'])],
+    ['an empty one', () => explain([], '\n')],
+    ['a pipe in which nothing comes', () => explain([], null)],
+  ])('lists the codes without a word and with %s', async (_, run) => {
+    const { code, stdout, stderr } = await run()
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(/^config\n {2}CONFIG_MISSING .*[\s\S]*\nrun\n {2}DEADLINE /)
+  })
+
+  it.concurrent.each([
+    ['nothing known', 'an unheard-of thing happened', /^nothing known looks like this: npm run probe finds /],
+    [
+      'a consequence',
+      '** (DBConnection.ConnectionError) connection not available and request was dropped from queue after 2999ms',
+      /^this is a consequence: the cause stands seconds earlier in the log: /,
+    ],
+  ])('says of %s what it is, with exit 1', async (_, line, says) => {
+    const { code, stdout, stderr } = await cli(['explain', line])
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toMatch(says)
+  })
+})
+
+describe('--output', () => {
+  let dir: string
+  beforeAll(() => {
+    dir = mkdtempSync(join(tmpdir(), 'probe-forms-'))
+  })
+  afterAll(() => rmSync(dir, { recursive: true, force: true }))
+
+  it('writes the report to each file in the form of its ending, and stdout has it all the same', async () => {
+    const files = ['r.txt', 'r.json', 'r.md', 'r.xml', 'R.HTML'].map(name => join(dir, name))
+    const outputs = files.flatMap(file => ['--output', file])
+    const env = settings({ port: server.port, pem })
+    const { code, stdout, stderr } = await cli(['probe', '--format', 'json', ...outputs], env)
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '' })
+    const [txt = '', json, md, xml, html] = files.map(file => readFileSync(file, 'utf8'))
+    expect(json).toBe(stdout)
+    expect(txt).toMatch(/^connection-probe 1\.0\.0: FAIL at schema, TABLE_MISSING: /)
+    expect(txt.split('\n').length).toBeGreaterThan(20)
+    expect(md).toMatch(/^## connection-probe 1\.0\.0: FAIL at schema, TABLE/)
+    expect(xml).toContain('<failure message="TABLE_MISSING: ')
+    expect(html).toContain('<h2>What TABLE_MISSING means</h2>')
+    expect(readdirSync(dir).sort()).toEqual(['R.HTML', 'r.json', 'r.md', 'r.txt', 'r.xml'])
+  })
+
+  it('writes refused settings, too, over what was there', async () => {
+    const file = join(dir, 'old.json')
+    writeFileSync(file, 'old')
+    const { code, stdout } = await cli(['probe', '--output', file])
+    expect(code).toBe(2)
+    expect(stdout).toMatch(/FAIL at config, CONFIG_MISSING/)
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ failure: { code: 'CONFIG_MISSING' } })
+  })
+
+  it('that cannot be written is exit 74, one line, no file left beside it, and the others are written', async () => {
+    const [bad, directory, good] = [join(dir, 'no/such/r.json'), join(dir, 'd.json'), join(dir, 'good.md')]
+    mkdirSync(directory)
+    const { code, stdout, stderr } = await cli(['probe', '--output', bad, '--output', directory, '--output', good])
+    expect(code).toBe(74)
+    expect(stdout).toContain('FAIL at config, CONFIG_MISSING')
+    expect(stderr.split('\n')).toEqual([
+      `connection-probe 1.0.0: --output ${bad} could not be written (ENOENT): exit 74, whatever the verdict`,
+      `connection-probe 1.0.0: --output ${directory} could not be written (EISDIR): exit 74, whatever the verdict`,
+      '',
+    ])
+    expect(readFileSync(good, 'utf8')).toContain('CONFIG_MISSING')
+    expect(readdirSync(dir).filter(name => name.includes('.part'))).toEqual([])
+  })
+
+  it('of another ending is exit 2, and nothing is tried', async () => {
+    const { code, stdout, stderr } = await cli(['probe', '--output', join(dir, 'r.pdf')], untouched())
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toMatch(
-      /^connection-probe 1\.0\.0: explain wants a failure code: CONFIG_MISSING, .*, INTERRUPTED\n$/,
+      /^connection-probe 1\.0\.0: --output wants a file that ends in one of \.txt .* not ".*r\.pdf"\n$/,
     )
+    expect(silent.connections).toBe(0)
   })
 })
 
@@ -248,6 +352,10 @@ describe('colour', () => {
   it.concurrent.each([
     ['on a terminal', { NODE_OPTIONS: TERMINAL, TERM: 'xterm' }, true],
     ['not with NO_COLOR', { NODE_OPTIONS: TERMINAL, TERM: 'xterm', NO_COLOR: '1' }, false],
+    ['in a pipe with FORCE_COLOR', { TERM: 'xterm', FORCE_COLOR: '1' }, true],
+    ['with FORCE_COLOR and NO_COLOR, as in Node', { FORCE_COLOR: '1', NO_COLOR: '1' }, true],
+    ['not with FORCE_COLOR=0', { NODE_OPTIONS: TERMINAL, TERM: 'xterm', FORCE_COLOR: '0' }, false],
+    ['not with an empty FORCE_COLOR', { FORCE_COLOR: '' }, false],
     ['with an empty NO_COLOR (no-color.org)', { NODE_OPTIONS: TERMINAL, TERM: 'xterm', NO_COLOR: '' }, true],
     ['not on a dumb terminal', { NODE_OPTIONS: TERMINAL, TERM: 'dumb' }, false],
     ['not in a pipe', { TERM: 'xterm' }, false],

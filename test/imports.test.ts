@@ -34,7 +34,7 @@ const TIERS: readonly (readonly string[])[] = [
   // what makes a report of the checks
   ['checks/attempts.ts'],
   ['report/'],
-  ['failure/explain.ts', 'development/'],
+  ['failure/explain.ts', 'failure/explain-line.ts', 'development/'],
   ['development/throwaway/'],
   // tries migrations on a throwaway server
   ['development/schema-review/'],
@@ -148,13 +148,24 @@ describe('the imports of src/', () => {
     expect(IMPORTS.filter(({ to, how }) => files.includes(to) && how === 'static').map(line)).toEqual([])
   })
 
+  const reachedFrom = (files: readonly string[]): Set<string> => {
+    const reached = new Set(files)
+    for (const file of reached)
+      for (const { from, to, how } of IMPORTS) if (from === file && how === 'static') reached.add(to)
+    return reached
+  }
+
+  test('of a text about refused settings reach no check: who forgot one waits for it', () => {
+    const reached = reachedFrom(['commands/probe.ts', 'settings/config.ts', 'report/refusal.ts', 'report/evidence.ts'])
+    const light = /^(commands|failure|settings|report\/(evidence|lines|parts|plain|refusal))[/.]/
+    expect([...reached].filter(file => !light.test(file))).toEqual([])
+  })
+
   test('of the command line reach no driver, no Drizzle and no settings before a command runs', () => {
-    const reached = new Set([
+    const reached = reachedFrom([
       'cli.ts',
       ...FILES.filter(file => importsOf('commands/index.ts').some(({ to }) => to === file)),
     ])
-    for (const file of reached)
-      for (const { from, to, how } of IMPORTS) if (from === file && how === 'static') reached.add(to)
     const light =
       /^(cli\.ts|invocation\.ts|commands\/.*|failure\/(error|codes|hints|secrets)\.ts|settings\/nearest\.ts|report\/(plain|evidence)\.ts)$/
     expect([...reached].filter(file => !light.test(file))).toEqual([])

@@ -13,6 +13,7 @@ import type { AnyCheck } from './check.ts'
 import { rowsLeft } from './clean-up.ts'
 import { checksOf } from './index.ts'
 import { runChecks } from './run.ts'
+import { createTimeline } from './timeline.ts'
 import type { Announce } from './witness/awaited.ts'
 
 // Drizzle and the driver, whose loading takes longer than most dials: begun here, awaited by the check `database`.
@@ -142,13 +143,16 @@ async function attempt(
 ): Promise<Report> {
   const startedAt = new Date().toISOString()
   const from = performance.now()
+  const timeline = createTimeline(from)
+  const { record } = timeline
   const warnings: Warning[] = []
   const [{ host, port, tlsName }] = config.hosts
   const { user, database, origin } = config
   let target: Target = { host, port, database, user, tlsName, address: null, engine: null }
   const results = await runChecks(list, {
-    ...{ config, budget, runId, unremoved, note, progress },
-    dialler: diallerOf({ config, budget: dialling }),
+    ...{ config, runId, unremoved, note, progress, timeline },
+    budget: { ...budget, record },
+    dialler: diallerOf({ config, budget: { ...dialling, record } }),
     warn: (code, message) => warnings.push({ code, message }),
     reached: what => {
       target = { ...target, ...what }
@@ -156,7 +160,8 @@ async function attempt(
   })
   const durationMs = roundMs(performance.now() - from)
   const run = { command, program, runId, target, origin, startedAt, durationMs, attempts }
-  const report = assembleReport({ ...run, warnings: [...config.warnings, ...warnings] }, list, results.map(checkResult))
+  const parts = { ...run, timeline: timeline.entries(results), warnings: [...config.warnings, ...warnings] }
+  const report = assembleReport(parts, list, results.map(checkResult))
   const isSaid = config.options.keep || warnings.some(({ code }) => code === 'ROWS_LEFT')
   if (unremoved.size === 0 || isSaid || !report.failure) return report
   // No session, no row of this run's: what an earlier attempt left stays until the path is there.

@@ -8,6 +8,7 @@ import type { OpenContext } from '../session/open.ts'
 import type { Dialler } from '../session/path.ts'
 import type { Session } from '../session/postgres.ts'
 import type { Target } from '../settings/config.ts'
+import type { Timeline } from './timeline.ts'
 
 /** The four pass criteria, in the report's order. */
 export const CRITERIA = [
@@ -38,6 +39,8 @@ export interface Context extends OpenContext {
   progress(done: number, total: number): void
   /** Tells the report what was reached. */
   reached(target: Partial<Target>): void
+  /** what the run did and when */
+  readonly timeline: Timeline
 }
 
 /** The assertion holds. */
@@ -47,12 +50,15 @@ export interface Passed<Found> {
   readonly found: Found
   /** where the time was taken elsewhere than around `run`, ms */
   readonly tookMs?: number
+  /** when that began, on performance.now()'s clock, ms */
+  readonly startedAt?: number
 }
 
 /** The assertion does not hold, and that was found out elsewhere, in so long, ms. */
 export interface Failed {
   readonly error: ProbeError
   readonly tookMs: number
+  readonly startedAt?: number
 }
 
 export type Outcome<Found> = Passed<Found> | Failed

@@ -1,4 +1,5 @@
 /** The database exists and takes the session; and the sessions that the checks after this one work with. */
+import { recorded } from '../budget.ts'
 import { TABLE_NAME } from '../database/sql.ts'
 import { asProbeError, evidence, ProbeError } from '../failure/error.ts'
 import type { Opened } from '../session/open.ts'
@@ -28,7 +29,7 @@ export interface Sessions {
 
 /** Drizzle and the driver are loaded by now, or loading (attempts.ts). */
 async function sessionsOn(context: Context, inUse: Opened, second: Second): Promise<Sessions> {
-  const { openSession } = await import('../row/index.ts')
+  const { openSession } = await recorded(context.budget, 'loading of the driver', () => import('../row/index.ts'))
   const { budget, dialler, sessions, lostIn } = context
   const kept = async (opening: Promise<Session>): Promise<Session> => {
     const session = await opening

@@ -1,7 +1,7 @@
 /** The runner: one check after the other, in their order. It prints nothing. */
 import { remainingMs } from '../budget.ts'
 import { asProbeError, type Evidence, evidence, type Facts, type Failure, type ProbeError } from '../failure/error.ts'
-import { type AnyCheck, type Context, type Outcome, StillLost } from './check.ts'
+import { type AnyCheck, type Context, type Failed, type Outcome, StillLost } from './check.ts'
 import { explainedBySettings } from './role-settings.ts'
 import { explainedByPolicies } from './row-security.ts'
 import { explainedByLink } from './slow-link.ts'
@@ -11,6 +11,8 @@ export interface Result {
   readonly check: AnyCheck
   readonly status: 'passed' | 'failed' | 'blocked'
   readonly durationMs: number
+  /** on performance.now()'s clock, ms; null where nothing was tried */
+  readonly startedAt: number | null
   readonly evidence: Evidence
   readonly failure: Failure | null
   /** the id of the check because of which this one could not be tried */
@@ -43,10 +45,11 @@ export async function runChecks(
   try {
     for (const check of checks) {
       const lostBefore = lostSessions(context)
-      const from = performance.now()
+      const startedAt = performance.now()
+      given.timeline.enter(check.id)
       const blocker = Object.values(check.needs).find(need => !found.has(need)) ?? ended
       const outcome = blocker ? { blockedBy: blocker.id } : await outcomeOf(check, context, found)
-      results.push(resultOf(check, outcome, performance.now() - from))
+      results.push(resultOf(check, outcome, { startedAt, tookMs: performance.now() - startedAt }))
       if ('found' in outcome) found.set(check, outcome.found)
       if (!('error' in outcome)) continue
       if (lostSessions(context) > lostBefore || outcome.error.code === 'CONNECTION_LOST') lostIn = check.id
@@ -65,7 +68,7 @@ async function outcomeOf(
   check: AnyCheck,
   context: Context,
   found: ReadonlyMap<AnyCheck, unknown>,
-): Promise<Outcome<unknown> | Blocked | { readonly error: ProbeError; readonly tookMs?: number }> {
+): Promise<Outcome<unknown> | Blocked | (Partial<Failed> & { readonly error: ProbeError })> {
   const needs = Object.fromEntries(Object.entries(check.needs).map(([name, need]) => [name, found.get(need)]))
   try {
     return await check.run(context, needs as never)
@@ -76,14 +79,18 @@ async function outcomeOf(
   }
 }
 
-function resultOf(check: AnyCheck, outcome: Awaited<ReturnType<typeof outcomeOf>>, ranMs: number): Result {
-  const nothing = { check, evidence: evidence(), failure: null, blockedBy: null }
-  if ('blockedBy' in outcome) return { ...nothing, status: 'blocked', durationMs: 0, blockedBy: outcome.blockedBy }
-  const durationMs = outcome.tookMs ?? ranMs
+function resultOf(
+  check: AnyCheck,
+  outcome: Awaited<ReturnType<typeof outcomeOf>>,
+  ran: Required<Pick<Failed, 'startedAt' | 'tookMs'>>,
+): Result {
+  const nothing = { check, durationMs: 0, startedAt: null, evidence: evidence(), failure: null, blockedBy: null }
+  if ('blockedBy' in outcome) return { ...nothing, status: 'blocked', blockedBy: outcome.blockedBy }
+  const time = { durationMs: outcome.tookMs ?? ran.tookMs, startedAt: outcome.startedAt ?? ran.startedAt }
   if ('error' in outcome) {
     const { error } = outcome
-    return { ...nothing, status: 'failed', durationMs, evidence: error.evidence, failure: error.toFailure() }
+    return { ...nothing, ...time, status: 'failed', evidence: error.evidence, failure: error.toFailure() }
   }
   const seen: Evidence | Facts = outcome.evidence
-  return { ...nothing, status: 'passed', durationMs, evidence: evidence(seen) }
+  return { ...nothing, ...time, status: 'passed', evidence: evidence(seen) }
 }

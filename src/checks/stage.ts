@@ -7,7 +7,8 @@ import type { Outcome } from './check.ts'
 export function stageOutcome<Found>({ stages }: Opened, id: StageId, found: Found, more = {}): Outcome<Found> {
   const stage = stages[id]
   if (!stage) throw new Error(`the path never came to ${id}, and no earlier stage failed`)
-  const { error, durationMs: tookMs } = stage
-  if (error) return { error: error.with({ evidence: evidence(stage.evidence, more, error.evidence) }), tookMs }
-  return { evidence: evidence(stage.evidence, more), found, tookMs }
+  const { error, durationMs: tookMs, startedAt } = stage
+  const took = { tookMs, startedAt }
+  if (error) return { error: error.with({ evidence: evidence(stage.evidence, more, error.evidence) }), ...took }
+  return { evidence: evidence(stage.evidence, more), found, ...took }
 }

@@ -10,15 +10,19 @@ export class UsageError extends Error {}
 export const GROUPS = ['run', 'understand', 'develop'] as const
 export type Group = (typeof GROUPS)[number]
 
-/** One option: `--name`, or `--name VALUE`. */
+/** One option: `--name`, or `--name VALUE`, which of some may be given several times. */
 export type Flag =
   | { readonly type: 'boolean'; readonly does: string }
-  | { readonly type: 'string'; readonly value: string; readonly does: string }
+  | { readonly type: 'string'; readonly value: string; readonly does: string; readonly multiple?: true }
 export type Flags = Readonly<Record<string, Flag>>
 
 /** What was typed for these options. */
 export type Values<Known extends Flags> = {
-  readonly [Name in keyof Known]?: Known[Name]['type'] extends 'boolean' ? boolean : string
+  readonly [Name in keyof Known]?: Known[Name]['type'] extends 'boolean'
+    ? boolean
+    : Known[Name] extends { readonly multiple: true }
+      ? readonly string[]
+      : string
 }
 
 /** A command line that has been read. */
@@ -33,12 +37,16 @@ export interface Program {
   readonly name: string
   /** Writes to stdout; resolves when all of it is written, or cannot be: then the exit code says so. */
   print(text: string): Promise<void>
+  /** Says on stderr what else could not be written whole: the exit code says so, too. */
+  unwritten(what: string): void
   /** Writes a line to stderr. */
   note(text: string): void
   /** Loads every command. */
   commands(): Promise<Commands>
   /** whether stdout takes colour */
   readonly colour: boolean
+  /** the columns of the terminal that stdout is; null where it is none */
+  readonly columns: number | null
   /** Writes to a terminal on stderr, without a line end; null where stderr is no terminal. */
   readonly draw: ((text: string) => void) | null
   /** whether whoever started Node asked for source maps */

@@ -11,17 +11,17 @@ export const probe = defineCommand({
   flags: PROBE_FLAGS,
   development: false,
   async run({ flags }, program) {
-    const { format, options } = probeArguments(flags)
-    const [{ loadConfig }, render] = await Promise.all([import('../settings/config.ts'), rendererOf(format)])
-    // Loading goes on in another thread while the settings are read. Without any there is nothing to load it for.
-    if (process.env.DATABASE_URL) import('./prove.ts').catch(() => undefined)
+    const { delivery, options } = probeArguments(flags)
+    // Loading goes on in another thread while the settings are read. Without a URL there will be no run.
+    const next: Promise<unknown> = process.env.DATABASE_URL ? import('./prove.ts') : import('../report/refusal.ts')
+    next.catch(() => undefined)
+    const { loadConfig } = await import('../settings/config.ts')
     const loaded = loadConfig({ role: 'writer', env: process.env, options })
     if (!loaded.ok) {
-      const { checksOf } = await import('../checks/index.ts')
-      const checks = checksOf(options.allAddresses === true)
-      return refuseSettings(loaded, { command: 'probe', runId: null, checks, render, program })
+      const checks = async () => (await import('../checks/index.ts')).checksOf(options.allAddresses === true)
+      return refuseSettings(loaded, { command: 'probe', runId: null, checks, delivery, program })
     }
-    const { probeAndPrint } = await import('./prove.ts')
-    return probeAndPrint(loaded.config, { render, program, signal: program.interruption() })
+    const [{ probeAndPrint }] = await Promise.all([import('./prove.ts'), rendererOf(delivery.format)])
+    return probeAndPrint(loaded.config, { delivery, program, signal: program.interruption() })
   },
 })

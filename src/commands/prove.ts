@@ -5,11 +5,12 @@ import { plain } from '../report/plain.ts'
 import type { Report, WarningCode } from '../report/report.ts'
 import type { ProbeConfig } from '../settings/config.ts'
 import { EXIT, type Program } from './command.ts'
+import { deliver } from './deliver.ts'
 import { boundLookups } from './lookups.ts'
-import type { Renderer } from './renderer.ts'
+import type { Delivery } from './probe-options.ts'
 
 interface Run {
-  readonly render: Renderer
+  readonly delivery: Delivery
   readonly program: Program
   readonly signal: AbortSignal
   /** what the report says of the target besides what it finds out */
@@ -30,7 +31,7 @@ export type RunHooks = Pick<ProbeHooks, 'signal' | 'note' | 'program'>
 /** Has a run made and prints its report; returns the exit code. `line` is cleared before anything else is said. */
 export async function reportAndPrint(
   config: ProbeConfig,
-  { render, program, signal, remark, expected = [], line }: Run & { readonly line: { clear(): void } },
+  { delivery, program, signal, remark, expected = [], line }: Run & { readonly line: { clear(): void } },
   make: (hooks: RunHooks) => Promise<Report>,
 ): Promise<number> {
   boundLookups(config)
@@ -41,7 +42,7 @@ export async function reportAndPrint(
   const report = await make({ signal, note, program: program.name })
   line.clear()
   const warnings = report.warnings.filter(({ code }) => !expected.includes(code))
-  await program.print(render({ ...report, warnings }, { colour: program.colour, remark }))
+  await deliver({ ...report, warnings }, delivery, program, remark)
   if (signal.aborted) return EXIT.interrupted
   return report.verdict === 'pass' ? EXIT.ok : EXIT.failed
 }

@@ -1,39 +1,65 @@
 /** Wrong settings are a report, too: what was to be run is blocked, every check of it. */
+import { randomUUID } from 'node:crypto'
 import type { AnyCheck } from '../checks/check.ts'
 import type { ReportCommand } from '../report/report.ts'
 import type { Loaded } from '../settings/config.ts'
 import { EXIT, type Program } from './command.ts'
-import type { Renderer } from './renderer.ts'
+import type { Delivery } from './probe-options.ts'
 
 /** A run that could not begin. */
 export interface Refused {
   readonly command: ReportCommand
   /** null: a new one */
   readonly runId: string | null
-  /** the checks of the run, in order */
-  readonly checks: readonly AnyCheck[]
-  readonly render: Renderer
+  /** Loads the checks of the run, in order. */
+  checks(): Promise<readonly AnyCheck[]>
+  readonly delivery: Delivery
   readonly program: Program
 }
 
 /** Prints the report; returns the exit code. */
-export async function refuseSettings(
+export async function refuseSettings(loaded: Loaded & { ok: false }, refused: Refused): Promise<number> {
+  const { format, files } = refused.delivery
+  if (format === 'text' && files.length === 0) return refuseAsText(loaded, refused)
+  const [{ configurationReport }, { deliver }, checks] = await Promise.all([
+    import('../report/report.ts'),
+    import('./deliver.ts'),
+    refused.checks(),
+  ])
+  const { error, target, origin, warnings } = loaded
+  const { program, delivery } = refused
+  const run = { ...identityOf(refused), target, origin, durationMs: 0, attempts: 0, warnings }
+  await deliver(configurationReport(run, checks, error.toFailure(), error.evidence), delivery, program)
+  return EXIT.usage
+}
+
+/** Which run it is, or would have been. */
+const identityOf = ({ command, program, runId }: Refused) => ({
+  command,
+  program: program.name,
+  runId: runId ?? randomUUID(),
+  startedAt: new Date().toISOString(),
+})
+
+/** The text has no checks, so they are not loaded for it: somebody who forgot a setting waits for this. */
+async function refuseAsText(
   { error, target, origin, warnings }: Loaded & { ok: false },
-  { command, runId, checks, render, program }: Refused,
+  refused: Refused,
 ): Promise<number> {
-  const { randomUUID } = await import('node:crypto')
-  const { configurationReport } = await import('../report/report.ts')
-  const run = {
-    command,
-    program: program.name,
-    runId: runId ?? randomUUID(),
-    target,
-    origin,
-    startedAt: new Date().toISOString(),
-    durationMs: 0,
-    attempts: 0,
+  const [{ renderRefusal }, { opened, withoutSecretTexts, withValues }] = await Promise.all([
+    import('../report/refusal.ts'),
+    import('../report/evidence.ts'),
+  ])
+  const { delivery, program } = refused
+  const { colour, columns } = program
+  const refusal = {
+    ...identityOf(refused),
+    target: withoutSecretTexts(target),
+    origin: withoutSecretTexts(origin),
     warnings,
+    failure: withValues(error.toFailure(), target),
+    evidence: opened(error.evidence),
   }
-  await program.print(render(configurationReport(run, checks, error.toFailure(), error.evidence), program))
+  await program.print(renderRefusal(refusal, { colour, columns, verbose: delivery.verbose }))
   return EXIT.usage
 }

@@ -1,20 +1,22 @@
 /** The forms of a report: this record is the list of them, for the options, the help and the golden files alike. */
+import { extname } from 'node:path'
 import type { Report } from '../report/report.ts'
 
 export interface RenderOptions {
   /** in the text only */
   readonly colour: boolean
-  /** stands above the text and the Markdown; JSON has no place for it */
+  /** how wide the terminal is that the text is for; null where it is for a file or a log */
+  readonly columns?: number | null
+  /** in the text only: every check, and the waterfall */
+  readonly verbose?: boolean
+  /** a remark about the target; JSON and JUnit have no place for it */
   readonly remark?: string | undefined
 }
 
 /** Makes the text of a report, with a line end. */
 export type Renderer = (report: Report, options: RenderOptions) => string
 
-/** A form that is asked for by an option of its name. */
 interface Format {
-  /** the option's line in the help */
-  readonly does: string
   /** of a file that holds it */
   readonly extension: string
   /** Loads what renders it: a run loads one form, and the help none. */
@@ -22,17 +24,33 @@ interface Format {
 }
 
 export const FORMATS = {
+  text: {
+    extension: 'txt',
+    async load() {
+      const { renderText } = await import('../report/text.ts')
+      return (report, { remark, ...options }) => renderText(report, { ...options, note: remark })
+    },
+  },
   json: {
-    does: 'the report as JSON; text is the default',
     extension: 'json',
     load: async () => (await import('../report/json.ts')).renderJson,
   },
   markdown: {
-    does: 'the report as Markdown, for a pull request',
     extension: 'md',
     async load() {
       const { renderMarkdown } = await import('../report/markdown.ts')
       return (report, { remark }) => renderMarkdown(report, { note: remark })
+    },
+  },
+  junit: {
+    extension: 'xml',
+    load: async () => (await import('../report/junit.ts')).renderJunit,
+  },
+  html: {
+    extension: 'html',
+    async load() {
+      const { renderHtml } = await import('../report/html.ts')
+      return (report, { remark }) => renderHtml(report, { remark })
     },
   },
 } as const satisfies Readonly<Record<string, Format>>
@@ -40,12 +58,9 @@ export const FORMATS = {
 export type FormatName = keyof typeof FORMATS
 export const FORMAT_NAMES = Object.keys(FORMATS) as readonly FormatName[]
 
-/** What is printed where no form is asked for. */
-async function loadText(): Promise<Renderer> {
-  const { renderText } = await import('../report/text.ts')
-  return (report, { colour, remark }) => renderText(report, { colour, note: remark })
-}
+/** The form that a file's name asks for by its ending; undefined where it asks for none. */
+export const formatOf = (path: string): FormatName | undefined =>
+  FORMAT_NAMES.find(name => !path.endsWith('/') && extname(path).toLowerCase() === `.${FORMATS[name].extension}`)
 
 /** Loads what renders this form. */
-export const rendererOf = (format: FormatName | 'text'): Promise<Renderer> =>
-  format === 'text' ? loadText() : FORMATS[format].load()
+export const rendererOf = (format: FormatName): Promise<Renderer> => FORMATS[format].load()

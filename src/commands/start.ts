@@ -8,7 +8,6 @@ import type { WarningCode } from '../report/report.ts'
 import type { Options, ProbeConfig } from '../settings/config.ts'
 import { defineCommand, EXIT } from './command.ts'
 import { PROBE_FLAGS, probeArguments } from './probe-options.ts'
-import { rendererOf } from './renderer.ts'
 
 export const start = defineCommand({
   group: 'run',
@@ -17,7 +16,7 @@ export const start = defineCommand({
   flags: PROBE_FLAGS,
   development: true,
   async run({ flags }, program) {
-    const { format, options } = probeArguments(flags)
+    const { delivery, options } = probeArguments(flags)
     const signal = program.interruption()
     const { startThrowaway } = await import('../development/throwaway/index.ts')
     // Interrupted while it starts, it is left to its supervisor, which removes it as soon as this process is gone.
@@ -35,9 +34,9 @@ export const start = defineCommand({
       return signal.aborted ? EXIT.interrupted : EXIT.failed
     }
     program.note(`migrated as gateway_admin: ${applied.join(', ')}`)
-    const [{ probeAndPrint }, render] = await Promise.all([import('./prove.ts'), rendererOf(format)])
+    const { probeAndPrint } = await import('./prove.ts')
     const expected: readonly WarningCode[] = ['ADDRESS_NOT_6PN', 'ENGINE_NOT_COCKROACHDB']
-    return await probeAndPrint(writer, { render, program, signal, remark, expected })
+    return await probeAndPrint(writer, { delivery, program, signal, remark, expected })
   },
 })
 

@@ -5,7 +5,6 @@ import type { Loaded, ProbeConfig } from '../settings/config.ts'
 import { type Asked, defineCommand, EXIT, type Flags, type Program } from './command.ts'
 import { PROBE_FLAGS, probeArguments, REPORT_FLAGS } from './probe-options.ts'
 import { refuseSettings } from './refused-settings.ts'
-import { rendererOf } from './renderer.ts'
 import { quoted, UsageError } from './usage.ts'
 
 /** How long the row is awaited, s, unless --wait says otherwise. */
@@ -30,23 +29,22 @@ export const witness = defineCommand({
   flags: FLAGS,
   development: false,
   async run({ flags }, program) {
-    const { format, options } = probeArguments(flags)
+    const { delivery, options } = probeArguments(flags)
     const { runId, app, print } = await witnessArguments(flags)
     const { loadConfig } = await import('../settings/config.ts')
     const given = { waitMs: WAIT_SECONDS * 1000, ...options }
     const loaded = loadConfig({ role: 'writer', env: process.env, options: given })
     if (print) return printAlone(loaded, { print, runId }, program)
-    const render = await rendererOf(format)
     if (!loaded.ok) {
-      const { witnessChecksFor } = await import('../checks/witness/index.ts')
-      const checks = witnessChecksFor(app, loaded.target.user ?? undefined)
-      return refuseSettings(loaded, { command: 'witness', runId, checks, render, program })
+      const { user } = loaded.target
+      const checks = async () => (await import('../checks/witness/index.ts')).witnessChecksFor(app, user ?? undefined)
+      return refuseSettings(loaded, { command: 'witness', runId, checks, delivery, program })
     }
     const { reportAndPrint } = await import('./prove.ts')
     const { witness } = await import('../checks/attempts.ts')
     const { config } = loaded
     const line = waitingLine(program)
-    const run = { render, program, signal: program.interruption(), line }
+    const run = { delivery, program, signal: program.interruption(), line }
     return reportAndPrint(config, run, hooks => {
       const announce = async (engine: Engine['id']) => {
         const { instructions } = await import('./back-end.ts')

@@ -3,6 +3,7 @@
  *
  * src/failure/README.md   the table of codes
  * src/checks/README.md    every text of the checks, the criteria, the warnings and the codes, to be read in one diff
+ * src/report/report.schema.json   the JSON Schema of the report
  * README.md               the help, and reports that were recorded (test/report/recorded)
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -18,6 +19,7 @@ import { fillIn } from '../failure/hints.ts'
 import { escapeMarkdown } from '../report/markdown.ts'
 import type { Report, WarningCode } from '../report/report.ts'
 import { renderText } from '../report/text.ts'
+import { reportSchema } from './report-schema.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const GENERATED = '<!-- written by `npm run docs`; a test fails when it is stale -->'
@@ -35,6 +37,8 @@ const WARNINGS: Readonly<Record<WarningCode, string>> = {
   ENGINE_NOT_COCKROACHDB: 'the server is PostgreSQL, not CockroachDB',
 }
 
+const WARNING_CODES = Object.keys(WARNINGS) as WarningCode[]
+
 /** A file of the documentation as it must be. */
 export interface Document {
   /** relative to the root of the repository */
@@ -51,6 +55,7 @@ export const documents = (help: string, declared: string): readonly Document[] =
   { path: 'src/commands/declared.json', text: declared },
   { path: 'src/failure/README.md', text: failureReadme() },
   { path: 'src/checks/README.md', text: checksReadme() },
+  { path: 'src/report/report.schema.json', text: `${JSON.stringify(reportSchema(WARNING_CODES), null, 2)}\n` },
   { path: 'README.md', text: readme(readFileSync(join(ROOT, 'README.md'), 'utf8'), help) },
 ]
 
@@ -180,11 +185,14 @@ ${table(
 ${(Object.keys(CODES) as Code[]).map(codeSection).join('\n\n')}
 `
 
+/** The terminal for which README's report is made. */
+const README_COLUMNS = 100
+
 /** README with its generated parts as they must be. Each stands between two comments that name it. */
 function readme(text: string, help: string): string {
   const parts = {
     commands: commandsOf(help),
-    'failing report': shortened(recordedText('denied')),
+    'failing report': recordedText('denied', README_COLUMNS),
     'witness report': witnessLines(recordedText('witness')),
   }
   return Object.entries(parts).reduce((readme, [name, part]) => {
@@ -194,10 +202,10 @@ function readme(text: string, help: string): string {
   }, text)
 }
 
-/** A recorded report as text. */
-function recordedText(name: string): string {
+/** A recorded report as text, for a terminal of so many columns; null: for a log. */
+function recordedText(name: string, columns: number | null = null): string {
   const recorded = readFileSync(join(ROOT, `test/report/recorded/${name}.json`), 'utf8')
-  return renderText(JSON.parse(recorded) as Report, { colour: false })
+  return renderText(JSON.parse(recorded) as Report, { colour: false, columns })
 }
 
 /** The verdict, and the checks that only the witness has. */
@@ -209,11 +217,3 @@ const witnessLines = (report: string): string =>
 
 /** The help without the options. */
 const commandsOf = (help: string): string => /^run\n.*?\n(?=\noptions )/ms.exec(help)?.[0] ?? ''
-
-/** The report's head and end, and of its checks the first one and the first that failed. */
-function shortened(report: string): string {
-  const [head = '', checks = ''] = report.split(/\n\n(?=[√×-] )/)
-  const [, first = '', failed = ''] = /^(.*?\n).*?(^× .*?\n)(?=[√×-] )/ms.exec(checks) ?? []
-  const [end = ''] = report.split('\n\n').slice(-1)
-  return `${head}\n\n${first}[…]\n${failed}[…]\n${end.replace(/\n.*/s, '\n')}`
-}

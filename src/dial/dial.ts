@@ -4,16 +4,21 @@
  */
 import type net from 'node:net'
 import type tls from 'node:tls'
-import { type Budget, roundMs } from '../budget.ts'
+import { type Budget, recorded, roundMs } from '../budget.ts'
 import { asProbeError, type Evidence, evidence, type Facts, type ProbeError } from '../failure/error.ts'
 import type { Endpoint } from '../settings/config.ts'
 import { connect } from './connect.ts'
 import { awaitAlert, type Handshake, handshake, type Material, type Presented } from './handshake.ts'
 import { requestTls } from './ssl-request.ts'
 
-/** How one stage of a connection ended. */
-export interface Stage {
+/** When something began, on performance.now()'s clock, and how long it took, ms. */
+export interface Time {
+  readonly startedAt: number
   readonly durationMs: number
+}
+
+/** How one stage of a connection ended. */
+export interface Stage extends Time {
   readonly evidence: Evidence
   readonly error: ProbeError | null
 }
@@ -40,18 +45,19 @@ export interface Dialled {
   readonly error: ProbeError | null
 }
 
-/** Runs a stage: what it came to, and how long it took, ms. */
-async function timed<T>(work: () => Promise<T>): Promise<{ value?: T; error: ProbeError | null; durationMs: number }> {
-  const from = performance.now()
+/** Runs a stage: what it came to, when, and how long it took. */
+async function timed<T>(work: () => Promise<T>): Promise<Time & { value?: T; error: ProbeError | null }> {
+  const startedAt = performance.now()
   try {
-    return { value: await work(), error: null, durationMs: performance.now() - from }
+    return { value: await work(), error: null, startedAt, durationMs: performance.now() - startedAt }
   } catch (error) {
-    return { error: asProbeError(error), durationMs: performance.now() - from }
+    return { error: asProbeError(error), startedAt, durationMs: performance.now() - startedAt }
   }
 }
 
 /** A stage that ended so, with what is known of it and what the error shows. */
-export const stageOf = (durationMs: number, known: Evidence | Facts, error: ProbeError | null): Stage => ({
+export const stageOf = ({ startedAt, durationMs }: Time, known: Evidence | Facts, error: ProbeError | null): Stage => ({
+  startedAt,
   durationMs,
   evidence: evidence(known, error?.evidence ?? {}),
   error,
@@ -65,8 +71,9 @@ export async function dial(
   budget: Budget,
 ): Promise<Dialled> {
   const known = { address, port: host.port }
-  const { value: socket, error, durationMs } = await timed(() => connect(address, host.port, budget))
-  const tcp = stageOf(durationMs, known, error)
+  const connected = await timed(() => recorded(budget, 'TCP connect', () => connect(address, host.port, budget)))
+  const { value: socket, error } = connected
+  const tcp = stageOf(connected, known, error)
   const nothing = { tcp, tls: null, handshake: null, roundTripMs: null, socket: null, error }
   if (!socket) return nothing
   if (!options.tls) return { ...nothing, socket }
@@ -75,21 +82,20 @@ export async function dial(
   let roundTripMs: number | null = null
   const tls = await timed(async () => {
     const from = performance.now()
-    await requestTls(socket, budget)
+    await recorded(budget, 'SSLRequest', () => requestTls(socket, budget))
     roundTripMs = roundMs(performance.now() - from)
     const { certificate: present, maxVersion } = options
-    secured = await handshake(socket, { tlsName: host.tlsName, material, present, maxVersion }, budget)
+    const how = { tlsName: host.tlsName, material, present, maxVersion }
+    secured = await recorded(budget, 'TLS handshake', () => handshake(socket, how, budget))
     if (options.hold) await awaitAlert(secured.socket, budget)
     return secured
   })
   if (tls.value) {
-    const stage = stageOf(tls.durationMs, evidence(tls.value.evidence, { sslRequestMs: roundTripMs }), null)
+    const stage = stageOf(tls, evidence(tls.value.evidence, { sslRequestMs: roundTripMs }), null)
     return { tcp, tls: stage, handshake: tls.value, roundTripMs, socket: tls.value.socket, error: null }
   }
   socket.destroy()
   // A reset before the first byte belongs to the connection, not to TLS.
-  if (tls.error?.code === 'TCP_RESET')
-    return { ...nothing, tcp: stageOf(tls.durationMs, known, tls.error), error: tls.error }
-  const { error: failure } = tls
-  return { ...nothing, tls: stageOf(tls.durationMs, {}, failure), handshake: secured, roundTripMs, error: failure }
+  if (tls.error?.code === 'TCP_RESET') return { ...nothing, tcp: stageOf(tls, known, tls.error), error: tls.error }
+  return { ...nothing, tls: stageOf(tls, {}, tls.error), handshake: secured, roundTripMs, error: tls.error }
 }

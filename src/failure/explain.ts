@@ -50,7 +50,7 @@ export function explain(code: Code): string {
  * `text` in lines of at most 100 columns: the first after `lead`, the others indented as far. Commands are as they are
  * typed here, and a shell command (see PROMPTS) is continued with a backslash, so that it can be copied as it stands.
  */
-function wrap(text: string, lead: string): string[] {
+export function wrap(text: string, lead: string): string[] {
   const prompt = promptOf(text)
   const shell = prompt === '$' || prompt === 'crdb$'
   const indent = ' '.repeat(lead.length + (prompt === undefined ? 0 : prompt.length + 1))

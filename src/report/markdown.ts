@@ -4,8 +4,18 @@
  */
 import type { Failure } from '../failure/error.ts'
 import { escapeMarkdown } from '../failure/secrets.ts'
-import { asTyped } from '../invocation.ts'
-import { duration, headline, hostPort, keyFacts, LONGEST_WARNING, originLine, printableJson, totals } from './plain.ts'
+import {
+  duration,
+  explainCommand,
+  headline,
+  hostPort,
+  keyFacts,
+  LONGEST_HINT,
+  LONGEST_WARNING,
+  originLine,
+  printableJson,
+  totals,
+} from './plain.ts'
 import type { CheckResult, CriterionResult, Report } from './report.ts'
 
 export { escapeMarkdown } from '../failure/secrets.ts'
@@ -39,7 +49,7 @@ function failureParagraph(failure: Failure): string {
   return [
     `**${failure.layer}, \`${failure.code}\`:** ${escapeMarkdown(failure.message, 600)}`,
     ...(causes.length === 0 ? [] : [causes.join('\n')]),
-    `Next: ${escapeMarkdown(failure.hint)} (\`${asTyped(`npm run explain -- ${failure.code}`)}\`)`,
+    `Next: ${escapeMarkdown(failure.hint, LONGEST_HINT)} (\`${explainCommand(failure.code)}\`)`,
   ].join('\n\n')
 }
 

@@ -6,15 +6,15 @@ import { roundMs } from '../budget.ts'
 import { type AnyCheck, CRITERIA, type CriterionId } from '../checks/check.ts'
 import type { CheckId } from '../checks/index.ts'
 import type { Result } from '../checks/run.ts'
+import type { TimelineEntry } from '../checks/timeline.ts'
 import type { Layer, Warning } from '../failure/codes.ts'
 import { type Evidence, evidence, type Facts, type Failure } from '../failure/error.ts'
-import { fillIn } from '../failure/hints.ts'
-import { settingWithoutSecrets } from '../failure/secrets.ts'
 import type { Origin, Target } from '../settings/config.ts'
-import { opened } from './evidence.ts'
+import { opened, withoutSecretTexts, withValues } from './evidence.ts'
 
 export type { CriterionId } from '../checks/check.ts'
 export type { CheckId } from '../checks/index.ts'
+export type { TimelineEntry } from '../checks/timeline.ts'
 export type { Warning, WarningCode } from '../failure/codes.ts'
 export type { Origin, Target } from '../settings/config.ts'
 
@@ -56,6 +56,8 @@ export interface Report {
   readonly attempts: number
   readonly criteria: readonly CriterionResult[]
   readonly checks: readonly CheckResult[]
+  /** what was done when, on one clock; empty where nothing was tried */
+  readonly timeline: readonly TimelineEntry[]
   readonly warnings: readonly Warning[]
 }
 
@@ -75,19 +77,15 @@ export function configurationReport(
   failure: Failure,
   seen: Evidence | Facts,
 ): Report {
-  const nothing = { durationMs: 0, evidence: evidence(), failure: null, blockedBy: null }
+  const nothing = { durationMs: 0, startedAt: null, evidence: evidence(), failure: null, blockedBy: null }
   const results = list.map((check): Result => {
     const [blocker] = Object.values(check.needs)
     return blocker
       ? { check, ...nothing, status: 'blocked', blockedBy: blocker.id }
       : { check, ...nothing, status: 'failed', evidence: evidence(seen), failure }
   })
-  return assembleReport(run, list, results.map(checkResult))
+  return assembleReport({ ...run, timeline: [] }, list, results.map(checkResult))
 }
-
-/** The same, the target's values in the next step. */
-const withValues = (check: CheckResult, target: Target): CheckResult =>
-  check.failure ? { ...check, failure: { ...check.failure, hint: fillIn(check.failure.hint, target) } } : check
 
 /** A result as the report has it. */
 export const checkResult = ({ check, status, durationMs, evidence, failure, blockedBy }: Result): CheckResult => ({
@@ -109,23 +107,18 @@ function criterionStatus(checks: readonly CheckResult[]): Status {
   return 'passed'
 }
 
-/** Settings as the report shows them: any of them may hold a key by mistake. */
-const withoutSecretTexts = <T extends object>(settings: T): T =>
-  Object.fromEntries(
-    Object.entries(settings).map(([name, value]) => [
-      name,
-      typeof value === 'string' ? settingWithoutSecrets(value) : value,
-    ]),
-  ) as T
-
 /**
  * Puts results together into a report. `results` must hold every check of `list` once, in order. The verdict is pass only
  * if every check passed; the failure is that of the first failed check. Only the probe has criteria.
  */
-export function assembleReport(parts: Run, list: readonly AnyCheck[], results: readonly CheckResult[]): Report {
+export function assembleReport(
+  parts: Run & Pick<Report, 'timeline'>,
+  list: readonly AnyCheck[],
+  results: readonly CheckResult[],
+): Report {
   const hasCriteria = parts.command === 'probe'
   const checks = results
-    .map(check => withValues(check, parts.target))
+    .map(check => (check.failure ? { ...check, failure: withValues(check.failure, parts.target) } : check))
     .map(check => (hasCriteria ? check : { ...check, criterion: null }))
   if (checks.map(({ id }) => id).join() !== list.map(({ id }) => id).join())
     throw new Error('a report without one of its checks')
@@ -135,7 +128,7 @@ export function assembleReport(parts: Run, list: readonly AnyCheck[], results: r
   })
   const failure = checks.find(check => check.status === 'failed')?.failure ?? null
   const verdict = checks.every(check => check.status === 'passed') ? 'pass' : 'fail'
-  const { command, program, runId, startedAt, durationMs, attempts, warnings } = parts
+  const { command, program, runId, startedAt, durationMs, attempts, timeline, warnings } = parts
   const [target, origin] = [withoutSecretTexts(parts.target), withoutSecretTexts(parts.origin)]
   return {
     schemaVersion: 1,
@@ -151,6 +144,7 @@ export function assembleReport(parts: Run, list: readonly AnyCheck[], results: r
     attempts,
     criteria,
     checks,
+    timeline,
     warnings,
   }
 }

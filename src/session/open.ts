@@ -6,10 +6,10 @@
 import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
 import type tls from 'node:tls'
-import { type Budget, remainingMs } from '../budget.ts'
+import { type Budget, recorded, remainingMs } from '../budget.ts'
 import { SESSION_TOKEN } from '../database/sql.ts'
 import { aboutOurKey } from '../dial/client-key.ts'
-import { type Dialled, type DialOptions, dial, type Stage, stageOf } from '../dial/dial.ts'
+import { type Dialled, type DialOptions, dial, type Stage, stageOf, type Time } from '../dial/dial.ts'
 import { brokenOff, type Handshake, type Presented } from '../dial/handshake.ts'
 import { asProbeError, evidence, isCertificateRefusal, isClosedAfterKeys, type ProbeError } from '../failure/error.ts'
 import type { Endpoint, ProbeConfig } from '../settings/config.ts'
@@ -106,8 +106,8 @@ function decide(first: Opened, second: Opened): Opened {
     evidence: evidence(again, first.handshake?.evidence ?? {}),
   })
   const { tcp, tls } = first.stages
-  const stage = stageOf(tls?.durationMs ?? 0, tls?.evidence ?? {}, error)
-  return { ...first, stages: { ...(tcp && { tcp }), tls: stage }, error }
+  if (!tcp || !tls) throw new Error('a startup that was closed came after TLS')
+  return { ...first, stages: { tcp, tls: stageOf(tls, tls.evidence, error) }, error }
 }
 
 function sessionStage({ stages }: Opened): Stage {
@@ -133,34 +133,36 @@ async function attempt(
   const opened = { host, address, stages, error, startup: null, handshake, roundTripMs, token, socket: null }
   if (!socket) return opened
 
-  const from = performance.now()
+  const startedAt = performance.now()
   const parameters = startupParameters(context, login.user, token)
   const { identityMatches, principals } = config
   const options = { identityMatches, principals, findStoredPassword }
   try {
-    const answer = await startup(socket, parameters, options, budget)
+    const answer = await recorded(budget, 'startup', () => startup(socket, parameters, options, budget))
     const shown = certificate === 'none' || !tls ? null : config.credentials.cert
     const said = { ...answer, error: answer.error && aboutOurKey(answer.error, shown) }
-    const durationMs = performance.now() - from
-    const ended = { ...opened, startup: said, error: said.error, stages: startupStages(said, dialled, durationMs) }
+    const took = { startedAt, durationMs: performance.now() - startedAt }
+    const ended = { ...opened, startup: said, error: said.error, stages: startupStages(said, dialled, took) }
     return said.error ? ended : { ...ended, socket }
   } catch (thrown) {
     const error = asProbeError(thrown)
-    return { ...opened, error, stages: { ...stages, session: stageOf(performance.now() - from, {}, error) } }
+    const took = { startedAt, durationMs: performance.now() - startedAt }
+    return { ...opened, error, stages: { ...stages, session: stageOf(took, {}, error) } }
   }
 }
 
+const atItsEnd = ({ startedAt, durationMs }: Time): Time => ({ startedAt: startedAt + durationMs, durationMs: 0 })
+
 /** The stages of a connection whose startup has ended. */
-function startupStages(said: Startup, dialled: Dialled, durationMs: number): Stages {
+function startupStages(said: Startup, dialled: Dialled, took: Time): Stages {
   const stages = dialStages(dialled)
   const seen = startupEvidence(said)
   const { error, authenticated } = said
   const { handshake, tls } = dialled
   // An alert after the handshake: the certificate was the matter (RFC 8446, 4.4.2).
-  if (error?.layer === 'tls' && handshake)
-    return { ...stages, tls: stageOf(tls?.durationMs ?? 0, handshake.evidence, error) }
+  if (error?.layer === 'tls' && handshake && tls) return { ...stages, tls: stageOf(tls, handshake.evidence, error) }
   const isLetIn = !error || (authenticated && !error.code.startsWith('AUTH_'))
   return isLetIn
-    ? { ...stages, session: stageOf(durationMs, seen, null), database: stageOf(0, {}, error) }
-    : { ...stages, session: stageOf(durationMs, seen, error) }
+    ? { ...stages, session: stageOf(took, seen, null), database: stageOf(atItsEnd(took), {}, error) }
+    : { ...stages, session: stageOf(took, seen, error) }
 }

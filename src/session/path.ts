@@ -4,12 +4,12 @@
  * deployment's, and ends the path.
  */
 import { setMaxListeners } from 'node:events'
-import { type Budget, pause, remainingMs } from '../budget.ts'
+import { type Budget, pause, type RecordSpan, recorded, remainingMs, type Span } from '../budget.ts'
 import { resolve } from '../dial/resolve.ts'
 import { CODES } from '../failure/codes.ts'
 import { asProbeError, type Evidence, evidence, type Facts, ProbeError } from '../failure/error.ts'
 import { type Endpoint, endpointKey } from '../settings/config.ts'
-import { type Login, type OpenContext, type Opened, open, ownLogin, STAGES } from './open.ts'
+import { type Login, type OpenContext, type Opened, open, ownLogin, STAGES, type StageId } from './open.ts'
 
 /** What the lookups found. */
 export interface LookUp {
@@ -27,7 +27,7 @@ export async function lookUp({ config, budget }: OpenContext): Promise<LookUp> {
   let error: ProbeError | null = null
   for (const host of config.hosts) {
     try {
-      const found = await resolve(host, config.names, budget)
+      const found = await recorded(budget, `lookup of ${host.host}`, () => resolve(host, config.names, budget))
       const known = new Set(endpoints.map(endpointKey))
       endpoints.push(
         ...found.addresses.map(address => ({ host, address })).filter(found => !known.has(endpointKey(found))),
@@ -52,6 +52,21 @@ export interface Path {
   readonly second: Second | null
 }
 
+/** Which check each part of the path is the matter of: all of it is dialled by `tcp`. */
+const CHECK_OF: Readonly<Record<string, StageId>> = {
+  'TCP connect': 'tcp',
+  SSLRequest: 'tls',
+  'TLS handshake': 'tls',
+  startup: 'session',
+}
+
+const ofItsCheck =
+  (record: RecordSpan): RecordSpan =>
+  span => {
+    const check = CHECK_OF[span.name.replace(/ \(.*/, '')]
+    record(check === undefined ? span : { ...span, check })
+  }
+
 /** A connection that is dialled beside another one, so that it costs no time of its own. */
 export interface Second {
   /** Takes it over: whoever does ends it. */
@@ -64,13 +79,17 @@ function openBeside(context: OpenContext, endpoint: Endpoint, login: Login): Sec
   const abort = new AbortController()
   const signal = AbortSignal.any([context.budget.signal, abort.signal])
   setMaxListeners(0, signal)
-  const opening = open({ ...context, budget: { ...context.budget, signal } }, endpoint, login)
+  const spans: Span[] = []
+  const record: RecordSpan = span => void spans.push({ ...span, name: `${span.name} (second connection)` })
+  const opening = open({ ...context, budget: { ...context.budget, signal, record } }, endpoint, login)
   opening.catch(() => undefined)
   let isClaimed = false
   return {
-    claim() {
+    async claim() {
       isClaimed = true
-      return opening
+      const opened = await opening
+      spans.forEach(ofItsCheck(context.budget.record))
+      return opened
     },
     async abandon() {
       abort.abort(new ProbeError('INTERRUPTED', 'this connection is not needed'))
@@ -110,8 +129,10 @@ export async function openPath(
 ): Promise<Path> {
   const tried: Tried[] = []
   let best: Opened | null = null
+  const { budget } = context
+  const first = { ...context, budget: { ...budget, record: ofItsCheck(budget.record) } }
   for (const endpoint of endpoints) {
-    const opening = open(context, endpoint, login)
+    const opening = open(first, endpoint, login)
     const second = inPairs ? openBeside(context, endpoint, login) : null
     const opened = await opening
     tried.push(triedOf(opened))
@@ -159,12 +180,27 @@ export interface Dialler {
   reopen(endpoints: readonly Endpoint[]): Promise<Opened>
 }
 
+/** Whose connection it is that is opened beside the path's. */
+function namedFor(record: RecordSpan, { user, certificate, tls }: Login, own: Login): RecordSpan {
+  const how = [
+    ...(user === own.user ? [] : [`as ${user}`]),
+    ...(tls ? [] : ['without TLS']),
+    ...(certificate === 'own' || !tls
+      ? []
+      : [certificate === 'none' ? 'without a certificate' : 'with a forged certificate']),
+  ].join(' ')
+  return how === '' ? record : span => record({ ...span, name: `${span.name} ${how}` })
+}
+
 export function diallerOf(context: OpenContext): Dialler {
   const own = ownLogin(context.config)
   return {
     lookUp: () => lookUp(context),
     openPath: endpoints => openPath(context, endpoints, own, true),
-    open: (endpoint, login = own, within = context.budget) => open({ ...context, budget: within }, endpoint, login),
+    open(endpoint, login = own, within = context.budget) {
+      const budget = { ...within, record: namedFor(within.record, login, own) }
+      return open({ ...context, budget }, endpoint, login)
+    },
     reopen: endpoints => reopen(context, endpoints, own),
   }
 }

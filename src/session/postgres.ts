@@ -5,7 +5,7 @@
 import type { EventEmitter } from 'node:events'
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
-import { type Budget, roundMs } from '../budget.ts'
+import { type Budget, recorded, roundMs } from '../budget.ts'
 import { type Engine, engineOf } from '../database/engine.ts'
 import { startupHint } from '../failure/classify.ts'
 import { classifyStatement, type StatementKind, statementHint, TIMEOUTS } from '../failure/classify-statement.ts'
@@ -76,7 +76,7 @@ export async function openSession(opened: Opened, budget: Budget): Promise<Sessi
         if (budget.signal.aborted) throw budget.signal.reason
         if (lost) throw lost
         const wait = { code: TIMEOUTS[kind], what: `${what} was not answered`, hint: SILENCE }
-        return await link.run(budget, wait, () => work(db))
+        return await recorded(budget, what, () => link.run(budget, wait, () => work(db)))
       } catch (error) {
         const failure = statementFailure(error, link.lost(), kind, what)
         // The driver stumbled over an answer: what it would make of the next one is anybody's guess.

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { type Budget, startBudget } from '../../src/budget.ts'
 import { type AnyCheck, type Context, defineCheck, StillLost } from '../../src/checks/check.ts'
 import { type Result, runChecks } from '../../src/checks/run.ts'
+import { createTimeline } from '../../src/checks/timeline.ts'
 import { openEvidence, ProbeError } from '../../src/failure/error.ts'
 import { diallerOf } from '../../src/session/path.ts'
 import { openSession, type Session } from '../../src/session/postgres.ts'
@@ -24,7 +25,7 @@ async function runOn(checks: readonly AnyCheck[], budget: Budget = startBudget(2
   const nothing = () => undefined
   return await runChecks(checks, {
     ...{ config, budget, dialler, runId: 'run', unremoved: new Set<string>() },
-    ...{ warn: nothing, note: nothing, progress: nothing, reached: nothing },
+    ...{ warn: nothing, note: nothing, progress: nothing, reached: nothing, timeline: createTimeline(0) },
   })
 }
 

@@ -24,7 +24,7 @@ describe('a generated part of the documentation', () => {
   it('lists the commands, and shows a report that fails', () => {
     const readme = generated.find(({ path }) => path === 'README.md')?.text
     expect(readme).toContain('npm run docs                  writes every generated part')
-    expect(readme).toMatch(/^```\nconnection-probe .*: FAIL at (.*\n){5,30}?× (.*\n){3,}?```$/m)
+    expect(readme).toMatch(/^```\ntarget .*\n(.*\n){5,30}?× (.*\n){3,}?connection-probe .*: FAIL at (.*\n){3,}?```$/m)
   })
 })
 

@@ -1,7 +1,9 @@
 /** What is said of settings that are refused. */
 import { checksOf } from '../../src/checks/index.ts'
 import { failureLine } from '../../src/failure/error.ts'
+import { renderHtml } from '../../src/report/html.ts'
 import { renderJson } from '../../src/report/json.ts'
+import { renderJunit } from '../../src/report/junit.ts'
 import { renderMarkdown } from '../../src/report/markdown.ts'
 import { configurationReport } from '../../src/report/report.ts'
 import { renderText } from '../../src/report/text.ts'
@@ -16,7 +18,11 @@ export function printedOfRefused(env: NodeJS.ProcessEnv, certsDir: string | null
       const run = { command: 'probe' as const, program: '', runId: '', startedAt: '', durationMs: 0, attempts: 0 }
       const failure = loaded.error.toFailure()
       const report = configurationReport({ ...run, ...loaded }, checksOf(false), failure, loaded.error.evidence)
-      return [renderText(report, { colour: false }), renderJson(report), renderMarkdown(report), failureLine(failure)]
+      const texts = [null, 60].flatMap(columns =>
+        [false, true].map(verbose => renderText(report, { colour: false, columns, verbose })),
+      )
+      const forms = [renderJson, renderMarkdown, renderJunit, renderHtml].map(render => render(report))
+      return [...texts, ...forms, failureLine(failure)]
     })
     .join('\n')
 }

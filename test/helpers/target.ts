@@ -27,6 +27,7 @@ import { type Pem, pemOf } from './clients.ts'
 import { configOf, runProbe, withMigrations, writerConfig } from './probe.ts'
 import { type Ended, ended } from './process.ts'
 import { faultyProxy, type ProxyOptions } from './proxy.ts'
+import { schemaProblems, timelineProblems } from './schema.ts'
 import type { SessionServer } from './sessions.ts'
 import { verdictOf } from './verdict.ts'
 
@@ -107,6 +108,7 @@ export async function run(config: ProbeConfig, hooks: Partial<ProbeHooks> = {}):
   const from = performance.now()
   const report = await runProbe(config, hooks)
   const took = performance.now() - from
+  expect([...schemaProblems(report), ...timelineProblems(report)]).toEqual([])
   expect(took, JSON.stringify(verdictOf(report))).toBeLessThan(waitMs + deadlineMs + GRACE_MS + stalls())
   return report
 }
@@ -173,5 +175,9 @@ export function startCli(args: readonly string[], env: NodeJS.ProcessEnv = {}, f
 }
 
 /** Runs the command line as a process, with nothing in its environment but what is given. */
-export const cli = (args: readonly string[], env: NodeJS.ProcessEnv = {}, form?: Form): Promise<Ended> =>
-  startCli(args, env, form).result
+export async function cli(args: readonly string[], env: NodeJS.ProcessEnv = {}, form?: Form): Promise<Ended> {
+  const result = await startCli(args, env, form).result
+  if (args[0] === 'probe' && args.includes('--json') && result.stdout !== '')
+    expect(schemaProblems(JSON.parse(result.stdout))).toEqual([])
+  return result
+}

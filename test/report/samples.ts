@@ -24,7 +24,7 @@ const hostile = new ProbeError('TLS_NOT_POSTGRES', `the server said ${HOSTILE}`,
 function hostileReport(): Report {
   const report = recorded('failing')
   const { target, origin } = report
-  const run: Run = {
+  const run: Run & Pick<Report, 'timeline'> = {
     ...report,
     target: { ...target, engine: HOSTILE, tlsName: HOSTILE, database: HOSTILE, user: HOSTILE },
     origin: { ...origin, hostname: HOSTILE, region: HOSTILE },

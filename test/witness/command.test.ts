@@ -31,9 +31,11 @@ afterAll(async () => {
 const programOf = (more: Partial<Program> = {}): Program => ({
   name: 'connection-probe test',
   print: async () => undefined,
+  unwritten: () => undefined,
   note: () => undefined,
   commands: async () => [],
   colour: false,
+  columns: null,
   draw: null,
   sourceMaps: true,
   interruption: () => new AbortController().signal,

@@ -1,0 +1,18 @@
+/** Hands a report to its readers: to stdout in one form, and to files in theirs. */
+import type { Report } from '../report/report.ts'
+import type { Program } from './command.ts'
+import type { Delivery } from './probe-options.ts'
+import { rendererOf } from './renderer.ts'
+
+/** Prints a report and writes it to the files that were asked for; `remark` is said of the target in people's forms. */
+export async function deliver(report: Report, to: Delivery, program: Program, remark?: string): Promise<void> {
+  const { colour, columns } = program
+  const render = await rendererOf(to.format)
+  await program.print(render(report, { colour, columns, verbose: to.verbose, remark }))
+  for (const { path, format } of to.files) {
+    const render = await rendererOf(format)
+    const { writeWhole } = await import('./write-whole.ts')
+    const errno = writeWhole(path, render(report, { colour: false, verbose: to.verbose, remark }))
+    if (errno !== null) program.unwritten(`--output ${path} could not be written (${errno})`)
+  }
+}
