@@ -34,6 +34,7 @@ const TIERS: readonly (readonly string[])[] = [
   // what makes a report of the checks
   ['checks/attempts.ts'],
   ['report/'],
+  ['watch/'],
   ['failure/explain.ts', 'failure/explain-line.ts', 'development/'],
   ['development/throwaway/'],
   // tries migrations on a throwaway server

@@ -26,9 +26,13 @@ export interface ProbeHooks {
   readonly note: (text: string) => void
   readonly progress: (done: number, total: number) => void
   readonly program: string
+  /** stands in for the checks of the run: the same ones, in their order; left out: these as they are */
+  readonly checks?: readonly AnyCheck[]
+  /** the ids of rows that earlier runs could not remove, kept up to date: this one removes them with its own */
+  readonly unremoved?: Set<string>
 }
 
-export interface WitnessHooks extends Omit<ProbeHooks, 'progress'> {
+export interface WitnessHooks extends Omit<ProbeHooks, 'progress' | 'checks' | 'unremoved'> {
   /** says what to run in the back end, once */
   readonly announce: Announce
   /** how long the row is awaited still, ms */
@@ -41,10 +45,10 @@ const ATTEMPT_PAUSE_MS = 1_000
 /** Runs attempts until one passes, one fails for a cause that waiting cannot cure, or `--wait` is over. */
 export function probe(config: ProbeConfig, hooks: ProbeHooks): Promise<Report> {
   const { allAddresses, deadlineMs } = config.options
-  const unremoved = new Set<string>()
+  const { checks = checksOf(allAddresses), unremoved = new Set<string>() } = hooks
   return repeated({ config, hooks }, attempts => {
     const budget = startBudget(deadlineMs, hooks.signal)
-    const run = { command: 'probe', runId: randomUUID(), checks: checksOf(allAddresses), attempts } as const
+    const run = { command: 'probe', runId: randomUUID(), checks, attempts } as const
     return attempt(config, hooks, { ...run, budget, dialling: budget, unremoved })
   })
 }

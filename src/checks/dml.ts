@@ -47,7 +47,7 @@ export const dml = defineCheck({
   title: 'INSERT, SELECT, UPDATE and DELETE each really work',
   async run(context, { table: { held }, database: { sessions, opened }, dns: { endpoints } }) {
     const { createRows, openSession } = await import('../row/index.ts')
-    if (canWrite(held)) context.atEnd(() => sweep(context))
+    if (canWrite(held) && context.config.options.sweep) context.atEnd(() => sweep(context))
     expectHeld(context.config, held)
     const clock = await readClock(sessions.writer)
     const inOrder = [opened, ...otherThan(opened, endpoints)]

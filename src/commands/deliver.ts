@@ -9,10 +9,24 @@ export async function deliver(report: Report, to: Delivery, program: Program, re
   const { colour, columns } = program
   const render = await rendererOf(to.format)
   await program.print(render(report, { colour, columns, verbose: to.verbose, remark }))
-  for (const { path, format } of to.files) {
+  await writeFiles(report, to, program, remark)
+}
+
+/** Writes a report to those files; returns whether each of them was written whole. */
+export async function writeFiles(
+  report: Report,
+  { files, verbose }: Delivery,
+  { unwritten }: Program,
+  remark?: string,
+): Promise<boolean> {
+  let areWhole = true
+  for (const { path, format } of files) {
     const render = await rendererOf(format)
     const { writeWhole } = await import('./write-whole.ts')
-    const errno = writeWhole(path, render(report, { colour: false, verbose: to.verbose, remark }))
-    if (errno !== null) program.unwritten(`--output ${path} could not be written (${errno})`)
+    const errno = writeWhole(path, render(report, { colour: false, verbose, remark }))
+    if (errno === null) continue
+    unwritten(`--output ${path} could not be written (${errno})`)
+    areWhole = false
   }
+  return areWhole
 }

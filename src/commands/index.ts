@@ -7,6 +7,7 @@ export const COMMANDS = {
   start: async () => (await import('./start.ts')).start,
   probe: async () => (await import('./probe.ts')).probe,
   witness: async () => (await import('./witness.ts')).witness,
+  watch: async () => (await import('./watch.ts')).watch,
   migrate: async () => (await import('./migrate.ts')).migrate,
   explain: async () => (await import('./explain.ts')).explain,
   'certs:check': async () => (await import('./certs-check.ts')).certsCheck,

@@ -99,12 +99,12 @@ export function probeArguments(flags: ProbeValues): { delivery: Delivery; option
 
 const MOST = 1e9
 /** What a timer takes, 2^31 - 1 ms, in seconds: 24 days. */
-const LONGEST_SECONDS = 2147483
+export const LONGEST_SECONDS = 2147483
 
-/** A whole or decimal number within bounds. */
-function numeric(
-  flags: ProbeValues,
-  flag: keyof ProbeValues,
+/** A whole or decimal number within bounds. @throws UsageError */
+export function numeric(
+  flags: Readonly<Record<string, unknown>>,
+  flag: string,
   least: number,
   whole: boolean,
   most = MOST,

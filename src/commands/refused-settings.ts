@@ -21,15 +21,13 @@ export interface Refused {
 export async function refuseSettings(loaded: Loaded & { ok: false }, refused: Refused): Promise<number> {
   const { format, files } = refused.delivery
   if (format === 'text' && files.length === 0) return refuseAsText(loaded, refused)
-  const [{ configurationReport }, { deliver }, checks] = await Promise.all([
-    import('../report/report.ts'),
+  const [{ refusedSettings }, { deliver }, checks] = await Promise.all([
+    import('../report/refused-settings.ts'),
     import('./deliver.ts'),
     refused.checks(),
   ])
-  const { error, target, origin, warnings } = loaded
-  const { program, delivery } = refused
-  const run = { ...identityOf(refused), target, origin, durationMs: 0, attempts: 0, warnings }
-  await deliver(configurationReport(run, checks, error.toFailure(), error.evidence), delivery, program)
+  const { command, runId, program, delivery } = refused
+  await deliver(refusedSettings(loaded, { command, runId, program: program.name, checks }), delivery, program)
   return EXIT.usage
 }
 

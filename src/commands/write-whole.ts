@@ -19,8 +19,15 @@ export function writeWhole(path: string, text: string): string | null {
     renameSync(beside, path)
     return null
   } catch (error) {
-    rmSync(beside, { force: true })
+    tryToRemove(beside)
     const { code, name } = error as NodeJS.ErrnoException
     return code ?? name
   }
+}
+
+/** What cannot be removed was not made: why it could not be is said already. */
+function tryToRemove(path: string): void {
+  try {
+    rmSync(path, { force: true })
+  } catch {}
 }

@@ -50,8 +50,12 @@ export interface Handshake {
   /** "TLSv1.2" or "TLSv1.3" */
   readonly protocol: string | null
   readonly evidence: Evidence
-  /** facts about the server's certificate that warnings are made of */
-  readonly server: { readonly expires: Date; readonly usages: readonly string[] | null }
+  /** facts about the server's certificate: what warnings are made of, and which one it is */
+  readonly server: {
+    readonly expires: Date
+    readonly usages: readonly string[] | null
+    readonly fingerprint: string
+  }
 }
 
 /** Contexts that were made: reading certificates and key is the dearer half of a dial, and they do not change. */
@@ -189,7 +193,11 @@ function verified(secured: tls.TLSSocket, { tlsName, material, present }: Handsh
       socket: secured,
       protocol,
       evidence: evidence(seen, { nameRule }),
-      server: { expires: new Date(certificate.validTo), usages: extendedKeyUsage(certificate) },
+      server: {
+        expires: new Date(certificate.validTo),
+        usages: extendedKeyUsage(certificate),
+        fingerprint: certificate.fingerprint256,
+      },
     }
   } catch (error) {
     throw asProbeError(error).with({ evidence: seen })

@@ -2,11 +2,10 @@
  * The report as one HTML page that needs nothing else: no network, no script, and a policy of its own that allows none.
  * Whatever a server, a certificate or a setting said passes through `text` first, so that it stays text.
  */
-import { createHash } from 'node:crypto'
 import type { Facts, Failure } from '../failure/error.ts'
 import { EXPLANATIONS } from '../failure/explanations.ts'
 import { asTyped } from '../invocation.ts'
-import { STYLE } from './html-style.ts'
+import { escapeHtml, htmlPage } from './html-page.ts'
 import {
   duration,
   explainCommand,
@@ -15,7 +14,6 @@ import {
   LONGEST_HINT,
   LONGEST_WARNING,
   originLine,
-  plain,
   printableJson,
   proved,
   timings,
@@ -29,7 +27,7 @@ export interface HtmlOptions {
   /** a remark about the target, such as that it is a throwaway server */
   readonly remark?: string | undefined
   /** the page loads itself anew after so many seconds */
-  readonly reloadSeconds?: number
+  readonly reloadSeconds?: number | undefined
   /** HTML below the verdict and the next step; its foreign text is escaped already (`escapeHtml`) */
   readonly status?: string
   /** CSS for that, in addition to the page's own */
@@ -39,58 +37,23 @@ export interface HtmlOptions {
 /** Characters of one string of evidence. */
 const LONGEST_EVIDENCE = 2000
 
-const ESCAPES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-}
-
-/** Foreign text as HTML shows it: one printable line of at most `max` characters, markup escaped. */
-export const escapeHtml = (text: string, max?: number): string =>
-  plain(text, max).replace(/[&<>"']/g, found => ESCAPES[found] ?? found)
-
 const MARKS = { passed: '√', failed: '×', blocked: '-' } as const satisfies Readonly<Record<Status, string>>
 
 /** The page. Pure: the same report makes the same page. */
-export function renderHtml(
-  report: Report,
-  { remark, reloadSeconds, status = '', style = '' }: HtmlOptions = {},
-): string {
-  const css = STYLE + style
-  const hash = createHash('sha256').update(css).digest('base64')
-  const policy = `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'`
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-${reloadSeconds === undefined ? '' : `<meta http-equiv="refresh" content="${reloadSeconds}">\n`}<title>${escapeHtml(headline(report))}: ${escapeHtml(hostPort(report.target))}</title>
-<style>${css}</style>
-</head>
-<body>
-<main>
-${[
-  verdict(report),
-  status,
-  criteria(report),
-  target(report, remark),
-  warnings(report),
-  bars(report),
-  checks(report),
-  explanation(report),
-  `<footer>${escapeHtml(totals(report))}. Started ${escapeHtml(report.startedAt)}, run ${escapeHtml(report.runId)}.</footer>`,
-]
-  .filter(part => part !== '')
-  .join('\n')}
-</main>
-</body>
-</html>
-`
+export function renderHtml(report: Report, { remark, reloadSeconds, status = '', style }: HtmlOptions = {}): string {
+  const parts = [
+    verdict(report),
+    status,
+    criteria(report),
+    target(report, remark),
+    warnings(report),
+    bars(report),
+    checks(report),
+    explanation(report),
+    `<footer>${escapeHtml(totals(report))}. Started ${escapeHtml(report.startedAt)}, run ${escapeHtml(report.runId)}.</footer>`,
+  ]
+  const title = `${headline(report)}: ${hostPort(report.target)}`
+  return htmlPage(title, parts.filter(part => part !== '').join('\n'), { reloadSeconds, style })
 }
 
 const section = (title: string, body: string): string => `<section>\n<h2>${title}</h2>\n${body}\n</section>`

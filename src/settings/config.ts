@@ -27,6 +27,8 @@ export interface Options {
   readonly allAddresses: boolean
   /** leave the rows */
   readonly keep: boolean
+  /** remove old rows that earlier runs left */
+  readonly sweep: boolean
   readonly certsDir: string | null
 }
 
@@ -37,6 +39,7 @@ export const DEFAULT_OPTIONS: Options = Object.freeze({
   waitMs: 0,
   allAddresses: false,
   keep: false,
+  sweep: true,
   certsDir: null,
 })
 
