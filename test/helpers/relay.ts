@@ -25,6 +25,8 @@ export interface Passing {
 
 export interface RelayOptions {
   readonly target: { readonly host?: string; readonly port: number }
+  /** where it listens; default a free one */
+  readonly port?: number
   /** ms for each direction, or one number for both */
   readonly delayMs?: number | Readonly<Record<Direction, number>>
   /** Is asked for each chunk as it comes; what it answers happens before the chunk is passed on. */
@@ -141,7 +143,7 @@ export async function relay(options: RelayOptions): Promise<Relay> {
       client.on('close', closed)
       server.on('close', closed)
     },
-    { allowHalfOpen: true },
+    { allowHalfOpen: true, ...(options.port !== undefined && { port: options.port }) },
   )
 
   function cutPair({ client, server }: { client: net.Socket; server: net.Socket }, how: 'close' | 'reset'): void {
