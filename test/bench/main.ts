@@ -10,6 +10,7 @@ import { roundTrips } from './round-trips.ts'
 import type { Section } from './section.ts'
 import { soak } from './soak.ts'
 import { startUp } from './start-up.ts'
+import { watch } from './watch.ts'
 import { writes } from './writes.ts'
 
 const SECTIONS: Readonly<Record<string, Section>> = {
@@ -18,6 +19,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   writes,
   soak,
   addresses,
+  watch,
 }
 
 const README = new URL('README.md', import.meta.url)
