@@ -433,6 +433,7 @@ describe('the row is there, and not as it should be', () => {
         check: 'back-end-unnamed',
         code: 'STATEMENTS_NAMED',
         evidence: { named: 1 },
+        message: /holds 1 named prepared statement$/,
         hint: /^prepare: :unnamed in /,
       },
     },
