@@ -136,6 +136,41 @@ describe('while it waits', () => {
   })
 })
 
+describe('no row can come', () => {
+  const asRoot = (sql: string) => server.runAsRoot(sql, 'uro')
+
+  it.each(['INSERT', 'SELECT'])('without %s, and none is awaited', async verb => {
+    await asRoot(`REVOKE ${verb} ON public.connection_probe FROM gateway_writer`)
+    try {
+      const backEnd = async () => Promise.reject(new Error('it says what to run'))
+      expectVerdict(await runWitness(config(), { ids: newIds(engine), backEnd }), {
+        check: 'back-end-row',
+        code: 'DML_DENIED',
+        hint: `GRANT ${verb} ON TABLE connection_probe TO gateway_writer`,
+      })
+    } finally {
+      await asRoot(`GRANT ${verb} ON public.connection_probe TO gateway_writer`)
+    }
+  })
+
+  it('to a role whose setting refuses every write, which the next step names', async () => {
+    await asRoot('ALTER ROLE gateway_writer SET default_transaction_read_only = on')
+    try {
+      const ids = newIds(engine)
+      await using readOnly = await startPsql(server)
+      const backEnd = async () => expect(await readOnly.run(printed(ids))).toMatch(/in a read-only transaction/)
+      expectVerdict(await runWitness(config({ waitMs: 300 }), { ids, backEnd }), {
+        check: 'back-end-row',
+        code: 'WITNESS_NO_ROW',
+        hint: 'ALTER ROLE gateway_writer RESET default_transaction_read_only',
+        evidence: { settings: ['default_transaction_read_only'] },
+      })
+    } finally {
+      await asRoot('ALTER ROLE gateway_writer RESET default_transaction_read_only')
+    }
+  })
+})
+
 it('leaves a row that cannot be removed, and says how to', async () => {
   await server.runAsRoot('REVOKE DELETE ON public.connection_probe FROM gateway_writer', 'uro')
   const ids = newIds(engine)

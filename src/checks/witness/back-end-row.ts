@@ -22,6 +22,7 @@ import { certificateVerified } from '../certificate-verified.ts'
 import { type Context, defineCheck } from '../check.ts'
 import { cleanUpBudget, rowsLeft } from '../clean-up.ts'
 import { database, type Sessions } from '../database.ts'
+import { expectHeld } from '../dml.ts'
 import { proveOwnSession } from '../own-session.ts'
 import { table } from '../table.ts'
 import type { Awaited } from './awaited.ts'
@@ -176,7 +177,9 @@ export const backEndRowOf = (awaited: Awaited) =>
     // Where a login is possible without TLS and its certificate, whose session wrote a row would say nothing.
     needs: { database, certificateRequired, certificateVerified, table },
     title: "the row with this run's id, which the back end writes, appears in time",
-    async run(context, { database: { sessions } }) {
+    async run(context, { database: { sessions }, table: { held } }) {
+      // Without these no row could come, however long it is awaited.
+      expectHeld(context.config, held, ['SELECT', 'INSERT'])
       const session = await sessions.reader()
       await proveOwnSession(session)
       context.atEnd(() => removeRow(context, sessions, awaited))
