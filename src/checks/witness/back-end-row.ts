@@ -44,8 +44,14 @@ export interface Witnessed {
   readonly recordedAt: bigint | null
   /** which look it was, from 1 */
   readonly looks: number
+  /** how long nobody had looked for it, ms: since the look before began; null where there was none */
+  readonly unwatchedMs: number | null
   readonly engine: Session['engine']['id']
 }
+
+/** What it means that nobody looked for so long, ms. */
+export const unwatched = (ms: number): string =>
+  `nobody looked for the row in the ${(ms / 1000).toFixed(1)} s before it was seen (this command was stopped, its session was lost, or the server was slow to answer): run npm run witness again`
 
 /** Looks for the row once. */
 async function look(session: Session, { rowId }: Awaited, runId: string): Promise<SeenRow | null> {
@@ -65,10 +71,13 @@ async function awaitRow({ runId }: Context, session: Session, awaited: Awaited) 
     const startedAt = performance.now()
     const row = await look(session, awaited, runId)
     if (row) awaited.seen()
+    const before = awaited.lookedAt()
+    const unwatchedMs = before === null ? null : performance.now() - before
+    if (!row) awaited.looked(startedAt)
     const leftMs = until - startedAt
     const waitedMs = roundMs(performance.now() - from)
     if (session.budget.signal.aborted) throw session.budget.signal.reason
-    if (row || leftMs <= 0) return { row, looks, waitedMs }
+    if (row || leftMs <= 0) return { row, looks, waitedMs, unwatchedMs }
     if (looks === 1) await awaited.announce(session.engine.id)
     awaited.waiting(leftMs)
     await pause(Math.min(LOOK_EVERY_MS, until - performance.now()), session.budget)
@@ -97,7 +106,7 @@ async function witnessed(
   { sessions: own }: Context,
   session: Session,
   rowId: string,
-  { row, looks }: { readonly row: SeenRow; readonly looks: number },
+  { row, looks, unwatchedMs }: Pick<Witnessed, 'row' | 'looks' | 'unwatchedMs'>,
 ): Promise<Witnessed> {
   const { listed, recordedAt } = await readWriters(session, rowId)
   // By the server's own names: what a session calls itself is its client's choice.
@@ -108,6 +117,7 @@ async function witnessed(
   return {
     row,
     looks,
+    unwatchedMs,
     engine: session.engine.id,
     writers,
     others: {
@@ -183,10 +193,10 @@ export const backEndRowOf = (awaited: Awaited) =>
       const session = await sessions.reader()
       await proveOwnSession(session)
       context.atEnd(() => removeRow(context, sessions, awaited))
-      const { row, looks, waitedMs } = await awaitRow(context, session, awaited)
+      const { row, looks, waitedMs, unwatchedMs } = await awaitRow(context, session, awaited)
       if (!row) throw await noRow(context, session, awaited)
       context.unremoved.add(awaited.rowId)
-      const found = await witnessed(context, session, awaited.rowId, { row, looks })
+      const found = await witnessed(context, session, awaited.rowId, { row, looks, unwatchedMs })
       const evidence = {
         waitedMs,
         looks,

@@ -14,10 +14,13 @@ import { microseconds } from '../../row/row.ts'
 import { isWrappedIPv4, sameAddress } from '../../settings/address.ts'
 import { type Context, defineCheck } from '../check.ts'
 import type { Awaited } from './awaited.ts'
-import type { backEndRowOf, Witnessed } from './back-end-row.ts'
+import { type backEndRowOf, unwatched, type Witnessed } from './back-end-row.ts'
 
 /** How far the clocks of two nodes may be apart (CockroachDB's --max-offset), µs. */
 const MAX_OFFSET_US = 500_000n
+
+/** What is printed holds its session for 3 s; after so long without a look it may be gone, ms. */
+const HELD_MS = 2_500
 
 /** The address of a client: "[ADDRESS]:PORT" or "ADDRESS:PORT" on CockroachDB; null where there is none. */
 export function addressOf(client: string | null): string | null {
@@ -35,7 +38,7 @@ const unknown = (message: string, evidence: object, hint?: string): ProbeError =
   new ProbeError('WITNESS_UNKNOWN_SESSION', message, { evidence: { ...evidence }, hint })
 
 /** @throws ProbeError WITNESS_UNKNOWN_SESSION unless one of these wrote the row, as far as can be told */
-function expectKnown({ row, writers, others, recordedAt }: Witnessed): void {
+function expectKnown({ row, writers, others, recordedAt, unwatchedMs }: Witnessed): void {
   const { claimed } = row
   const evidence = { sessions: writers.map(factsOf), ...others, claimed }
   if (writers.length === 0)
@@ -44,6 +47,7 @@ function expectKnown({ row, writers, others, recordedAt }: Witnessed): void {
         ? "the row was written on this program's own session, not on one of the back end"
         : 'the row is there, and of the sessions that the server lists none wrote it',
       evidence,
+      others.ours === 0 && unwatchedMs !== null && unwatchedMs > HELD_MS ? unwatched(unwatchedMs) : undefined,
     )
   if (claimed !== null && !writers.some(({ session }) => session === claimed))
     throw unknown(
