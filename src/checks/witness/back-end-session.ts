@@ -9,7 +9,7 @@
 import { isIPv6 } from 'node:net'
 import type { ListedSession } from '../../database/sessions.ts'
 import { resolve } from '../../dial/resolve.ts'
-import { ProbeError } from '../../failure/error.ts'
+import { asProbeError, ProbeError } from '../../failure/error.ts'
 import { microseconds } from '../../row/row.ts'
 import { isWrappedIPv4, sameAddress } from '../../settings/address.ts'
 import { type Context, defineCheck } from '../check.ts'
@@ -108,6 +108,11 @@ function expectCertificate({ engine, writers }: Witnessed): void {
   })
 }
 
+/** What to do where the machines of the app are not found; the resolver may have said more. */
+const lookupHint = (app: string, { hint }: ProbeError): string =>
+  hint ??
+  `the row is there, only --app ${app} cannot be decided: is the name right (fly apps list), is a machine of it started (fly machine list -a ${app}), and does this run inside the private network? dig AAAA ${app}.internal @fdaa::3`
+
 /** Whether AAAA of APP.internal has the address of each. @throws ProbeError WITNESS_ELSEWHERE, or what became of the lookup */
 async function expectMachines(
   { config, budget }: Context,
@@ -116,7 +121,10 @@ async function expectMachines(
 ): Promise<readonly string[]> {
   const name = `${app}.internal`
   const host = { host: name, port: 0, hostaddr: null, tlsName: name }
-  const { addresses } = await resolve(host, config.names, budget)
+  const { addresses } = await resolve(host, config.names, budget).catch(error => {
+    // Their own next steps are about the host of the database.
+    throw asProbeError(error).with({ hint: lookupHint(app, asProbeError(error)), evidence: { app } })
+  })
   for (const writer of writers) {
     const { address, ...facts } = factsOf(writer)
     if (address !== null && addresses.some(machine => sameAddress(machine, address))) continue
@@ -127,6 +135,10 @@ async function expectMachines(
   }
   return addresses
 }
+
+/** CockroachDB does not list how a session came. */
+const INFERRED =
+  'not listed: a login without it is refused from here; the rules that the server has for other addresses cannot be seen'
 
 /** What an expression says of its pool. */
 const PROVES: Readonly<Record<string, string>> = {
@@ -159,6 +171,7 @@ export const backEndSessionOf = (awaited: Awaited, backEndRow: ReturnType<typeof
         ...first,
         ...(machines && { machines }),
         proves: PROVES[row.pool ?? ''] ?? 'a session of this user (the client does not say which pool it is of)',
+        ...(found.engine === 'cockroachdb' && { mutualTls: INFERRED }),
         claimed: row.claimed,
         ...(more.length > 0 && { more }),
         ...others,
