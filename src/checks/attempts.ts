@@ -72,6 +72,7 @@ export async function witness(
   const unremoved = new Set<string>()
   let until: number | null = null
   let isSeen = false
+  let lookedAt: number | null = null
   const awaited = {
     rowId: rowIdOf(runId),
     user: config.user,
@@ -84,6 +85,10 @@ export async function witness(
     },
     seen: () => {
       isSeen = true
+    },
+    lookedAt: () => lookedAt,
+    looked: (at: number) => {
+      lookedAt = at
     },
   }
   // A row that was seen has been judged, and removed: another attempt would wait for it in vain.

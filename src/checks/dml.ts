@@ -1,4 +1,4 @@
-import { TABLE_NAME, VERBS } from '../database/sql.ts'
+import { TABLE_NAME, VERBS, type Verb } from '../database/sql.ts'
 import { asProbeError, ProbeError } from '../failure/error.ts'
 import type { Rows } from '../row/index.ts'
 import type { Session } from '../session/postgres.ts'
@@ -22,9 +22,9 @@ async function readClock(session: Session): Promise<string> {
   return exactlyOne(rows, what).now
 }
 
-/** @throws ProbeError DML_DENIED for what the user lacks */
-function expectHeld({ user }: Context['config'], { verbs, usage }: Held): void {
-  const missing = [...(usage ? [] : ['USAGE on schema public']), ...VERBS.filter(verb => !verbs.includes(verb))]
+/** @throws ProbeError DML_DENIED for what the user lacks of what is needed */
+export function expectHeld({ user }: Context['config'], { verbs, usage }: Held, needed: readonly Verb[] = VERBS): void {
+  const missing = [...(usage ? [] : ['USAGE on schema public']), ...needed.filter(verb => !verbs.includes(verb))]
   const evidence = { held: verbs, missing }
   if (!usage)
     throw new ProbeError('DML_DENIED', `${user} lacks ${missing.join(', ')}`, {

@@ -8,11 +8,12 @@ const SETTINGS = [
   { name: 'default_transaction_use_follower_reads', says: 'reads the past, some seconds ago' },
 ] as const
 
-/** What such a setting looks like: read-only (25006); a row, a table, a database that comes late, or not at all. */
+/** What such a setting looks like: read-only (25006); a row, a table, a database that comes late, or not at all; what others write does not come either. */
 const isSuspect = (error: ProbeError): boolean =>
   error.sqlstate === '25006' ||
   error.code === 'ROW_LATE' ||
   error.code === 'ROW_NOT_VISIBLE' ||
+  error.code === 'WITNESS_NO_ROW' ||
   error.code === 'DATABASE_MISSING' ||
   error.code === 'TABLE_MISSING' ||
   (error.code === 'WRITE_REFUSED' && error.sqlstate === null)

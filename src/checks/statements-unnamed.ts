@@ -52,7 +52,7 @@ export const statementsUnnamed = defineCheck({
     if (named.length > 0)
       throw new ProbeError(
         'STATEMENTS_NAMED',
-        `the server holds ${named.length} named prepared statements of this session`,
+        `the server holds ${named.length} named prepared ${named.length === 1 ? 'statement' : 'statements'} of this session`,
         { evidence: { named } },
       )
     return { evidence: { named }, found: {} }

@@ -1,4 +1,5 @@
 /** When the row comes: before the witness waits, in the last second, twice, never; and what becomes of a wait that is cut short. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import type { Throwaway } from '../../src/development/throwaway/index.ts'
 import { ProbeError } from '../../src/failure/error.ts'
@@ -6,7 +7,7 @@ import type { Options } from '../../src/settings/config.ts'
 import { pemOf } from '../helpers/clients.ts'
 import { type Psql, startPsql } from '../helpers/psql.ts'
 import { check, migrated, proxyTo, target } from '../helpers/target.ts'
-import { expectVerdict } from '../helpers/verdict.ts'
+import { type Expected, expectVerdict } from '../helpers/verdict.ts'
 import { newIds, printed, relayTo, runWitness } from '../helpers/witness.ts'
 
 const engine = inject('engine')
@@ -25,6 +26,13 @@ const config = (options: Partial<Options> = {}, { port }: { readonly port: numbe
   target({ port }, pemOf(server, 'gateway_writer'), {
     ...{ deadlineMs: 20_000, waitMs: 10_000, visibleWithinMs: 5_000, ...options },
   })
+
+const LATE: Expected = { check: 'back-end-visible', code: 'ROW_LATE', message: /was first seen/ }
+const UNKNOWN: Expected = {
+  check: 'back-end-session',
+  code: 'WITNESS_UNKNOWN_SESSION',
+  hint: /^run what npm run witness prints/,
+}
 
 describe('the row comes', () => {
   it('before the witness waits, and nothing is said of what to run', async () => {
@@ -107,7 +115,11 @@ describe('while it waits', () => {
     expect(row?.n).toBe(0)
   })
 
-  it('goes on with another session where its own is lost, and says what to run once', async () => {
+  it.each<readonly [string, number, Expected]>([
+    ['and finds the row', 10_000, {}],
+    // The row is older than the limit by then; it was the command that was away.
+    ['and says that nobody looked meanwhile', 500, { ...LATE, hint: /^nobody looked .* its session was lost/ }],
+  ])('goes on with another session where its own is lost, %s', async (_, visibleWithinMs, expected) => {
     const ids = newIds(engine)
     const notes: string[] = []
     let announced = 0
@@ -121,10 +133,53 @@ describe('while it waits', () => {
       },
     })
     const backEnd = async () => void announced++
-    const report = await runWitness(config({}, proxy), { ids, backEnd, note: text => notes.push(text) })
-    expectVerdict(report, {})
+    const note = (text: string) => notes.push(text)
+    const report = await runWitness(config({ visibleWithinMs }, proxy), { ids, backEnd, note })
+    expectVerdict(report, expected)
     expect({ attempts: report.attempts, announced }).toEqual({ attempts: 2, announced: 1 })
     expect(notes).toEqual([expect.stringMatching(/^attempt 1: CONNECTION_LOST: .*; trying again$/)])
+  })
+
+  it.each<readonly [string, number, boolean, Expected]>([
+    ['its session is listed still', 300, true, { ...LATE, hint: /^nobody looked for the row in the 0\.\d s before/ }],
+    [
+      'its session may be gone',
+      2_600,
+      false,
+      { ...UNKNOWN, hint: /^nobody looked for the row in the [23]\.\d s before/ },
+    ],
+    ['its session was not held', 50, false, UNKNOWN],
+  ])('is kept from looking when the row comes, %s', async (_, keptMs, stays, expected) => {
+    const ids = newIds(engine)
+    let isAwaited = false
+    let isKept = false
+    await using proxy = await relayTo(server, {
+      async onStatement(sql) {
+        if (isKept || !isAwaited || !sql.includes(ids.rowId)) return undefined
+        isKept = true
+        const client = stays ? psql : await startPsql(server)
+        await client.run(printed(ids))
+        if (!stays) await client.end()
+        await sleep(keptMs)
+        return undefined
+      },
+    })
+    const backEnd = async () => {
+      isAwaited = true
+    }
+    const options = stays ? { visibleWithinMs: 200 } : {}
+    expectVerdict(await runWitness(config(options, proxy), { ids, backEnd }), expected)
+  })
+
+  it('sees a row late that was looked for all the time', async () => {
+    const ids = newIds(engine)
+    let left = 8
+    await using proxy = await relayTo(server, {
+      onStatement: sql => (sql.includes(ids.rowId) && left-- > 0 ? { row: () => undefined } : undefined),
+    })
+    const backEnd = () => psql.run(printed(ids))
+    const report = await runWitness(config({ visibleWithinMs: 100 }, proxy), { ids, backEnd })
+    expectVerdict(report, { ...LATE, hint: /^run it again; if it stays late/ })
   })
 
   it('does not wait where a login without a certificate is possible: then a session says nothing', async () => {
@@ -133,6 +188,41 @@ describe('while it waits', () => {
     const report = await runWitness(config({}, proxy), { ids: newIds(engine) })
     expect(check(report, 'certificate-required').failure?.code).toBe('CERTLESS_LOGIN_ALLOWED')
     expect(check(report, 'back-end-row')).toMatchObject({ status: 'blocked', blockedBy: 'certificate-required' })
+  })
+})
+
+describe('no row can come', () => {
+  const asRoot = (sql: string) => server.runAsRoot(sql, 'uro')
+
+  it.each(['INSERT', 'SELECT'])('without %s, and none is awaited', async verb => {
+    await asRoot(`REVOKE ${verb} ON public.connection_probe FROM gateway_writer`)
+    try {
+      const backEnd = async () => Promise.reject(new Error('it says what to run'))
+      expectVerdict(await runWitness(config(), { ids: newIds(engine), backEnd }), {
+        check: 'back-end-row',
+        code: 'DML_DENIED',
+        hint: `GRANT ${verb} ON TABLE connection_probe TO gateway_writer`,
+      })
+    } finally {
+      await asRoot(`GRANT ${verb} ON public.connection_probe TO gateway_writer`)
+    }
+  })
+
+  it('to a role whose setting refuses every write, which the next step names', async () => {
+    await asRoot('ALTER ROLE gateway_writer SET default_transaction_read_only = on')
+    try {
+      const ids = newIds(engine)
+      await using readOnly = await startPsql(server)
+      const backEnd = async () => expect(await readOnly.run(printed(ids))).toMatch(/in a read-only transaction/)
+      expectVerdict(await runWitness(config({ waitMs: 300 }), { ids, backEnd }), {
+        check: 'back-end-row',
+        code: 'WITNESS_NO_ROW',
+        hint: 'ALTER ROLE gateway_writer RESET default_transaction_read_only',
+        evidence: { settings: ['default_transaction_read_only'] },
+      })
+    } finally {
+      await asRoot('ALTER ROLE gateway_writer RESET default_transaction_read_only')
+    }
   })
 })
 

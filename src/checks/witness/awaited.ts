@@ -18,4 +18,7 @@ export interface Awaited {
   until(): number
   /** The row is there. */
   seen(): void
+  /** when the last look began that did not find the row, on performance.now()'s clock; null before there was one */
+  lookedAt(): number | null
+  looked(at: number): void
 }

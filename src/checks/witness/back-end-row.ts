@@ -22,6 +22,7 @@ import { certificateVerified } from '../certificate-verified.ts'
 import { type Context, defineCheck } from '../check.ts'
 import { cleanUpBudget, rowsLeft } from '../clean-up.ts'
 import { database, type Sessions } from '../database.ts'
+import { expectHeld } from '../dml.ts'
 import { proveOwnSession } from '../own-session.ts'
 import { table } from '../table.ts'
 import type { Awaited } from './awaited.ts'
@@ -43,8 +44,14 @@ export interface Witnessed {
   readonly recordedAt: bigint | null
   /** which look it was, from 1 */
   readonly looks: number
+  /** how long nobody had looked for it, ms: since the look before began; null where there was none */
+  readonly unwatchedMs: number | null
   readonly engine: Session['engine']['id']
 }
+
+/** What it means that nobody looked for so long, ms. */
+export const unwatched = (ms: number): string =>
+  `nobody looked for the row in the ${(ms / 1000).toFixed(1)} s before it was seen (this command was stopped, its session was lost, or the server was slow to answer): run npm run witness again`
 
 /** Looks for the row once. */
 async function look(session: Session, { rowId }: Awaited, runId: string): Promise<SeenRow | null> {
@@ -64,10 +71,13 @@ async function awaitRow({ runId }: Context, session: Session, awaited: Awaited) 
     const startedAt = performance.now()
     const row = await look(session, awaited, runId)
     if (row) awaited.seen()
+    const before = awaited.lookedAt()
+    const unwatchedMs = before === null ? null : performance.now() - before
+    if (!row) awaited.looked(startedAt)
     const leftMs = until - startedAt
     const waitedMs = roundMs(performance.now() - from)
     if (session.budget.signal.aborted) throw session.budget.signal.reason
-    if (row || leftMs <= 0) return { row, looks, waitedMs }
+    if (row || leftMs <= 0) return { row, looks, waitedMs, unwatchedMs }
     if (looks === 1) await awaited.announce(session.engine.id)
     awaited.waiting(leftMs)
     await pause(Math.min(LOOK_EVERY_MS, until - performance.now()), session.budget)
@@ -96,7 +106,7 @@ async function witnessed(
   { sessions: own }: Context,
   session: Session,
   rowId: string,
-  { row, looks }: { readonly row: SeenRow; readonly looks: number },
+  { row, looks, unwatchedMs }: Pick<Witnessed, 'row' | 'looks' | 'unwatchedMs'>,
 ): Promise<Witnessed> {
   const { listed, recordedAt } = await readWriters(session, rowId)
   // By the server's own names: what a session calls itself is its client's choice.
@@ -107,6 +117,7 @@ async function witnessed(
   return {
     row,
     looks,
+    unwatchedMs,
     engine: session.engine.id,
     writers,
     others: {
@@ -176,14 +187,16 @@ export const backEndRowOf = (awaited: Awaited) =>
     // Where a login is possible without TLS and its certificate, whose session wrote a row would say nothing.
     needs: { database, certificateRequired, certificateVerified, table },
     title: "the row with this run's id, which the back end writes, appears in time",
-    async run(context, { database: { sessions } }) {
+    async run(context, { database: { sessions }, table: { held } }) {
+      // Without these no row could come, however long it is awaited.
+      expectHeld(context.config, held, ['SELECT', 'INSERT'])
       const session = await sessions.reader()
       await proveOwnSession(session)
       context.atEnd(() => removeRow(context, sessions, awaited))
-      const { row, looks, waitedMs } = await awaitRow(context, session, awaited)
+      const { row, looks, waitedMs, unwatchedMs } = await awaitRow(context, session, awaited)
       if (!row) throw await noRow(context, session, awaited)
       context.unremoved.add(awaited.rowId)
-      const found = await witnessed(context, session, awaited.rowId, { row, looks })
+      const found = await witnessed(context, session, awaited.rowId, { row, looks, unwatchedMs })
       const evidence = {
         waitedMs,
         looks,

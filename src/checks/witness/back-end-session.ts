@@ -9,15 +9,18 @@
 import { isIPv6 } from 'node:net'
 import type { ListedSession } from '../../database/sessions.ts'
 import { resolve } from '../../dial/resolve.ts'
-import { ProbeError } from '../../failure/error.ts'
+import { asProbeError, ProbeError } from '../../failure/error.ts'
 import { microseconds } from '../../row/row.ts'
 import { isWrappedIPv4, sameAddress } from '../../settings/address.ts'
 import { type Context, defineCheck } from '../check.ts'
 import type { Awaited } from './awaited.ts'
-import type { backEndRowOf, Witnessed } from './back-end-row.ts'
+import { type backEndRowOf, unwatched, type Witnessed } from './back-end-row.ts'
 
 /** How far the clocks of two nodes may be apart (CockroachDB's --max-offset), µs. */
 const MAX_OFFSET_US = 500_000n
+
+/** What is printed holds its session for 3 s; after so long without a look it may be gone, ms. */
+const HELD_MS = 2_500
 
 /** The address of a client: "[ADDRESS]:PORT" or "ADDRESS:PORT" on CockroachDB; null where there is none. */
 export function addressOf(client: string | null): string | null {
@@ -35,7 +38,7 @@ const unknown = (message: string, evidence: object, hint?: string): ProbeError =
   new ProbeError('WITNESS_UNKNOWN_SESSION', message, { evidence: { ...evidence }, hint })
 
 /** @throws ProbeError WITNESS_UNKNOWN_SESSION unless one of these wrote the row, as far as can be told */
-function expectKnown({ row, writers, others, recordedAt }: Witnessed): void {
+function expectKnown({ row, writers, others, recordedAt, unwatchedMs }: Witnessed): void {
   const { claimed } = row
   const evidence = { sessions: writers.map(factsOf), ...others, claimed }
   if (writers.length === 0)
@@ -44,6 +47,7 @@ function expectKnown({ row, writers, others, recordedAt }: Witnessed): void {
         ? "the row was written on this program's own session, not on one of the back end"
         : 'the row is there, and of the sessions that the server lists none wrote it',
       evidence,
+      others.ours === 0 && unwatchedMs !== null && unwatchedMs > HELD_MS ? unwatched(unwatchedMs) : undefined,
     )
   if (claimed !== null && !writers.some(({ session }) => session === claimed))
     throw unknown(
@@ -104,6 +108,11 @@ function expectCertificate({ engine, writers }: Witnessed): void {
   })
 }
 
+/** What to do where the machines of the app are not found; the resolver may have said more. */
+const lookupHint = (app: string, { hint }: ProbeError): string =>
+  hint ??
+  `the row is there, only --app ${app} cannot be decided: is the name right (fly apps list), is a machine of it started (fly machine list -a ${app}), and does this run inside the private network? dig AAAA ${app}.internal @fdaa::3`
+
 /** Whether AAAA of APP.internal has the address of each. @throws ProbeError WITNESS_ELSEWHERE, or what became of the lookup */
 async function expectMachines(
   { config, budget }: Context,
@@ -112,7 +121,10 @@ async function expectMachines(
 ): Promise<readonly string[]> {
   const name = `${app}.internal`
   const host = { host: name, port: 0, hostaddr: null, tlsName: name }
-  const { addresses } = await resolve(host, config.names, budget)
+  const { addresses } = await resolve(host, config.names, budget).catch(error => {
+    // Their own next steps are about the host of the database.
+    throw asProbeError(error).with({ hint: lookupHint(app, asProbeError(error)), evidence: { app } })
+  })
   for (const writer of writers) {
     const { address, ...facts } = factsOf(writer)
     if (address !== null && addresses.some(machine => sameAddress(machine, address))) continue
@@ -123,6 +135,10 @@ async function expectMachines(
   }
   return addresses
 }
+
+/** CockroachDB does not list how a session came. */
+const INFERRED =
+  'not listed: a login without it is refused from here; the rules that the server has for other addresses cannot be seen'
 
 /** What an expression says of its pool. */
 const PROVES: Readonly<Record<string, string>> = {
@@ -155,6 +171,7 @@ export const backEndSessionOf = (awaited: Awaited, backEndRow: ReturnType<typeof
         ...first,
         ...(machines && { machines }),
         proves: PROVES[row.pool ?? ''] ?? 'a session of this user (the client does not say which pool it is of)',
+        ...(found.engine === 'cockroachdb' && { mutualTls: INFERRED }),
         claimed: row.claimed,
         ...(more.length > 0 && { more }),
         ...others,

@@ -28,7 +28,7 @@ export const backEndUnnamedOf = (
       if (Number(named) > 0)
         throw new ProbeError(
           'STATEMENTS_NAMED',
-          `the session of the back end holds ${named} named prepared statements`,
+          `the session of the back end holds ${named} named prepared ${Number(named) === 1 ? 'statement' : 'statements'}`,
           {
             evidence,
             hint: 'prepare: :unnamed in the Repo configuration of the back end (config/runtime.exs), then deploy it: named ones pile up in the memory of the server',

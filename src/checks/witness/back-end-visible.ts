@@ -6,7 +6,7 @@
 import { ProbeError } from '../../failure/error.ts'
 import { microseconds } from '../../row/row.ts'
 import { defineCheck } from '../check.ts'
-import type { backEndRowOf, Witnessed } from './back-end-row.ts'
+import { type backEndRowOf, unwatched, type Witnessed } from './back-end-row.ts'
 
 /** What a time that a client did not set may be ahead of the server's clock: the clocks of several nodes, ms. */
 const AHEAD_MS = 500
@@ -45,12 +45,15 @@ export const backEndVisibleOf = (backEndRow: ReturnType<typeof backEndRowOf>) =>
       if (said < -AHEAD_MS) throw late(`by its written_at the row is written in ${seconds(-said)} from now`, FORGED)
       if (oldest <= limit) return { evidence, found: {} }
       const first = `the row was first seen ${seconds(oldest)} after it was written, the limit is ${limit} ms`
+      const { unwatchedMs } = found
       // It was there before anybody looked: that says when it was looked for, not when it came to be seen.
-      if (found.looks === 1)
+      if (unwatchedMs === null)
         throw late(
           `${first}; it was there at the first look`,
           'start npm run witness first and write the row while it waits: of a row that is there already nobody can say how soon it was visible',
         )
+      // Seen at once, as far as anybody looked.
+      if (oldest - unwatchedMs <= limit) throw late(first, unwatched(unwatchedMs))
       throw late(first)
     },
   })

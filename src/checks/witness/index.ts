@@ -50,4 +50,6 @@ export const witnessChecksFor = (app: string | null, user = 'gateway_writer') =>
     waiting: () => undefined,
     until: () => 0,
     seen: () => undefined,
+    lookedAt: () => null,
+    looked: () => undefined,
   })
