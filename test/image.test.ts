@@ -64,3 +64,20 @@ describe('.dockerignore', () => {
     expect(ignored(file)).toBe(true)
   })
 })
+
+describe('.fly/fly.toml', () => {
+  const toml = readFileSync(join(ROOT, '.fly/fly.toml'), 'utf8')
+
+  it('offers nothing to the public, and checks and scrapes the port that is listened on', () => {
+    expect(toml).not.toMatch(/^\s*\[+(services|http_service)/m)
+    const [, port] = /--listen \[::\]:(\d+)/.exec(toml) ?? []
+    expect([...toml.matchAll(/^ *port = (\d+)$/gm)].map(([, found]) => found)).toEqual([port, port])
+    const [, app] = /^app = "(.*)"$/m.exec(toml) ?? []
+    expect(toml).toContain(`--host ${app}.internal`)
+  })
+
+  it('says how it is deployed, with the commit', () => {
+    expect(toml).toContain('--dockerfile .fly/Dockerfile --build-arg COMMIT="$(git rev-parse HEAD)"')
+    expect(instructions(join(ROOT, '.fly/Dockerfile'))).toContainEqual({ word: 'ARG', rest: 'COMMIT' })
+  })
+})
