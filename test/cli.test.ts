@@ -97,7 +97,7 @@ describe('explain', () => {
   })
 
   it.concurrent.each([
-    ['nothing known', 'an unheard-of thing happened', /^nothing known looks like this: npm run probe finds /],
+    ['nothing known', 'an unheard-of thing happened', /^nothing known looks like this: connection-probe probe finds /],
     [
       'a consequence',
       '** (DBConnection.ConnectionError) connection not available and request was dropped from queue after 2999ms',
