@@ -54,7 +54,7 @@ export const settings = {
   // A process for each file would load and compile the same modules sixty times over.
   isolate: false,
   // Two cores, and more than half of the time is spent waiting for servers.
-  maxWorkers: 4,
+  maxWorkers: 5,
   testTimeout: 30_000,
   hookTimeout: 60_000,
 }
