@@ -38,6 +38,9 @@ export const OUTSIDE = [
   'test/lab/**/*.test.ts',
   // npm itself, a user of the system, drizzle-kit as a process
   'test/{nodes,production,ordinary-user,schema-column}.test.ts',
+  'test/development/drizzle-config.test.ts',
+  // psql
+  'test/witness/{session,waiting}.test.ts',
   // the servers and helpers of the tests themselves
   'test/{development/throwaway,helpers}/**/*.test.ts',
 ]
@@ -54,7 +57,7 @@ export const settings = {
   // A process for each file would load and compile the same modules sixty times over.
   isolate: false,
   // Two cores, and more than half of the time is spent waiting for servers.
-  maxWorkers: 5,
+  maxWorkers: 4,
   testTimeout: 30_000,
   hookTimeout: 60_000,
 }
