@@ -32,13 +32,15 @@ const ABOUT_THE_DATABASE = [
 ]
 /** What only a real CockroachDB can be asked. */
 const COCKROACH_ONLY = 'test/cockroach/**/*.test.ts'
-/** What needs another program than npm installs (test/outside/vitest.config.ts). */
+/** What needs another program than npm installs, or takes long (test/outside/vitest.config.ts). */
 export const OUTSIDE = [
   'test/outside/**/*.test.ts',
   'test/lab/**/*.test.ts',
   // npm itself, a user of the system, drizzle-kit as a process
   'test/{nodes,production,ordinary-user,schema-column}.test.ts',
   'test/development/drizzle-config.test.ts',
+  // a minute of servers that say anything
+  'test/hostile/**/*.test.ts',
   // psql
   'test/witness/{session,waiting}.test.ts',
   // the servers and helpers of the tests themselves

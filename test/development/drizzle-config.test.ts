@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { createAuthority } from '../../src/development/throwaway/authority.ts'
 
-vi.setConfig({ testTimeout: 30_000 })
+vi.setConfig({ testTimeout: 90_000 })
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 const KIT = join(dirname(createRequire(import.meta.url).resolve('drizzle-kit/api')), 'bin.cjs')
@@ -22,7 +22,7 @@ interface Ended {
 /** Runs node in the repository with this environment and nothing else. */
 const runNode = (env: NodeJS.ProcessEnv, ...args: string[]): Promise<Ended> =>
   new Promise(resolve => {
-    execFile(process.execPath, args, { cwd: REPOSITORY, env, timeout: 20_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, args, { cwd: REPOSITORY, env, timeout: 60_000 }, (error, stdout, stderr) => {
       resolve({ code: error ? error.code : 0, stdout, stderr })
     })
   })

@@ -47,7 +47,7 @@ export const FAULTS: readonly Fault[] = [
     given: ({ resolver }) => resolver.serve(records(), 'silent'),
     code: 'DNS_TIMEOUT',
     check: 'dns',
-    message: /did not answer in time/,
+    message: /did not answer in time|was not answered within/,
     hint: /resolv\.conf/,
   },
   {
@@ -55,7 +55,7 @@ export const FAULTS: readonly Fault[] = [
     given: ({ resolver }) => resolver.serve(records(), { lateMs: 3000 }),
     code: 'DNS_TIMEOUT',
     check: 'dns',
-    message: /did not answer in time/,
+    message: /did not answer in time|was not answered within/,
     hint: /resolv\.conf/,
   },
   {
