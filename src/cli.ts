@@ -1,14 +1,13 @@
 /**
  * The command line: words → command → exit code. The only file that writes to stdout or sets the exit code: the report
- * and nothing else goes to stdout, progress and notes go to stderr. Whatever a command does not need is not loaded:
- * `--help` and a wrong setting cost no driver.
+ * and nothing else goes to stdout, progress and notes go to stderr. Whatever a command does not need is not loaded.
  */
 import { fstatSync, writeSync } from 'node:fs'
 import { readArguments } from './commands/arguments.ts'
 import { type Command, EXIT, type Program, UsageError } from './commands/command.ts'
 import { COMMANDS, declarations, loadCommands } from './commands/index.ts'
 import { columnsOf, onTerminal, takesColour } from './commands/terminal.ts'
-import { build, PROGRAM } from './invocation.ts'
+import { build, PROGRAM, VERSION } from './invocation.ts'
 
 /** What could not be written whole, and why. */
 const unwritten = new Set<string>()
@@ -92,13 +91,9 @@ async function main(words: readonly string[]): Promise<number> {
   const asked = await readArguments(words, process.env)
   if (asked.command === '--help') {
     const { helpText } = await import('./commands/help.ts')
-    await print(helpText(PROGRAM, await declarations()))
-    return EXIT.ok
+    return print(helpText(PROGRAM, await declarations())).then(() => EXIT.ok)
   }
-  if (asked.command === '--version') {
-    await print(`${PROGRAM}${build ? ` (commit ${build.commit ?? 'unknown'})` : ''}\n`)
-    return EXIT.ok
-  }
+  if (asked.command === '--version') return print(`${VERSION}\n`).then(() => EXIT.ok)
   const command: Command = await COMMANDS[asked.command]()
   if (command.development) {
     const { requireDevelopmentInstall } = await import('./commands/development.ts')

@@ -16,6 +16,9 @@ export const build: Build | null = typeof CONNECTION_PROBE_BUILD === 'undefined'
 /** Name and version, as reports carry them. */
 export const PROGRAM = 'connection-probe 1.0.0'
 
+/** What `--version` prints. */
+export const VERSION = build ? `${PROGRAM} (commit ${build.commit ?? 'unknown'})` : PROGRAM
+
 /**
  * npm         npm run probe -- OPTIONS
  * tsx         npx tsx src/probe.ts OPTIONS
