@@ -56,6 +56,9 @@ export const witness = defineCommand({
   },
 })
 
+/** What says nothing where nothing is awaited. */
+const FOR_REPORT = [...(Object.keys(REPORT_FLAGS) as (keyof typeof REPORT_FLAGS)[]), 'wait', 'app'] as const
+
 /** A UUID of any version (RFC 9562). */
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 /** The name of a Fly app is a label of a host name. */
@@ -69,6 +72,8 @@ async function witnessArguments(flags: Asked<typeof FLAGS>['flags']) {
     throw new UsageError(`--app wants the name of an app, without .internal, not ${quoted(app)}`)
   const wanted = PRINTS.find(name => name === print) ?? null
   if (print !== null && wanted === null) throw new UsageError(`--print wants elixir or sql, not ${quoted(print)}`)
+  const unused = FOR_REPORT.find(name => print !== null && flags[name] !== undefined)
+  if (unused) throw new UsageError(`--print waits for no row and makes no report: leave out --${unused}`)
   const { randomUUID } = await import('node:crypto')
   return { app, print: wanted, runId: given?.toLowerCase() ?? randomUUID() }
 }

@@ -370,7 +370,7 @@ const ENTRIES = {
   },
   WITNESS_NO_ROW: {
     layer: 'witness',
-    hint: 'run in the back end what npm run witness prints, while it waits; what it answers there says more: a refused login, a name not found',
+    hint: 'run in the back end what npm run witness prints, while it waits; if it fails there, its log says why: npm run explain -- "LINE OF THE LOG"',
   },
   WITNESS_UNKNOWN_SESSION: {
     layer: 'witness',

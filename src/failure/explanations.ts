@@ -953,6 +953,7 @@ export const EXPLANATIONS = {
     confirm: [
       `$ fly logs -a ${BACK_END}`,
       'Postgrex says there why it could not connect; the caller only reads that the connection is not available.',
+      '$ npm run explain -- "LINE OF THE LOG"',
       '$ npm run witness -- --print elixir',
     ],
     fix: ['Fix what the log names, then:', '$ npm run witness'],
