@@ -1,5 +1,6 @@
 /** Where a setting of the role is the cause of a failure, the server is asked, and the next step names the setting. */
-import { asProbeError, type ProbeError } from '../failure/error.ts'
+import type { ProbeError } from '../failure/error.ts'
+import { askAnyone } from './ask-anyone.ts'
 import type { Context } from './check.ts'
 
 /** The settings that make a session refuse writes, or read the past. */
@@ -8,7 +9,10 @@ const SETTINGS = [
   { name: 'default_transaction_use_follower_reads', says: 'reads the past, some seconds ago' },
 ] as const
 
-/** What such a setting looks like: read-only (25006); a row, a table, a database that comes late, or not at all; what others write does not come either. */
+/**
+ * What such a setting looks like: read-only (25006); a row, a table, a database that comes late, or not at all; what others
+ * write does not come either.
+ */
 const isSuspect = (error: ProbeError): boolean =>
   error.sqlstate === '25006' ||
   error.code === 'ROW_LATE' ||
@@ -34,17 +38,9 @@ export async function explainedBySettings(error: ProbeError, context: Context): 
   return error.with({ hint, evidence: { settings: on } })
 }
 
-async function settingsThatAreOn({ sessions }: Context): Promise<readonly string[]> {
-  const what = 'the role settings query'
+async function settingsThatAreOn(context: Context): Promise<readonly string[]> {
   const columns = SETTINGS.map(({ name }) => `current_setting('${name}', true) AS ${name}`).join(', ')
-  for (const session of sessions.filter(session => !session.isLost())) {
-    try {
-      const [row] = await session.ask<Record<string, string | null>>(what, `SELECT ${columns}`)
-      return SETTINGS.map(({ name }) => name).filter(name => row?.[name] === 'on')
-    } catch (error) {
-      // It only adds to what was found: whatever is answered here, or that nothing is, decides nothing.
-      asProbeError(error)
-    }
-  }
-  return []
+  const what = 'the role settings query'
+  const [row] = await askAnyone<Record<string, string | null>>(context, what, `SELECT ${columns}`)
+  return SETTINGS.map(({ name }) => name).filter(name => row?.[name] === 'on')
 }

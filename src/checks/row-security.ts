@@ -1,6 +1,7 @@
 /** Where row-level security is the cause of a failure, the server is asked, and the next step names the policies. */
 import { identifier, TABLE_NAME, VERBS } from '../database/sql.ts'
-import { asProbeError, type ProbeError } from '../failure/error.ts'
+import type { ProbeError } from '../failure/error.ts'
+import { askAnyone } from './ask-anyone.ts'
 import type { Context } from './check.ts'
 
 /** A row of pg_policies. */
@@ -21,9 +22,9 @@ const isSuspect = ({ code, sqlstate }: ProbeError): boolean =>
 const TABLE = `public.${TABLE_NAME}`
 
 /** Null where row-level security is off, or is not known of. */
-async function policiesOf({ sessions }: Context): Promise<readonly Policy[] | null> {
-  const session = sessions.find(session => !session.isLost())
-  const asked = session?.ask<Omit<Policy, 'name'> & { name: string | null }>(
+async function policiesOf(context: Context): Promise<readonly Policy[] | null> {
+  const rows = await askAnyone<Omit<Policy, 'name'> & { name: string | null }>(
+    context,
     'the row-level security query',
     `SELECT p.policyname AS name, p.permissive AS kind, p.cmd AS verb,
             coalesce(p.qual, 'true') = 'true' AND coalesce(p.with_check, 'true') = 'true' AS open
@@ -32,8 +33,6 @@ async function policiesOf({ sessions }: Context): Promise<readonly Policy[] | nu
        ON p.schemaname = n.nspname AND p.tablename = c.relname AND p.roles && ARRAY['public', current_user]::name[]
      WHERE n.nspname = 'public' AND c.relname = '${TABLE_NAME}' AND c.relrowsecurity ORDER BY 1`,
   )
-  // It only adds to what was found: whatever is answered here, or that nothing is, decides nothing.
-  const rows = (await asked?.catch(error => void asProbeError(error))) ?? []
   // Without a policy there is one row, of the table alone.
   return rows.length === 0 ? null : rows.flatMap(row => (row.name === null ? [] : [{ ...row, name: row.name }]))
 }
