@@ -16,7 +16,7 @@ const OVERTIME_MS = 250
 const SWEEP = { age: '1 day', rows: 1000, ms: 2000 } as const
 
 /** A budget of its own: a run that is interrupted or out of time still has to remove what it wrote. */
-export function cleanUpBudget(budget: Budget): Budget {
+function cleanUpBudget(budget: Budget): Budget {
   const never = new AbortController().signal
   if (budget.signal.aborted) return { ...startBudget(INTERRUPTED_MS, never), waitMs: INTERRUPTED_MS }
   const ms = remainingMs(budget) + OVERTIME_MS
@@ -30,13 +30,15 @@ export const rowsLeft = (ids: readonly string[], { code, message }: Pick<ProbeEr
 })
 
 /**
- * Removes the run's rows, on a living session if there is one, else on a new one. Outcomes that are still unknown are
- * settled first. What cannot be removed is a warning.
+ * Has rows removed at the end of a run, on a living session if there is one, else on a new one, under a budget of its
+ * own. What cannot be removed is a warning.
  */
-export async function removeRows(context: Context, sessions: Sessions, rows: Rows): Promise<void> {
+export async function cleanUp(
+  context: Context,
+  sessions: Sessions,
+  remove: (session: Session) => Promise<void>,
+): Promise<void> {
   const { unremoved, warn } = context
-  const { keep } = context.config.options
-  if (unremoved.size === 0 || (keep && !rows.hasUnknown())) return
   const budget = cleanUpBudget(context.budget)
   let extra: Session | null = null
   try {
@@ -44,10 +46,7 @@ export async function removeRows(context: Context, sessions: Sessions, rows: Row
     if (!living) extra = await sessions.another(budget)
     const session = living ?? extra
     if (!session) throw new Error('there is a session')
-    // Behind a pooler another session may answer: that is for the checks to judge, and the rows have to go all the same.
-    const whoeverAnswers: Session = { ...session, answeredBy: () => undefined }
-    await rows.settleAll(whoeverAnswers)
-    if (!keep) await rows.remove(whoeverAnswers)
+    await remove(session)
   } catch (error) {
     const failed = asProbeError(error)
     if (unremoved.size === 0) return
@@ -56,6 +55,18 @@ export async function removeRows(context: Context, sessions: Sessions, rows: Row
   } finally {
     await extra?.close()
   }
+}
+
+/** Removes the run's rows. Outcomes that are still unknown are settled first. */
+export async function removeRows(context: Context, sessions: Sessions, rows: Rows): Promise<void> {
+  const { keep } = context.config.options
+  if (context.unremoved.size === 0 || (keep && !rows.hasUnknown())) return
+  await cleanUp(context, sessions, async session => {
+    // Behind a pooler another session may answer: that is for the checks to judge, and the rows have to go all the same.
+    const whoeverAnswers: Session = { ...session, answeredBy: () => undefined }
+    await rows.settleAll(whoeverAnswers)
+    if (!keep) await rows.remove(whoeverAnswers)
+  })
 }
 
 /** Removes rows that earlier runs left, a day later, whatever this run's verdict is. A sweep that fails is a note and no verdict. */

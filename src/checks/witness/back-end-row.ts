@@ -20,7 +20,7 @@ import { retried } from '../../session/retry.ts'
 import { certificateRequired } from '../certificate-required.ts'
 import { certificateVerified } from '../certificate-verified.ts'
 import { type Context, defineCheck } from '../check.ts'
-import { cleanUpBudget, rowsLeft } from '../clean-up.ts'
+import { cleanUp } from '../clean-up.ts'
 import { database, type Sessions } from '../database.ts'
 import { expectHeld } from '../dml.ts'
 import { proveOwnSession } from '../own-session.ts'
@@ -153,30 +153,17 @@ async function noRow({ runId, config }: Context, session: Session, { rowId }: Aw
 }
 
 /**
- * Removes the row that was seen, and the one that may have come while the run was interrupted; on a living session if
- * there is one, else on a new one. After a session that was lost while it waited another attempt waits for it still.
+ * Removes the row that was seen, and the one that may have come while the run was interrupted. After a session that was
+ * lost while it waited another attempt waits for it still.
  */
 async function removeRow(context: Context, sessions: Sessions, { rowId }: Awaited): Promise<void> {
-  const { runId, unremoved, warn } = context
-  const isInterrupted = context.budget.signal.aborted
-  if (unremoved.size === 0 && !isInterrupted) return
-  const budget = cleanUpBudget(context.budget)
-  let extra: Session | null = null
-  try {
-    const living = context.sessions.find(session => !session.isLost())?.withBudget(budget)
-    if (!living) extra = await sessions.another(budget)
-    const session = living ?? extra
-    if (!session) throw new Error('there is a session')
-    await retried(budget, () => session.send('write', 'the removal of the row', removalOf(rowId, runId)), true)
+  const { runId, unremoved, budget } = context
+  if (unremoved.size === 0 && !budget.signal.aborted) return
+  await cleanUp(context, sessions, async session => {
+    const remove = () => session.send('write', 'the removal of the row', removalOf(rowId, runId))
+    await retried(session.budget, remove, true)
     unremoved.delete(rowId)
-  } catch (error) {
-    const failed = asProbeError(error)
-    if (unremoved.size === 0) return
-    const { code, message } = rowsLeft([...unremoved], failed)
-    warn(code, message)
-  } finally {
-    await extra?.close()
-  }
+  })
 }
 
 export const backEndRowOf = (awaited: Awaited) =>
