@@ -8,6 +8,7 @@ import { EXIT, type Program } from './command.ts'
 import { deliver } from './deliver.ts'
 import { boundLookups } from './lookups.ts'
 import type { Delivery } from './probe-options.ts'
+import { rewrittenLine } from './terminal.ts'
 
 interface Run {
   readonly delivery: Delivery
@@ -47,26 +48,24 @@ export async function reportAndPrint(
   return report.verdict === 'pass' ? EXIT.ok : EXIT.failed
 }
 
-/** A line that rewrites itself, on a terminal only; `clear` takes it away before something else is said. */
+/** How far the writes are, on a terminal only. */
 function progressLine(draw: Program['draw']): { show: (done: number, total: number) => void; clear: () => void } {
-  if (!draw) return { show: () => undefined, clear: () => undefined }
+  const { show, clear } = rewrittenLine(draw)
   // From the first write on: what came before says nothing of the rate.
   let startedAt = 0
-  let shown = 0
-  const clear = () => {
-    if (shown > 0) draw('\r\u001b[K')
-    shown = 0
+  let shownAt = 0
+  return {
+    clear,
+    show(done, total) {
+      const now = performance.now()
+      if (startedAt === 0) startedAt = now
+      if (done === total) clear()
+      else if (now - startedAt > 100 && now - shownAt > 100) {
+        shownAt = now
+        const rate = ((done - 1) / (now - startedAt)) * 1000
+        const left = Math.ceil((total - done) / rate)
+        show(`${done} of ${total} writes, ${Math.round(rate)} per second, ${left} s left`)
+      }
+    },
   }
-  const show = (done: number, total: number) => {
-    const now = performance.now()
-    if (startedAt === 0) startedAt = now
-    if (done === total) clear()
-    else if (now - startedAt > 100 && now - shown > 100) {
-      shown = now
-      const rate = ((done - 1) / (now - startedAt)) * 1000
-      const left = Math.ceil((total - done) / rate)
-      draw(`\r\u001b[K${done} of ${total} writes, ${Math.round(rate)} per second, ${left} s left`)
-    }
-  }
-  return { show, clear }
 }

@@ -22,3 +22,21 @@ const USUAL_COLUMNS = 80
 /** The columns of the terminal; null for what is none, such as a log. */
 export const columnsOf = ({ isTTY, columns }: Stream): number | null =>
   isTTY === true ? columns || USUAL_COLUMNS : null
+
+/**
+ * A line that is drawn over itself; `clear` takes it away before something else is said.
+ * @param draw writes to the terminal; null where there is none, and nothing is drawn
+ */
+export function rewrittenLine(draw: ((text: string) => void) | null): { show(text: string): void; clear(): void } {
+  let isShown = false
+  return {
+    show(text) {
+      draw?.(`\r\u001b[K${text}`)
+      isShown = true
+    },
+    clear() {
+      if (isShown) draw?.('\r\u001b[K')
+      isShown = false
+    },
+  }
+}

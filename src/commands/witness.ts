@@ -5,6 +5,7 @@ import type { Loaded, ProbeConfig } from '../settings/config.ts'
 import { type Asked, defineCommand, EXIT, type Flags, type Program } from './command.ts'
 import { PROBE_FLAGS, probeArguments, REPORT_FLAGS } from './probe-options.ts'
 import { refuseSettings } from './refused-settings.ts'
+import { rewrittenLine } from './terminal.ts'
 import { quoted, UsageError } from './usage.ts'
 
 /** How long the row is awaited, s, unless --wait says otherwise. */
@@ -128,20 +129,20 @@ async function engineAt(config: ProbeConfig, signal: AbortSignal) {
   }
 }
 
-/** A line that says what is awaited and how long still, on a terminal only; it is written anew each second. */
+/** What is awaited and how long still, on a terminal only; it is written anew each second. */
 function waitingLine({ draw }: Program): { show: (leftMs: number) => void; clear: () => void } {
-  if (!draw) return { show: () => undefined, clear: () => undefined }
+  const line = rewrittenLine(draw)
   let shown: number | null = null
   return {
     show(leftMs) {
       const left = Math.ceil(leftMs / 1000)
       if (left === shown) return
       shown = left
-      draw(`\r\u001b[Kwaiting for the row of the back end, ${left} s left`)
+      line.show(`waiting for the row of the back end, ${left} s left`)
     },
     clear() {
-      if (shown !== null) draw('\r\u001b[K')
       shown = null
+      line.clear()
     },
   }
 }
