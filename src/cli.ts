@@ -83,7 +83,6 @@ const program: Program = {
   get draw() {
     return onTerminal(process.stderr, process.env) ? draw : null
   },
-  sourceMaps: [process.env.NODE_OPTIONS, ...process.execArgv].some(one => one?.includes('--enable-source-maps')),
   interruption,
 }
 
@@ -116,7 +115,7 @@ function bug(error: unknown, redact: (text: string) => string): number {
   const { name, message, stack = '' } = error instanceof Error ? error : new Error(String(error))
   const text = [`${name}: ${message}`, ...stack.split('\n').filter(line => /^ {4}at /.test(line))].join('\n')
   note(redact(`${PROGRAM}: a bug in the program, not in your deployment: ${text}`))
-  if (!program.sourceMaps) note('(for the lines of the source: NODE_OPTIONS=--enable-source-maps)')
+  if (!sourceMaps) note('(for the lines of the source: NODE_OPTIONS=--enable-source-maps)')
   return EXIT.bug
 }
 
@@ -131,8 +130,9 @@ function endNow(code: number): never {
   process.exit(code)
 }
 
+const sourceMaps = [process.env.NODE_OPTIONS, ...process.execArgv].some(one => one?.includes('--enable-source-maps'))
 // tsx has Node parse the source map of every module, the driver's hundred included, for what only a bug prints.
-if (!program.sourceMaps) process.setSourceMapsEnabled(false)
+if (!sourceMaps) process.setSourceMapsEnabled(false)
 // It changes nothing here (dial/handshake.ts verifies by itself), and Node would warn on stderr that it does.
 delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
 // What escapes every handler is a bug, too, and has its exit code.

@@ -49,8 +49,6 @@ export interface Program {
   readonly columns: number | null
   /** Writes to a terminal on stderr, without a line end; null where stderr is no terminal. */
   readonly draw: ((text: string) => void) | null
-  /** whether whoever started Node asked for source maps */
-  readonly sourceMaps: boolean
   /** From this call on the first signal aborts, with a ProbeError INTERRUPTED, instead of ending the process. */
   interruption(): AbortSignal
 }

@@ -24,7 +24,6 @@ export const watch = defineCommand({
     const { format } = delivery
     if (format !== 'text' && format !== 'json') throw new UsageError('watch prints lines: --format text or json')
     const options = { writes: WRITES, ...more }
-    if (!program.sourceMaps) process.setSourceMapsEnabled(false)
     const { DEFAULT_OPTIONS } = await import('../settings/config.ts')
     if (await areRefused(options, program)) return EXIT.usage
     const { boundLookups } = await import('./lookups.ts')

@@ -37,7 +37,6 @@ const programOf = (more: Partial<Program> = {}): Program => ({
   colour: false,
   columns: null,
   draw: null,
-  sourceMaps: true,
   interruption: () => new AbortController().signal,
   ...more,
 })
