@@ -6,6 +6,7 @@ import { is, SQL } from 'drizzle-orm'
 import { getTableConfig, isPgEnum, type PgColumn, PgDialect, PgTable } from 'drizzle-orm/pg-core'
 import type { Grant } from '../schema.ts'
 import * as schema from '../schema.ts'
+import { literal } from './sql.ts'
 
 export interface DeclaredColumn {
   readonly name: string
@@ -62,7 +63,7 @@ function defaultText({ default: value }: PgColumn): string | null {
   if (is(value, SQL)) return new PgDialect().sqlToQuery(value.inlineParams()).sql
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value)
   const text = value instanceof Date ? value.toISOString() : typeof value === 'string' ? value : JSON.stringify(value)
-  return `'${text.replaceAll("'", "''")}'`
+  return literal(text)
 }
 
 const isSerial = (type: string): boolean => /^(small|big)?serial$/.test(type)

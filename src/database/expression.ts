@@ -1,4 +1,5 @@
 /** Types and defaults as schema.ts writes them and as a catalogue prints them, in one form, so that they can be compared. */
+import { literal } from './sql.ts'
 
 /** How drizzle-kit writes a type, and how pg_catalog.format_type() prints it. */
 const TYPE_NAMES: readonly (readonly [written: RegExp, printed: string])[] = [
@@ -55,10 +56,7 @@ const withoutCasts = (expression: string): string =>
  * `(current_user)::text` are one. A string of digits is the number it is the text of.
  */
 function normal(expression: string): Normal {
-  const written = expression.replace(
-    ESCAPED,
-    (_, inside: string) => `'${inside.replace(/\\(.)/g, '$1').replaceAll("'", "''")}'`,
-  )
+  const written = expression.replace(ESCAPED, (_, inside: string) => literal(inside.replace(/\\(.)/g, '$1')))
   let text = withoutCasts(written).trim()
   while (/^\([^()]*(?:\([^()]*\)[^()]*)*\)$/.test(text)) text = text.slice(1, -1).trim()
   if (STRING.test(text)) {

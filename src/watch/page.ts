@@ -4,6 +4,7 @@
  */
 import { renderHtml } from '../report/html.ts'
 import { escapeHtml, htmlPage } from '../report/html-page.ts'
+import { count } from '../report/plain.ts'
 import type { History, Past } from './history.ts'
 
 /** CSS besides that of the report. A failed run is told by its height, too. */
@@ -77,18 +78,15 @@ const MOST_CHANGES = 10
 
 /** Runs in a row that came to the same, the newest first. */
 function changes(verdicts: readonly Past[]): string {
-  const rows: { readonly first: Past; count: number }[] = []
+  const rows: { readonly first: Past; runs: number }[] = []
   for (const past of verdicts) {
     const row = rows.at(-1)
-    if (row && nameOf(row.first) === nameOf(past)) row.count += 1
-    else rows.push({ first: past, count: 1 })
+    if (row && nameOf(row.first) === nameOf(past)) row.runs += 1
+    else rows.push({ first: past, runs: 1 })
   }
   const lines = rows
     .reverse()
     .slice(0, MOST_CHANGES)
-    .map(
-      ({ first, count }) =>
-        `<li>from ${shortTime(first.startedAt)}: ${nameOf(first)}, ${count} run${count === 1 ? '' : 's'}</li>`,
-    )
+    .map(({ first, runs }) => `<li>from ${shortTime(first.startedAt)}: ${nameOf(first)}, ${count(runs, 'run')}</li>`)
   return `<ol class="changes">\n${lines.join('\n')}\n</ol>`
 }

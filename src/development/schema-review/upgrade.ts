@@ -5,7 +5,7 @@
 import { probe } from '../../checks/attempts.ts'
 import { migrate } from '../../database/migrate.ts'
 import { type Migration, readMigrations } from '../../database/migrations.ts'
-import { identifier } from '../../database/sql.ts'
+import { identifier, literal } from '../../database/sql.ts'
 import { type Failure, failureLine } from '../../failure/error.ts'
 import { loadConfig, type ProbeConfig } from '../../settings/config.ts'
 import type { Snapshot, SnapshotTable } from '../schema-check/folder.ts'
@@ -138,7 +138,7 @@ async function outcomeOf(server: Throwaway, { table, before, after, renames }: O
   const exists = await server.runAsRoot(
     `SELECT a.attname::text AS name FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname = 'public' AND c.relname = '${name.replaceAll("'", "''")}' AND a.attnum > 0 AND NOT a.attisdropped`,
+     WHERE n.nspname = 'public' AND c.relname = ${literal(name)} AND a.attnum > 0 AND NOT a.attisdropped`,
     server.database,
   )
   const there = new Set(exists.map(row => String(row.name)))
