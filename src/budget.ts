@@ -19,6 +19,8 @@ export interface Span {
   readonly name: string
   readonly from: number
   readonly until: number
+  /** the stage of a connection that it was: tcp, tls or session */
+  readonly stage?: string
   /** the id of the check that it belongs to, where that is not the one that runs */
   readonly check?: string
 }
@@ -111,13 +113,18 @@ export function within<T>(budget: Budget, wait: Wait, work: (signal: AbortSignal
   })
 }
 
-/** Does something, and records that it took its time, whatever it came to. */
-export async function recorded<T>({ record }: Budget, name: string, work: () => Promise<T>): Promise<T> {
+/** Does something, and records that it took its time, whatever it came to; `stage` is that of a connection. */
+export async function recorded<T>(
+  { record }: Budget,
+  name: string,
+  work: () => Promise<T>,
+  stage?: string,
+): Promise<T> {
   const from = performance.now()
   try {
     return await work()
   } finally {
-    record({ name, from, until: performance.now() })
+    record({ name, from, until: performance.now(), ...(stage && { stage }) })
   }
 }
 

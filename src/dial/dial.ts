@@ -71,7 +71,8 @@ export async function dial(
   budget: Budget,
 ): Promise<Dialled> {
   const known = { address, port: host.port }
-  const connected = await timed(() => recorded(budget, 'TCP connect', () => connect(address, host.port, budget)))
+  const connecting = () => connect(address, host.port, budget)
+  const connected = await timed(() => recorded(budget, 'TCP connect', connecting, 'tcp'))
   const { value: socket, error } = connected
   const tcp = stageOf(connected, known, error)
   const nothing = { tcp, tls: null, handshake: null, roundTripMs: null, socket: null, error }
@@ -82,11 +83,11 @@ export async function dial(
   let roundTripMs: number | null = null
   const tls = await timed(async () => {
     const from = performance.now()
-    await recorded(budget, 'SSLRequest', () => requestTls(socket, budget))
+    await recorded(budget, 'SSLRequest', () => requestTls(socket, budget), 'tls')
     roundTripMs = roundMs(performance.now() - from)
     const { certificate: present, maxVersion } = options
     const how = { tlsName: host.tlsName, material, present, maxVersion }
-    secured = await recorded(budget, 'TLS handshake', () => handshake(socket, how, budget))
+    secured = await recorded(budget, 'TLS handshake', () => handshake(socket, how, budget), 'tls')
     if (options.hold) await awaitAlert(secured.socket, budget)
     return secured
   })

@@ -138,7 +138,8 @@ async function attempt(
   const { identityMatches, principals } = config
   const options = { identityMatches, principals, findStoredPassword }
   try {
-    const answer = await recorded(budget, 'startup', () => startup(socket, parameters, options, budget))
+    const starting = () => startup(socket, parameters, options, budget)
+    const answer = await recorded(budget, 'startup', starting, 'session')
     const shown = certificate === 'none' || !tls ? null : config.credentials.cert
     const said = { ...answer, error: answer.error && aboutOurKey(answer.error, shown) }
     const took = { startedAt, durationMs: performance.now() - startedAt }

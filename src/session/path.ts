@@ -9,7 +9,7 @@ import { resolve } from '../dial/resolve.ts'
 import { CODES } from '../failure/codes.ts'
 import { asProbeError, type Evidence, evidence, type Facts, ProbeError } from '../failure/error.ts'
 import { type Endpoint, endpointKey } from '../settings/config.ts'
-import { type Login, type OpenContext, type Opened, open, ownLogin, STAGES, type StageId } from './open.ts'
+import { type Login, type OpenContext, type Opened, open, ownLogin, STAGES } from './open.ts'
 
 /** What the lookups found. */
 export interface LookUp {
@@ -52,20 +52,11 @@ export interface Path {
   readonly second: Second | null
 }
 
-/** Which check each part of the path is the matter of: all of it is dialled by `tcp`. */
-const CHECK_OF: Readonly<Record<string, StageId>> = {
-  'TCP connect': 'tcp',
-  SSLRequest: 'tls',
-  'TLS handshake': 'tls',
-  startup: 'session',
-}
-
+/** The stages of the path have checks of their own, called like them; all of it is dialled by `tcp`. */
 const ofItsCheck =
   (record: RecordSpan): RecordSpan =>
-  span => {
-    const check = CHECK_OF[span.name.replace(/ \(.*/, '')]
-    record(check === undefined ? span : { ...span, check })
-  }
+  span =>
+    record(span.stage ? { ...span, check: span.stage } : span)
 
 /** A connection that is dialled beside another one, so that it costs no time of its own. */
 export interface Second {
