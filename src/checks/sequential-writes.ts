@@ -7,6 +7,7 @@ import { defineCheck } from './check.ts'
 import { database } from './database.ts'
 import { dml } from './dml.ts'
 import { rowVisible } from './row-visible.ts'
+import { latencyOf } from './timeline.ts'
 
 /** Rows verified and removed at a time, so that memory stays flat however many are written. */
 const BATCH = 1000
@@ -39,21 +40,12 @@ interface Tally {
   read: number
 }
 
-/** Microseconds to ms with three decimals. */
-const round = (micros: number): number => Math.round(micros) / 1000
-
 const figures = ({ latency, read, retries, settled }: Tally, writer: Session): Facts => ({
   writes: latency.count,
   read,
   retries,
   settled,
-  latencyMs: {
-    min: round(latency.count === 0 ? 0 : latency.min),
-    p50: round(latency.percentile(50)),
-    p95: round(latency.percentile(95)),
-    p99: round(latency.percentile(99)),
-    max: round(latency.max),
-  },
+  latencyMs: latencyOf(latency),
   session: writer.name(),
 })
 

@@ -119,9 +119,18 @@ const entry = (name: string, check: string, from: number, until: number, origin:
 })
 
 function lineEntry({ name, check, from, until, each }: Line, origin: number): TimelineEntry {
-  const ms = (micros: number): number => roundMs(micros / 1000)
   const one = entry(name, check, from, until, origin)
-  if (!each) return one
-  const [p50, p95, p99] = [50, 95, 99].map(percent => ms(each.percentile(percent))) as [number, number, number]
-  return { ...one, count: each.count, latencyMs: { min: ms(each.min), p50, p95, p99, max: ms(each.max) } }
+  return each ? { ...one, count: each.count, latencyMs: latencyOf(each) } : one
+}
+
+/** What a histogram of µs says, ms with three decimals. */
+export function latencyOf(each: RecordableHistogram): Latency {
+  const ms = (micros: number): number => roundMs(micros / 1000)
+  return {
+    min: ms(each.count === 0 ? 0 : each.min),
+    p50: ms(each.percentile(50)),
+    p95: ms(each.percentile(95)),
+    p99: ms(each.percentile(99)),
+    max: ms(each.max),
+  }
 }
