@@ -131,3 +131,31 @@ export async function recorded<T>(
 /** Waits so long, ms; no longer than the budget lasts, and not at all once the run is interrupted. Never rejects. */
 export const pause = (ms: number, budget: Budget): Promise<void> =>
   sleep(Math.min(ms, remainingMs(budget)), undefined, { signal: budget.signal }).catch(() => undefined)
+
+/** Between attempts, ms. */
+const ATTEMPT_PAUSE_MS = 1_000
+
+/** What `--wait` says, and how to tell of it. */
+export interface Waiting<T> {
+  readonly waitMs: number
+  readonly signal: AbortSignal
+  /** for a person watching */
+  readonly note: (text: string) => void
+  /** in words, what of an attempt waiting may cure; null: another one would come to the same */
+  readonly curable: (outcome: T) => string | null
+}
+
+/** Makes attempts, from 1, until one leaves nothing that waiting can cure, or that long is over; resolves with the last. */
+export async function attempts<T>(
+  make: (attempt: number) => Promise<T>,
+  { waitMs, signal, note, curable }: Waiting<T>,
+): Promise<T> {
+  const until = performance.now() + waitMs
+  for (let attempt = 1; ; attempt++) {
+    const outcome = await make(attempt)
+    const why = curable(outcome)
+    if (why === null || signal.aborted || performance.now() + ATTEMPT_PAUSE_MS >= until) return outcome
+    note(`attempt ${attempt}: ${why}; trying again`)
+    await sleep(ATTEMPT_PAUSE_MS, undefined, { signal }).catch(() => undefined)
+  }
+}

@@ -3,8 +3,7 @@
  * prints, and never throws for what the target does.
  */
 import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { type Budget, roundMs, startBudget, waitMsOf } from '../budget.ts'
+import { attempts, type Budget, roundMs, startBudget, waitMsOf } from '../budget.ts'
 import { CODES, type Warning } from '../failure/codes.ts'
 import { assembleReport, checkResult, type Report, type ReportCommand } from '../report/report.ts'
 import { diallerOf } from '../session/path.ts'
@@ -39,18 +38,16 @@ export interface WitnessHooks extends Omit<ProbeHooks, 'progress' | 'checks' | '
   readonly waiting: (leftMs: number) => void
 }
 
-/** Between attempts, ms. */
-const ATTEMPT_PAUSE_MS = 1_000
-
 /** Runs attempts until one passes, one fails for a cause that waiting cannot cure, or `--wait` is over. */
 export function probe(config: ProbeConfig, hooks: ProbeHooks): Promise<Report> {
   const { allAddresses, deadlineMs } = config.options
   const { checks = checksOf(allAddresses), unremoved = new Set<string>() } = hooks
-  return repeated({ config, hooks }, attempts => {
+  const make = (attempts: number) => {
     const budget = startBudget(deadlineMs, hooks.signal)
     const run = { command: 'probe', runId: randomUUID(), checks, attempts } as const
     return attempt(config, hooks, { ...run, budget, dialling: budget, unremoved })
-  })
+  }
+  return attempts(make, { ...hooks, waitMs: config.options.waitMs, curable })
 }
 
 /**
@@ -91,14 +88,14 @@ export async function witness(
       lookedAt = at
     },
   }
-  // A row that was seen has been judged, and removed: another attempt would wait for it in vain.
-  const isOver = () => isSeen
-  return repeated({ config, hooks, isOver }, attempts => {
+  const make = (attempts: number) => {
     const dialling = startBudget(deadlineMs, hooks.signal)
     const budget = { ...startBudget(deadlineMs + waitMs, hooks.signal), waitMs: waitMsOf(deadlineMs) }
     const run = { command: 'witness', runId, checks: witnessChecks(awaited), attempts } as const
     return attempt(config, { ...hooks, progress: () => undefined }, { ...run, budget, dialling, unremoved })
-  })
+  }
+  // A row that was seen has been judged, and removed: another attempt would wait for it in vain.
+  return attempts(make, { ...hooks, waitMs, curable: report => (isSeen ? null : curable(report)) })
 }
 
 /** The same, said at the first call only. */
@@ -110,26 +107,11 @@ function onceOnly(announce: Announce): Announce {
   }
 }
 
-interface Repeated {
-  readonly config: ProbeConfig
-  readonly hooks: Pick<ProbeHooks, 'signal' | 'note'>
-  /** whether another attempt would find out nothing, whatever the last one failed for */
-  readonly isOver?: () => boolean
-}
-
-async function repeated(
-  { config, hooks: { signal, note }, isOver = () => false }: Repeated,
-  run: (attempts: number) => Promise<Report>,
-): Promise<Report> {
-  const until = performance.now() + config.options.waitMs
-  for (let attempts = 1; ; attempts++) {
-    const report = await run(attempts)
-    const failed = report.checks.filter(check => check.status === 'failed')
-    const isCurable = failed.length > 0 && failed.every(({ failure }) => failure && CODES[failure.code].retryable)
-    if (!isCurable || isOver() || signal.aborted || performance.now() + ATTEMPT_PAUSE_MS >= until) return report
-    note(`attempt ${attempts}: ${report.failure?.code}: ${report.failure?.message}; trying again`)
-    await sleep(ATTEMPT_PAUSE_MS, undefined, { signal }).catch(() => undefined)
-  }
+/** What of a run waiting may cure; null where that is nothing, or not all. */
+function curable({ checks, failure }: Report): string | null {
+  const failed = checks.filter(check => check.status === 'failed')
+  const isCurable = failed.length > 0 && failed.every(({ failure }) => failure && CODES[failure.code].retryable)
+  return isCurable ? `${failure?.code}: ${failure?.message}` : null
 }
 
 interface Attempt {

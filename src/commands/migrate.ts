@@ -1,6 +1,4 @@
 /** `npm run migrate`: applies drizzle/ as gateway_admin, or says with --status what it would apply. */
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { Migrated } from '../database/migrate.ts'
 import type { Migration } from '../database/migrations.ts'
 import { CODES } from '../failure/codes.ts'
 import { failureLine } from '../failure/error.ts'
@@ -53,22 +51,20 @@ export const migrate = defineCommand({
   },
 })
 
-/** Between attempts, ms. */
-const PAUSE_MS = 1_000
-
 /** Attempts until one ends otherwise than by what waiting can cure, or `--wait` is over. */
 async function attemptUntilCured(config: ProbeConfig, status: boolean, signal: AbortSignal, program: Program) {
   const migrations = await readTheMigrations()
-  const { migrate } = await import('../database/migrate.ts')
-  const until = performance.now() + config.options.waitMs
-  for (let attempts = 1; ; attempts++) {
-    const migrated: Migrated = await migrate(config, signal, migrations, { status })
-    const { failure } = migrated
-    const isCurable = failure !== null && CODES[failure.code].retryable === true
-    if (!isCurable || signal.aborted || performance.now() + PAUSE_MS >= until) return { migrated, attempts }
-    program.note(plain(`attempt ${attempts}: ${failureLine(failure)}; trying again`, 1000))
-    await sleep(PAUSE_MS, undefined, { signal }).catch(() => undefined)
-  }
+  const [{ migrate }, { attempts }] = await Promise.all([import('../database/migrate.ts'), import('../budget.ts')])
+  const make = async (attempts: number) => ({
+    migrated: await migrate(config, signal, migrations, { status }),
+    attempts,
+  })
+  return attempts(make, {
+    waitMs: config.options.waitMs,
+    signal,
+    note: text => program.note(plain(text, 1000)),
+    curable: ({ migrated: { failure } }) => (failure && CODES[failure.code].retryable ? failureLine(failure) : null),
+  })
 }
 
 /** Wrong settings: nothing is tried. */
