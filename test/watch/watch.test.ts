@@ -19,6 +19,8 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   await link[Symbol.asyncDispose]()
+  // A test that fails leaves it revoked.
+  await server.runAsRoot('GRANT DELETE ON connection_probe TO gateway_writer')
   expect(await rows()).toBe(0)
 })
 
@@ -34,6 +36,10 @@ describe('what keeps proving', () => {
     await server.runAsRoot('REVOKE DELETE ON connection_probe FROM gateway_writer')
     await watching.until('fail')
     expect(await watching.get('/health')).toMatchObject({ status: 503, body: 'fail DML_DENIED\n' })
+    // It may have been revoked in the middle of that run: another one is denied from its beginning.
+    const failed = async () =>
+      metric((await watching.get('/metrics')).body, 'connection_probe_runs_total{verdict="fail"}')
+    await expect.poll(failed).toBeGreaterThan(1)
     expect(await watching.get('/live')).toMatchObject({ status: 200 })
     const { body } = await watching.get('/metrics')
     expect(metric(body, 'connection_probe_up')).toBe(0)
