@@ -129,6 +129,23 @@ test('the answer to any one statement, with messages that do not belong there', 
   )
 })
 
+describe('each statement by itself: what a run asks only then is answered by this server, too (noUnhandled)', () => {
+  const table: [string, Reply][] = [
+    ['42501', { error: { C: '42501', M: 'permission denied' } }],
+    ['42P01', { error: { C: '42P01', M: 'relation does not exist' } }],
+    ['3D000', { error: { C: '3D000', M: 'database does not exist' } }],
+    ['25006', { error: { C: '25006', M: 'read-only transaction' } }],
+    ['nothing', { send: [message('C', Buffer.from('SELECT 0\0')), readyForQuery()] }],
+  ]
+  test.each(table)('%s', async (_name, reply) => {
+    for (const chosen of [...recording.answers.keys(), 'insert', 'select', 'update', 'DELETE']) {
+      const onStatement = (sql: string): Reply | undefined => (sql.startsWith(chosen) ? reply : undefined)
+      await using server = await replay(recording, credentials, { onStatement })
+      expectReport(await boundedProbe(server, credentials, { deadlineMs: 800 }))
+    }
+  })
+})
+
 describe('what the driver would stumble over', () => {
   const table: [string, Buffer][] = [
     ['a column without the end of its name (an endless search)', message('T', Buffer.from([0, 1, 0x61, 0x61]))],

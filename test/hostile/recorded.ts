@@ -81,13 +81,15 @@ function aboutSession(sql: string, session: Session): Result | undefined {
   if (sql.includes('connection_probe.session'))
     return { columns: ['token', 'session'], rows: [[token, processOf(session)]] }
   if (sql.includes('connection_probe.kept')) return { columns: ['kept'], rows: [[token]] }
-  // Only a run with a fault asks for these: a setting of the role's as the cause, and who makes what by default.
+  // Only a run with a fault asks for these: a setting of the role's or a policy as the cause, who makes what by default,
+  // and which databases there are.
   if (sql.includes('default_transaction_read_only'))
     return {
       columns: ['default_transaction_read_only', 'default_transaction_use_follower_reads'],
       rows: [['off', 'off']],
     }
   if (sql.includes('r.rolname IN (')) return { columns: ['name'], rows: [] }
+  if (sql.includes('pg_policies')) return { columns: ['name', 'kind', 'verb', 'open'], rows: [] }
   return sql.includes('pg_prepared_statements')
     ? { columns: ['name', 'session'], rows: [[null, processOf(session)]] }
     : undefined
