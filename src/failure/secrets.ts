@@ -23,7 +23,7 @@ const BEGINNINGS = /^(MI[E-J]|MHcC|MHQC|MC4C|MFMC|LS0tLS1C)/
 const HIDDEN = '[not shown]'
 
 /** Text without PEM blocks, base64 lines of one, passwords of URLs, and what follows `password`. */
-export const withoutSecrets = (text: string): string =>
+const withoutSecrets = (text: string): string =>
   text
     .replace(PEM, '[PEM]')
     .replace(URL_PASSWORD, '$1@')

@@ -44,7 +44,7 @@ function tableLine({ name, columns, keys, indexes, checks }: DeclaredTable): str
 }
 
 /** What of src/ was verified, table by table and grant by grant. */
-export const verified = (): string[] => [
+const verified = (): string[] => [
   ...DECLARED.tables.map(tableLine),
   ...DECLARED.enums.map(({ name }) => `enum ${name}`),
   ...DECLARED.grants.map(({ role, table, privileges }) => `${privileges.join(', ')} on ${table} to ${role}`),

@@ -66,7 +66,7 @@ function isSame(column: keyof NewProbeRow, wrote: WrittenRow, read: ProbeRow): b
 }
 
 /** The columns that were written in which what was read differs; one that was left to its default is not compared. */
-export const differences = (wrote: WrittenRow, read: ProbeRow): { column: string; wrote: unknown; read: unknown }[] =>
+const differences = (wrote: WrittenRow, read: ProbeRow): { column: string; wrote: unknown; read: unknown }[] =>
   (Object.keys(wrote) as (keyof NewProbeRow)[])
     .filter(column => !isSame(column, wrote, read))
     .map(column => ({ column, wrote: wrote[column], read: read[column] }))

@@ -62,25 +62,13 @@ const SECRET_PARAMETERS: readonly string[] = ['password', 'sslpassword']
 
 /** What other clients take, and so stands in URLs. No other name is quoted: it may be the rest of a password. */
 const FOREIGN_PARAMETERS: readonly string[] = [
-  ...['ssl', 'ssl_min_protocol_version', 'sslcrl', 'sslcrldir', 'sslsni', 'sslnegotiation', 'sslcertmode', 'sslinline'],
-  ...['sslaccept', 'sslidentity', 'requiressl', 'gssencmode', 'channel_binding', 'require_auth', 'krbsrvname'],
-  ...['application_name', 'fallback_application_name', 'client_encoding', 'options', 'cluster', 'service', 'passfile'],
-  ...[
-    'host',
-    'port',
-    'user',
-    'dbname',
-    'database',
-    'schema',
-    'search_path',
-    'currentSchema',
-    'replication',
-    'timezone',
-  ],
-  ...['connect_timeout', 'statement_timeout', 'lock_timeout', 'pool_timeout', 'socket_timeout', 'tcp_user_timeout'],
-  ...['keepalives', 'keepalives_idle', 'keepalives_interval', 'keepalives_count', 'target_session_attrs'],
-  ...['load_balance_hosts', 'pgbouncer', 'connection_limit', 'pool_size', 'pool_max_conns', 'prepare', 'sslMode'],
-]
+  'ssl sslMode ssl_min_protocol_version sslcrl sslcrldir sslsni sslnegotiation sslcertmode sslinline sslaccept',
+  'sslidentity requiressl gssencmode channel_binding require_auth krbsrvname application_name prepare service passfile',
+  'fallback_application_name client_encoding options cluster host port user dbname database schema search_path timezone',
+  'currentSchema replication connect_timeout statement_timeout lock_timeout pool_timeout socket_timeout pgbouncer',
+  'tcp_user_timeout keepalives keepalives_idle keepalives_interval keepalives_count target_session_attrs pool_size',
+  'load_balance_hosts connection_limit pool_max_conns',
+].flatMap(names => names.split(' '))
 const WEAKER_MODES: readonly string[] = ['disable', 'allow', 'prefer', 'require', 'verify-ca']
 
 /** Without it the kernel refuses the address, or libuv (Node 24 and 26) picks an interface. */

@@ -143,7 +143,7 @@ export interface Base {
 }
 
 /** Makes a database of this name, bootstrapped and empty. */
-export async function bootstrapped(server: Throwaway, database: string): Promise<void> {
+async function bootstrapped(server: Throwaway, database: string): Promise<void> {
   for (const { sql, database: on, generates } of bootstrapSteps(server.engine, database)) {
     const rows = await server.runAsRoot(sql, on)
     if (!generates) continue

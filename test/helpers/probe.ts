@@ -19,7 +19,7 @@ export function configOf(
 export const writerConfig = (server: Throwaway, options: Partial<Options> = {}): ProbeConfig =>
   configOf({ DATABASE_URL: server.url('gateway_writer') }, { options: { certsDir: server.certsDir, ...options } })
 
-export const adminConfig = (server: Throwaway): ProbeConfig =>
+const adminConfig = (server: Throwaway): ProbeConfig =>
   configOf(
     { MIGRATION_DATABASE_URL: server.url('gateway_admin') },
     { role: 'admin', options: { certsDir: server.certsDir } },

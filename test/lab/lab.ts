@@ -22,7 +22,7 @@ import { type App, hostOf, records, SERVED } from './names.ts'
 import { addressOf, bracket, buildNetwork, type Database, type Network } from './network.ts'
 import { type LabResolver, startResolver } from './resolver.ts'
 
-export const PORT = 26257
+const PORT = 26257
 
 export interface LabOptions {
   readonly way: Way

@@ -102,7 +102,7 @@ const declaredGrants = (grants: readonly Grant[]): GrantSet =>
   )
 
 /** What is declared and not held, and what is held and not declared. */
-export function compareGrants(
+function compareGrants(
   grants: readonly Grant[],
   held: GrantSet,
 ): { readonly missing: readonly HeldGrant[]; readonly excess: readonly HeldGrant[] } {

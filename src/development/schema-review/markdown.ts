@@ -8,7 +8,7 @@ import type { Review } from './index.ts'
 import type { TableOutcome, Upgrade } from './upgrade.ts'
 
 /** By this the workflow finds the comment that it updates. */
-export const MARKER = '<!-- connection-probe schema:review -->'
+const MARKER = '<!-- connection-probe schema:review -->'
 
 /** Text between backticks, however many of them it holds itself. */
 function code(text: string): string {

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import type { Authority, Issued } from './authority.ts'
 
 /** The roles that have a certificate on the throwaway server. */
-export const USERS = ['root', 'gateway_admin', 'gateway_writer', 'gateway_reader'] as const
+const USERS = ['root', 'gateway_admin', 'gateway_writer', 'gateway_reader'] as const
 
 /** What every node certificate names, beside what the caller adds. */
 const NODE_NAMES = { dnsNames: ['localhost'], ipAddresses: ['::1', '127.0.0.1'] } as const
