@@ -253,9 +253,12 @@ describe('bad settings', () => {
   it('of migrate are named on stderr with exit 2', async () => {
     const { code, stdout, stderr } = await cli(['migrate'], { DATABASE_URL: untouched().DATABASE_URL })
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
-    expect(stderr).toMatch(
-      /^config CONFIG_MISSING: MIGRATION_DATABASE_URL is not set .*certificates are not configured/,
-    )
+    expect(stderr.trim().split('\n')).toEqual([
+      expect.stringMatching(/^config CONFIG_MISSING: MIGRATION_DATABASE_URL is not set /),
+      expect.stringMatching(/^next: set it/),
+      expect.stringMatching(/^config CONFIG_MISSING: certificates are not configured/),
+      expect.stringMatching(/^next: give the directory that holds ca.crt, client.gateway_writer.crt/),
+    ])
   })
 
   it('of migrate say what to do next, with the values of the settings', async () => {

@@ -2,7 +2,6 @@
 import type { Migration } from '../database/migrations.ts'
 import { CODES } from '../failure/codes.ts'
 import { failureLine } from '../failure/error.ts'
-import { fillIn } from '../failure/hints.ts'
 import { plain } from '../report/plain.ts'
 import type { Loaded, ProbeConfig } from '../settings/config.ts'
 import { defineCommand, EXIT, type Program } from './command.ts'
@@ -74,10 +73,9 @@ async function refuseSettings(
   program: Program,
 ): Promise<number> {
   const failure = error.toFailure()
-  if (format === 'json') {
-    const { refusedJson } = await import('../report/migration.ts')
-    await program.print(refusedJson({ program: program.name, status, target, failure }))
-  } else program.note(`${failureLine(failure)}\nnext: ${fillIn(failure.hint, target)}`)
+  const { refusedJson, refusedText } = await import('../report/migration.ts')
+  if (format === 'json') await program.print(refusedJson({ program: program.name, status, target, failure }))
+  else program.note(refusedText(failure, target))
   return EXIT.usage
 }
 

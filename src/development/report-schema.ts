@@ -34,7 +34,11 @@ const failure = object('Why a check failed. The code names the cause, the layer 
   message: TEXT,
   causes: listOf(
     'the original errors, outermost first; of refused settings every problem, by the name of its setting',
-    object('An error.', { name: TEXT, code: NULLABLE_TEXT, message: TEXT }),
+    object(
+      'An error.',
+      { name: TEXT, code: NULLABLE_TEXT, message: TEXT, hint: described('of a setting: the next thing to do', TEXT) },
+      ['hint'],
+    ),
   ),
   sqlstate: NULLABLE_TEXT,
   hint: described('the next thing to do', TEXT),

@@ -17,7 +17,24 @@ export interface Cause {
   readonly name: string
   readonly code: string | null
   readonly message: string
+  /** of a problem with a setting: what to do about this one */
+  readonly hint?: string
 }
+
+/** Something wrong with one setting. */
+export interface Problem {
+  /** the name of the setting */
+  readonly name: string
+  readonly code: Code
+  readonly message: string
+  /** a next step that knows more than the code's own */
+  readonly hint?: string | undefined
+}
+
+const problemCause = ({ name, code, message, hint = CODES[code].hint }: Problem): Cause => ({
+  ...{ name, code, hint },
+  message: redact(message, 4000),
+})
 
 /** A failure as the report carries it (schemaVersion 1). */
 export interface Failure {
@@ -64,7 +81,7 @@ export interface ProbeErrorOptions {
   /** a hint that knows more than the code's own */
   readonly hint?: string | undefined
   /** for a configuration with several problems: all of them, the first one's code being this error's */
-  readonly problems?: readonly Cause[] | undefined
+  readonly problems?: readonly Problem[] | undefined
   /** how often a statement was tried again before it was given up */
   readonly retries?: number
 }
@@ -80,7 +97,7 @@ export class ProbeError extends Error {
   readonly origin: Origin | null
   readonly evidence: Evidence
   readonly hint: string | undefined
-  readonly problems: readonly Cause[] | undefined
+  readonly problems: readonly Problem[] | undefined
   readonly retries: number
 
   constructor(code: Code, message: string, options: ProbeErrorOptions = {}) {
@@ -120,8 +137,7 @@ export class ProbeError extends Error {
       code: this.code,
       layer: this.layer,
       message: redact(this.message, 4000),
-      causes:
-        this.problems?.map(problem => ({ ...problem, message: redact(problem.message, 4000) })) ?? causesOf(this.cause),
+      causes: this.problems?.map(problemCause) ?? causesOf(this.cause),
       sqlstate: sqlstateIn(this),
       hint: this.hint ?? CODES[this.code].hint,
     }

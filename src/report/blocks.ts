@@ -58,7 +58,7 @@ export function blockLines(
   if (root) return [line(INDENT, `${paint.red(failure.code)}: the same cause as ${root}`)]
   return [
     line(INDENT, `${paint.red(failure.code)}: ${plain(failure.message, 600)}`),
-    ...failure.causes.map(causeLine),
+    ...failure.causes.flatMap(causeLines),
     ...(next
       ? [
           line(`${INDENT}next: `, plain(failure.hint, LONGEST_HINT)),
@@ -70,7 +70,10 @@ export function blockLines(
 }
 
 /** One link of the chain of original errors. */
-function causeLine({ name, code, message }: Cause): Line {
+function causeLines({ name, code, message, hint }: Cause): Line[] {
   const what = [plain(name), code === null ? '' : plain(code)].filter(part => part !== '').join(' ')
-  return line(`${INDENT}cause: `, `${what}${message === '' ? '' : `: ${plain(message, 1000)}`}`)
+  return [
+    line(`${INDENT}cause: `, `${what}${message === '' ? '' : `: ${plain(message, 1000)}`}`),
+    ...(hint === undefined ? [] : [line(`${INDENT}       next: `, plain(hint, LONGEST_HINT))]),
+  ]
 }

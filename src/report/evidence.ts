@@ -18,11 +18,14 @@ export const withoutSecretTexts = <T extends object>(settings: T): T =>
     ]),
   ) as T
 
-/** A failure with the target's values in its next step. */
-export const withValues = (failure: Failure, target: Known): Failure => ({
-  ...failure,
-  hint: fillIn(failure.hint, target),
-})
+/** A failure with the target's values in its next steps, as far as they hold no secret by mistake. */
+export function withValues(failure: Failure, target: Known): Failure {
+  const fill = (hint: string) => fillIn(hint, withoutSecretTexts(target))
+  const causes = failure.causes.map(({ hint, ...cause }) =>
+    hint === undefined ? cause : { ...cause, hint: fill(hint) },
+  )
+  return { ...failure, causes, hint: fill(failure.hint) }
+}
 
 function redactValue(value: unknown, depth: number): unknown {
   if (typeof value === 'string') return value.length < 8 ? value : redact(value, 4000)

@@ -123,9 +123,10 @@ function checkItem(check: CheckResult): string {
 }
 
 function failed({ code, message, causes, hint }: Failure): string {
-  const items = causes.map(({ name, code, message }) => {
+  const items = causes.map(({ name, code, message, hint }) => {
     const what = escapeHtml(code === null ? name : `${name} ${code}`)
-    return `<li>${what}${message === '' ? '' : `: ${escapeHtml(message, 1000)}`}</li>`
+    const next = hint === undefined ? '' : `<br>Next: ${escapeHtml(hint, LONGEST_HINT)}`
+    return `<li>${what}${message === '' ? '' : `: ${escapeHtml(message, 1000)}`}${next}</li>`
   })
   return [
     `<p><strong>${code}</strong>: ${escapeHtml(message, 600)}</p>`,

@@ -73,7 +73,10 @@ function testcase(check: CheckResult): string {
   if (failure === null) return `${start}/>`
   const { code, message, causes, hint } = failure
   const lines = [
-    ...causes.map(({ name, code, message }) => `cause: ${[name, code].filter(Boolean).join(' ')}: ${message}`),
+    ...causes.map(({ name, code, message, hint }) => {
+      const next = hint === undefined ? '' : `; next: ${hint}`
+      return `cause: ${[name, code].filter(Boolean).join(' ')}: ${message}${next}`
+    }),
     `next: ${hint}`,
     `more: ${explainCommand(code)}`,
   ]

@@ -42,9 +42,10 @@ export function renderMarkdown(report: Report, { note }: { readonly note?: strin
 }
 
 function failureParagraph(failure: Failure): string {
-  const causes = failure.causes.map(({ name, code, message }) => {
+  const causes = failure.causes.map(({ name, code, message, hint }) => {
     const what = code === null ? name : `${name} ${code}`
-    return `- ${escapeMarkdown(what)}${message === '' ? '' : `: ${escapeMarkdown(message, 1000)}`}`
+    const next = hint === undefined ? '' : `; next: ${escapeMarkdown(hint, LONGEST_HINT)}`
+    return `- ${escapeMarkdown(what)}${message === '' ? '' : `: ${escapeMarkdown(message, 1000)}`}${next}`
   })
   return [
     `**${failure.layer}, \`${failure.code}\`:** ${escapeMarkdown(failure.message, 600)}`,

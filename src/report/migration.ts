@@ -5,7 +5,7 @@ import type { Migrated } from '../database/migrate.ts'
 import { type Failure, failureLine } from '../failure/error.ts'
 import { fillIn } from '../failure/hints.ts'
 import type { ProbeConfig, Target } from '../settings/config.ts'
-import { opened } from './evidence.ts'
+import { opened, withValues } from './evidence.ts'
 import { count, plain, printableJson } from './plain.ts'
 
 /**
@@ -158,7 +158,7 @@ export function renderJson({ program, status, config, migrated, attempts }: Run)
   return `${printableJson(
     {
       ...{ schemaVersion: 1, program, command: 'migrate', status, state, verdict: verdictOf(state) },
-      failure: failure && { ...failure, hint: fillIn(failure.hint, { host, port, user, database, address }) },
+      failure: failure && withValues(failure, { host, port, user, database, address }),
       target: { host, port, database, user, tlsName, address, engine },
       ...{ applied, migrations: entries ?? [], unknown: journal?.unknown ?? [] },
       verified: state === 'up to date' ? verified() : [],
@@ -170,6 +170,16 @@ export function renderJson({ program, status, config, migrated, attempts }: Run)
 }
 
 const verdictOf = (state: State): 'pass' | 'fail' => (state === 'up to date' ? 'pass' : 'fail')
+
+/** Wrong settings as text: each problem, and its own next step. */
+export const refusedText = (failure: Failure, target: Target): string =>
+  withValues(failure, target)
+    .causes.flatMap(({ name, code, message, hint }) => [
+      `${failure.layer} ${code}: ${name} ${message}`,
+      ...(hint === undefined ? [] : [`next: ${hint}`]),
+    ])
+    .map(line => plain(line, 2000))
+    .join('\n')
 
 /** Wrong settings as JSON of the same shape. */
 export const refusedJson = ({
@@ -186,7 +196,7 @@ export const refusedJson = ({
   `${printableJson(
     {
       ...{ schemaVersion: 1, program, command: 'migrate', status, state: 'failed', verdict: 'fail' },
-      failure: { ...failure, hint: fillIn(failure.hint, target) },
+      failure: withValues(failure, target),
       ...{ target, applied: [], migrations: [], unknown: [], verified: [], others: {}, evidence: {}, attempts: 0 },
       warnings: [],
     },

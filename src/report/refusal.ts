@@ -3,9 +3,7 @@
  * tried, so there is nothing to say of the checks; their list is not loaded for it, since somebody who forgot a setting
  * waits for this.
  */
-import { CODES, type Code } from '../failure/codes.ts'
 import type { Cause, Facts, Failure } from '../failure/error.ts'
-import { fillIn } from '../failure/hints.ts'
 import { EMPTY, type Line, layout, line, type Palette, palette } from './lines.ts'
 import { endLines, evidenceLines, INDENT, startedLine, type TextOptions, targetLines, warningLines } from './parts.ts'
 import { count, headline, LONGEST_HINT, plain } from './plain.ts'
@@ -33,7 +31,7 @@ export function renderRefusal(refusal: Refusal, { columns = null, ...options }: 
     ...targetLines(refusal, options.note),
     ...(columns === null ? [startedLine(refusal)] : []),
     EMPTY,
-    ...problems.flatMap(problem => problemLines(problem, refusal, paint)),
+    ...problems.flatMap(problem => problemLines(problem, paint)),
     ...warningLines(refusal, paint),
     ...(options.verbose ? [EMPTY, ...evidenceLines(evidence, paint)] : []),
     EMPTY,
@@ -42,10 +40,10 @@ export function renderRefusal(refusal: Refusal, { columns = null, ...options }: 
   return layout(lines, columns)
 }
 
-type Problem = Cause & { readonly code: Code }
-const isProblem = (cause: Cause): cause is Problem => cause.code !== null && Object.hasOwn(CODES, cause.code)
+type Problem = Cause & { readonly code: string; readonly hint: string }
+const isProblem = (cause: Cause): cause is Problem => cause.code !== null && cause.hint !== undefined
 
-const problemLines = ({ name, code, message }: Problem, { target }: Refusal, paint: Palette): Line[] => [
+const problemLines = ({ name, code, message, hint }: Problem, paint: Palette): Line[] => [
   line(`${INDENT}problem: `, `${plain(name)}: ${paint.red(code)}: ${plain(message, 1000)}`),
-  line(`${INDENT}    next: `, plain(fillIn(CODES[code].hint, target))),
+  line(`${INDENT}    next: `, plain(hint, LONGEST_HINT)),
 ]

@@ -3,7 +3,7 @@
  */
 import { X509Certificate } from 'node:crypto'
 import { isIPv6 } from 'node:net'
-import { notPem } from './der.ts'
+import { notPem, SET_AGAIN, type Wrong } from './der.ts'
 import { type Pem, pemBlocks, printable } from './pem.ts'
 
 /** Extended key usages (RFC 5280 4.2.1.12). */
@@ -37,7 +37,7 @@ export interface CertificateFacts {
 export function parseCertificates(
   text: string,
   binary: Pem['binary'] = null,
-): { certificates: X509Certificate[]; broken: string | null } {
+): { certificates: X509Certificate[]; broken: Wrong | null } {
   const { blocks, broken } = pemBlocks(text)
   const certificates: X509Certificate[] = []
   const own = blocks.filter(block => block.label === 'CERTIFICATE')
@@ -46,38 +46,46 @@ export function parseCertificates(
     if (certificate === null) {
       // OpenSSL wants the base64 in lines; a shell that expands a variable without quotes makes one line of it.
       const isOneLine = !block.text.trim().includes('\n')
-      const why = isOneLine ? `whose line breaks are lost: ${SET_AGAIN}` : 'that is garbage'
-      return { certificates, broken: `holds a certificate (number ${index + 1}) ${why}` }
+      const why = isOneLine ? 'whose line breaks are lost' : 'that is garbage'
+      const message = `holds a certificate (number ${index + 1}) ${why}`
+      return { certificates, broken: { message, hint: isOneLine ? SET_AGAIN : undefined } }
     }
     certificates.push(certificate)
   }
-  if (broken) return { certificates, broken: 'holds text that is no whole PEM block' }
+  if (broken) return { certificates, broken: { message: 'holds text that is no whole PEM block', hint: SET_AGAIN } }
   if (own.length > 0) return { certificates, broken: null }
   return { certificates, broken: insteadOfCertificate(text, blocks[0]?.label, binary) }
 }
 
-/** What to do about a PEM text without its line breaks. */
-const SET_AGAIN = 'set it again from the file, in double quotes: "$(cat FILE)"'
+const UNSIGNED = ['which no CA has signed yet', 'the certificate is what the CA makes of it'] as const
 
 /** Blocks that are no certificate as it is used everywhere, and what to do with them. */
-const OTHER_BLOCKS: Readonly<Record<string, string>> = {
-  'TRUSTED CERTIFICATE': "OpenSSL's own form of a certificate: openssl x509 -in FILE -out NEWFILE",
-  'X509 CERTIFICATE': 'an old name of a certificate: openssl x509 -in FILE -out NEWFILE',
-  PKCS7: 'a bundle of certificates: openssl pkcs7 -in FILE -print_certs -out NEWFILE',
-  'CERTIFICATE REQUEST': 'which no CA has signed yet: the certificate is what the CA makes of it',
-  'NEW CERTIFICATE REQUEST': 'which no CA has signed yet: the certificate is what the CA makes of it',
+const OTHER_BLOCKS: Readonly<Record<string, readonly [what: string, hint: string]>> = {
+  'TRUSTED CERTIFICATE': ["OpenSSL's own form of a certificate", 'openssl x509 -in FILE -out NEWFILE'],
+  'X509 CERTIFICATE': ['an old name of a certificate', 'openssl x509 -in FILE -out NEWFILE'],
+  PKCS7: ['a bundle of certificates', 'openssl pkcs7 -in FILE -print_certs -out NEWFILE'],
+  'CERTIFICATE REQUEST': UNSIGNED,
+  'NEW CERTIFICATE REQUEST': UNSIGNED,
 }
 
-function insteadOfCertificate(text: string, label: string | undefined, binary: Pem['binary']): string {
+const GIVE_TEXT = 'give the text of the file here, "$(cat FILE)", or its path in CRDB_CA_CERT or CRDB_CLIENT_CERT'
+
+function insteadOfCertificate(text: string, label: string | undefined, binary: Pem['binary']): Wrong {
   if (binary) return notPem(binary.kind, binary.form, 'certificate')
   if (label === undefined) {
     const looksLikePath = /^\s*[./~][^\n]*\s*$/.test(text)
-    return `holds no PEM certificate${looksLikePath ? ' (it looks like a path)' : ''}`
+    return looksLikePath
+      ? { message: 'holds no PEM certificate (it looks like a path)', hint: GIVE_TEXT }
+      : { message: 'holds no PEM certificate' }
   }
   const other = OTHER_BLOCKS[label]
-  if (other) return `holds a ${label}, ${other}`
-  if (label.endsWith('PRIVATE KEY')) return 'holds a private key where a certificate is expected'
-  return label === 'PUBLIC KEY' ? 'holds a PUBLIC KEY where a certificate is expected' : 'holds no PEM certificate'
+  if (other) return { message: `holds a ${label}, ${other[0]}`, hint: other[1] }
+  if (!label.endsWith(' KEY')) return { message: 'holds no PEM certificate' }
+  const what = label === 'PUBLIC KEY' ? label : 'private key'
+  return {
+    message: `holds a ${what} where a certificate is expected`,
+    hint: 'give the certificate here; a key has a setting of its own',
+  }
 }
 
 function parseCertificate(block: string): X509Certificate | null {

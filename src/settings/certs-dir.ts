@@ -13,11 +13,11 @@
 import type { X509Certificate } from 'node:crypto'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Problem } from '../failure/error.ts'
 import { describeCertificate, namesOf, parseCertificates, principalsOf, type Usage, validity } from './certificate.ts'
 import { type CertsCheck, type CheckedFile, type FileKind, type Finding, renderCertsCheck } from './certs-dir-text.ts'
 import { findIssuer, lintAuthorities, lintPair } from './lint.ts'
 import { type Pem, printable, quotePath, readPemFile } from './pem.ts'
-import type { Problem } from './url.ts'
 
 /** More files than this are not a set of certificates. */
 const MAX_FILES = 1000
@@ -55,7 +55,8 @@ interface Context {
 
 const refused = (code: string | null, message: string): Finding => ({ severity: 'refused', code, message })
 const note = (code: string | null, message: string): Finding => ({ severity: 'note', code, message })
-const fromProblem = ({ code, message }: Problem): Finding => refused(code, message)
+const fromProblem = ({ code, message, hint }: Problem): Finding =>
+  refused(code, hint === undefined ? message : `${message}: ${hint}`)
 
 function list(dir: string): string[] | string {
   try {

@@ -8,11 +8,11 @@
  */
 import { hostname } from 'node:os'
 import type { Warning } from '../failure/codes.ts'
-import { type Evidence, evidence, type Facts, ProbeError, redact } from '../failure/error.ts'
+import { type Evidence, evidence, type Facts, ProbeError, type Problem, redact } from '../failure/error.ts'
 import { isHostName, isIPv4Notation, isIPv6Literal, withoutZone } from './address.ts'
 import { type Credentials, loadCredentials } from './credentials.ts'
 import { type NameService, SYSTEM_NAMES } from './names.ts'
-import { type Problem, parseUrl, unreadUrl } from './url.ts'
+import { parseUrl, unreadUrl } from './url.ts'
 
 export { type NameService, SYSTEM_NAMES } from './names.ts'
 
@@ -178,7 +178,7 @@ function configError(problems: readonly Problem[], evidence: Facts): ProbeError 
   const [first] = problems
   if (!first) throw new Error('a configuration was refused without a problem')
   const message = problems.map(problem => `${problem.name} ${problem.message}`).join('; ')
-  return new ProbeError(first.code, message, { problems, evidence })
+  return new ProbeError(first.code, message, { problems, evidence, hint: first.hint })
 }
 
 /** CRDB_SNI: a host name or an IP literal (of either kind: it is verified, not dialled). */
@@ -188,7 +188,8 @@ function readSni(env: NodeJS.ProcessEnv): { name: string | null; problems: Probl
   const isAddress = isIPv6Literal(value) || (isIPv4Notation(value) && value.split('.').length === 4)
   if (isAddress || isHostName(value)) return { name: withoutZone(value).replace(/\.$/, ''), problems: [] }
   const message = 'is neither a host name nor an IP address (without brackets and port)'
-  return { name: null, problems: [{ name: 'CRDB_SNI', code: 'CONFIG_INVALID', message }] }
+  const hint = "set it to a name in the server's certificate, or unset it: then the host of the URL is verified"
+  return { name: null, problems: [{ name: 'CRDB_SNI', code: 'CONFIG_INVALID', message, hint }] }
 }
 
 /** The command line has checked what it was given; this holds for callers in the program, too. */
@@ -196,7 +197,10 @@ function optionProblems(options: Options): Problem[] {
   const least = { writes: 2, visibleWithinMs: 1, deadlineMs: 1, waitMs: 0 } as const
   return (Object.keys(least) as (keyof typeof least)[])
     .filter(name => !Number.isSafeInteger(options[name]) || options[name] < least[name])
-    .map(name => ({ name, code: 'CONFIG_INVALID', message: `is not a whole number of at least ${least[name]}` }))
+    .map(name => {
+      const number = `a whole number of at least ${least[name]}`
+      return { name, code: 'CONFIG_INVALID', message: `is not ${number}`, hint: `give ${number}` }
+    })
 }
 
 function readOrigin(env: NodeJS.ProcessEnv): Origin {

@@ -6,10 +6,10 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Warning } from '../failure/codes.ts'
-import type { Facts } from '../failure/error.ts'
+import type { Facts, Problem } from '../failure/error.ts'
 import { lintClient } from './lint.ts'
 import { binaryOf, normalisePem, type Pem, quotePath, readPemFile } from './pem.ts'
-import type { Problem, UrlFiles } from './url.ts'
+import type { UrlFiles } from './url.ts'
 
 /** What the client shows and trusts, as PEM. */
 export interface Credentials {
@@ -144,7 +144,8 @@ function readDirectory(name: string, directory: string, user: string | null): [P
   if (user === null) return [file('ca.crt'), null, null]
   if (user.includes('/')) {
     const message = 'cannot be used with a user that has a / in its name: the files are named after it'
-    return [file('ca.crt'), { name, code: 'CONFIG_INVALID', message }, null]
+    const hint = 'give CA, certificate and key as three settings instead of a directory'
+    return [file('ca.crt'), { name, code: 'CONFIG_INVALID', message, hint }, null]
   }
   return [file('ca.crt'), file(`client.${user}.crt`), file(`client.${user}.key`)]
 }
@@ -155,6 +156,7 @@ function directoryProblem(name: string, directory: string): Problem | null {
     name,
     code: 'CERT_UNREADABLE',
     message: `${quotePath(directory)} ${why}`,
+    hint: 'give the directory that holds ca.crt, client.{user}.crt and client.{user}.key',
   })
   try {
     return statSync(directory).isDirectory() ? null : unreadable('is not a directory')
@@ -177,6 +179,10 @@ function nothing(sources: readonly Source[]): CredentialsResult {
     message: began
       ? `is not set: no source of certificates is complete, there is ${whatLacks(nearest)} (one of: ${ways})`
       : `are not configured (one of: ${ways})`,
+    hint:
+      began && missing
+        ? `set ${missing.name}, too: CA, certificate and key all come from one source`
+        : "give the directory that holds ca.crt, client.{user}.crt and client.{user}.key: --certs-dir DIR; inside the back end's app they are secrets: fly secrets list -a multiplayer-fabric-uro",
   }
   return {
     credentials: null,

@@ -56,6 +56,9 @@ export function derKind(bytes: Buffer): DerKind | null {
 export const bareBase64Kind = (text: string): DerKind | null =>
   /^[A-Za-z0-9+/\s]{40,}={0,2}\s*$/.test(text) ? derKind(Buffer.from(text, 'base64')) : null
 
+/** What to do about a PEM text without its line breaks, or without its first and last line. */
+export const SET_AGAIN = 'set it again from the file, in double quotes: "$(cat FILE)"'
+
 const CERTIFICATE_COMMANDS: Partial<Record<DerKind, string>> = {
   certificate: 'openssl x509 -inform DER -in FILE -out NEWFILE',
   'PKCS #12': 'openssl pkcs12 -in FILE -nokeys -out NEWFILE',
@@ -68,13 +71,22 @@ const KEY_COMMANDS: Partial<Record<DerKind, string>> = {
   'PKCS #12': 'openssl pkcs12 -in FILE -nocerts -nodes -out NEWFILE',
 }
 
+/** What is wrong with what a setting holds, and what to do where that is more than the code's own next step. */
+export interface Wrong {
+  readonly message: string
+  readonly hint?: string | undefined
+}
+
 /** What is wrong with DER, or bare base64, where PEM with a certificate or a key is expected. */
-export function notPem(kind: DerKind, form: 'DER' | 'base64', expected: 'certificate' | 'private key'): string {
+export function notPem(kind: DerKind, form: 'DER' | 'base64', expected: 'certificate' | 'private key'): Wrong {
   const command = (expected === 'certificate' ? CERTIFICATE_COMMANDS : KEY_COMMANDS)[kind]
   const what = kind === 'other' ? `no ${expected}` : kind.startsWith('PKCS') ? kind : `${article(kind)} ${kind}`
-  if (command === undefined) return `holds ${what} in ${form} where a ${expected} is expected`
-  if (form === 'base64') return `holds base64 of ${what} without its lines -----BEGIN …----- and -----END …-----`
-  return `holds ${what} and is DER, not PEM: ${command}`
+  if (command === undefined) return { message: `holds ${what} in ${form} where a ${expected} is expected` }
+  if (form === 'base64') {
+    const message = `holds base64 of ${what} without its lines -----BEGIN …----- and -----END …-----`
+    return { message, hint: SET_AGAIN }
+  }
+  return { message: `holds ${what} and is DER, not PEM`, hint: command }
 }
 
 const article = (kind: DerKind): string => (kind.startsWith('e') ? 'an' : 'a')

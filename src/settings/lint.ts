@@ -5,6 +5,7 @@
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import type { Code, Warning } from '../failure/codes.ts'
+import type { Problem } from '../failure/error.ts'
 import {
   allows,
   type CertificateFacts,
@@ -16,9 +17,8 @@ import {
   type Usage,
   validity,
 } from './certificate.ts'
-import { notPem } from './der.ts'
+import { notPem, type Wrong } from './der.ts'
 import { type Pem, type PemFile, pemBlocks, printable, quotePath } from './pem.ts'
-import type { Problem } from './url.ts'
 
 /** A certificate that ends within so many days is a warning. */
 export const EXPIRES_SOON_DAYS = 30
@@ -90,9 +90,15 @@ function refusedByOpenSsl(cert: Pem, pem: { ca: string; cert: string; key: strin
     return []
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'no code'
-    return [problem(cert, 'CERT_INVALID', `holds a certificate that OpenSSL does not work with (${code})`)]
+    const message = `holds a certificate that OpenSSL does not work with (${code})`
+    return [problem(cert, 'CERT_INVALID', { message, hint: NEW_CERTIFICATE })]
   }
 }
+
+const NEW_CERTIFICATE =
+  'make a new one with a key of at least 2048 bits and SHA-256, as cockroach cert create-client {user} does'
+const NEW_AUTHORITY =
+  'set the CA certificate that is in force now; where there is none, make a new CA on the database machine, and every certificate with it'
 
 interface PairLint {
   /** the certificates, the leaf first */
@@ -122,15 +128,17 @@ export function lintPair({
   const [leaf] = certificates
   if (cert && leaf) {
     const over = validityProblem(leaf, now)
-    if (over) problems.push(problem(cert, over.code, `holds a certificate that ${over.message}`))
+    if (over) problems.push(problem(cert, over.code, { message: `holds a certificate that ${over.message}` }))
     else warnings.push(...expiresSoon(`the certificate of ${cert.name}`, validity(leaf).to, now))
     for (const usage of usages.filter(usage => !allows(leaf, usage))) {
-      problems.push(problem(cert, 'CERT_USAGE', `holds a certificate whose extended key usage lacks ${usage}`))
+      const message = `holds a certificate whose extended key usage lacks ${usage}`
+      problems.push(problem(cert, 'CERT_USAGE', { message }))
     }
   }
   const keyMatches = leaf && privateKey ? leaf.checkPrivateKey(privateKey.object) : null
   if (key && keyMatches === false) {
-    problems.push(problem(key, 'KEY_MISMATCH', `is not the key of the certificate in ${cert?.name}`))
+    const message = `is not the key of the certificate in ${cert?.name}`
+    problems.push(problem(key, 'KEY_MISMATCH', { message }))
   }
   return { certificates, privateKey, keyMatches, problems, warnings }
 }
@@ -143,7 +151,10 @@ export function lintAuthorities(pem: Pem, now: number): Pick<PairLint, 'certific
   if (!first) return { certificates, problems, warnings: [] }
   const inForce = certificates.filter(one => validityProblem(one, now) === null)
   const over = inForce.length === 0 ? validityProblem(first, now) : null
-  if (over) problems.push(problem(pem, over.code, `holds a CA certificate that ${over.message}`))
+  if (over) {
+    const hint = over.code === 'CERT_EXPIRED' ? NEW_AUTHORITY : undefined
+    problems.push(problem(pem, over.code, { message: `holds a CA certificate that ${over.message}`, hint }))
+  }
   const end = Math.max(...inForce.map(one => validity(one).to))
   const warnings = over ? [] : expiresSoon(`the CA certificate of ${pem.name}`, end, now)
   return { certificates, problems, warnings }
@@ -174,9 +185,8 @@ export function leadsToRoot(authority: X509Certificate, authorities: readonly X5
   return next !== undefined && leadsToRoot(next, others)
 }
 
-const problem = ({ name, file }: Pem, code: Code, message: string): Problem => ({
-  name,
-  code,
+const problem = ({ name, file }: Pem, code: Code, { message, hint }: Wrong): Problem => ({
+  ...{ name, code, hint },
   message: file ? `${quotePath(file.path)} ${message}` : message,
 })
 
@@ -196,7 +206,8 @@ const isKeyTooOpen = ({ mode, uid }: Pick<PemFile, 'mode' | 'uid'>): boolean =>
 
 /** A private key as text and object; null, and problems, if it cannot be used. */
 function loadKey(pem: Pem, problems: Problem[]): { text: string; object: KeyObject } | null {
-  const complain = (code: Code, message: string) => void problems.push(problem(pem, code, message))
+  const complain = (code: Code, message: string, hint?: string) =>
+    void problems.push(problem(pem, code, { message, hint }))
   if (pem.file && isKeyTooOpen(pem.file)) {
     const mode = pem.file.mode.toString(8).padStart(4, '0')
     complain('KEY_PERMISSIONS', `has permissions ${mode}: more than 0600, or 0640 for a file that root owns`)
@@ -208,7 +219,7 @@ function loadKey(pem: Pem, problems: Problem[]): { text: string; object: KeyObje
     return null
   }
   if (block.label === 'OPENSSH PRIVATE KEY') {
-    complain('CERT_INVALID', 'holds a private key in the form of OpenSSH: ssh-keygen -p -m PKCS8 -f FILE')
+    complain('CERT_INVALID', 'holds a private key in the form of OpenSSH', 'ssh-keygen -p -m PKCS8 -f FILE')
     return null
   }
   if (block.label === 'ENCRYPTED PRIVATE KEY' || /^Proc-Type:.*ENCRYPTED/m.test(block.text)) {
@@ -218,23 +229,24 @@ function loadKey(pem: Pem, problems: Problem[]): { text: string; object: KeyObje
   try {
     return { text: block.text, object: createPrivateKey(block.text) }
   } catch {
-    complain('CERT_INVALID', 'holds a private key that is garbage or of an unknown kind')
+    complain('CERT_INVALID', 'holds a private key that is garbage or of an unknown kind', LOOK_AT_KEY)
     return null
   }
 }
 
 /** What a text without a private key holds. */
-function insteadOfKey({ binary }: Pem, label: string | undefined): [Code, string] {
+function insteadOfKey({ binary }: Pem, label: string | undefined): [code: Code, message: string, hint: string] {
   if (binary) {
     const code = binary.kind === 'encrypted private key' ? 'KEY_ENCRYPTED' : 'CERT_INVALID'
-    return [code, notPem(binary.kind, binary.form, 'private key')]
+    const { message, hint = LOOK_AT_KEY } = notPem(binary.kind, binary.form, 'private key')
+    return [code, message, hint]
   }
-  const isCertificate = label === 'CERTIFICATE'
-  return [
-    'CERT_INVALID',
-    isCertificate ? 'holds a certificate where a private key is expected' : 'holds no private key',
-  ]
+  return label === 'CERTIFICATE'
+    ? ['CERT_INVALID', 'holds a certificate where a private key is expected', 'give the key here: client.{user}.key']
+    : ['CERT_INVALID', 'holds no private key', LOOK_AT_KEY]
 }
+
+const LOOK_AT_KEY = 'look at what the setting really holds: openssl pkey -in FILE -noout'
 
 function identityWarnings(principals: readonly string[], user: string | null): Warning[] {
   if (user === null || principals.includes(user)) return []

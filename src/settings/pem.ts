@@ -2,9 +2,9 @@
  * PEM texts and the files they come in. Nothing here quotes a text; paths are quoted only when they are paths.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs'
+import type { Problem } from '../failure/error.ts'
 import { settingWithoutSecrets } from '../failure/secrets.ts'
 import { bareBase64Kind, type DerKind, derKind } from './der.ts'
-import type { Problem } from './url.ts'
 
 /** What one setting holds or points to. */
 export interface Pem {
@@ -71,8 +71,11 @@ export function binaryOf(bytes: Buffer, text: string): NonNullable<Pem['binary']
  * opened, or opened without waiting (a FIFO would hang).
  */
 export function readPemFile(name: string, path: string): Pem | Problem {
-  const unreadable = (why: string): Problem => ({ name, code: 'CERT_UNREADABLE', message: `${quotePath(path)} ${why}` })
-  if (path.includes('-----BEGIN')) return unreadable('is PEM text, and this setting takes a path')
+  const unreadable = (why: string, hint?: string): Problem => ({
+    ...{ name, code: 'CERT_UNREADABLE', hint },
+    message: `${quotePath(path)} ${why}`,
+  })
+  if (path.includes('-----BEGIN')) return unreadable('is PEM text, and this setting takes a path', GIVE_TEXT)
   let fd: number | undefined
   try {
     const wrong = unfit(statSync(path))
@@ -92,6 +95,9 @@ export function readPemFile(name: string, path: string): Pem | Problem {
     if (fd !== undefined) closeSync(fd)
   }
 }
+
+const GIVE_TEXT =
+  'give the path here, or the three texts in CRDB_CA_CRT, CRDB_CLIENT_WRITER_CRT and CRDB_CLIENT_WRITER_KEY'
 
 function unfit(stats: Stats): string | null {
   if (stats.isDirectory()) return 'is a directory, not a file'

@@ -4,9 +4,14 @@
  */
 import type { Code } from '../failure/codes.ts'
 
-export type Complain = (code: Code, message: string) => void
+/** `hint`: the next step where it is another one than the code's own */
+export type Complain = (code: Code, message: string, hint?: string) => void
 
 export const SHAPE = 'postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full'
+/** The same for a next step, where what is known stands in it (failure/hints.ts). */
+export const FORM = 'postgresql://{user}@{hostport}/{database}?sslmode=verify-full'
+export const NO_PASSWORD = `take the password out of the URL, the client certificate is the login: ${FORM}`
+export const ENCODE = `percent-encode what stands in one part: node -p 'encodeURIComponent("TEXT")'`
 
 export interface Parts {
   readonly user: string
@@ -35,10 +40,18 @@ const NO_SCHEME = /^["']?[^@/?]+@[^@/?]+\/[^@]*$/
 export function split(text: string, complain: Complain): Split | null {
   const trimmed = text.trim()
   const hasScheme = SCHEME.test(trimmed)
-  if (!hasScheme) complain('CONFIG_INVALID', `does not begin with postgresql:// (the form is ${SHAPE}, without quotes)`)
+  if (!hasScheme) {
+    const message = `does not begin with postgresql:// (the form is ${SHAPE}, without quotes)`
+    complain('CONFIG_INVALID', message, `write it in this form: ${FORM}`)
+  }
   const written = trimmed.replace(/[\s\p{Cc}]+/gu, '')
   const isUrl = hasScheme || OTHER_SCHEME.test(written) || NO_SCHEME.test(written)
-  if (isUrl && written !== text) complain('CONFIG_INVALID', 'contains white space, a line end or a control character')
+  if (isUrl && written !== text)
+    complain(
+      'CONFIG_INVALID',
+      'contains white space, a line end or a control character',
+      'write it on one line, without spaces: look at the file or the shell quotes that it comes from',
+    )
   if (!isUrl) return null
   const isVerbatim = hasScheme && written === trimmed
   if (hasScheme) return cut(written.replace(SCHEME, ''), isVerbatim, complain)
@@ -52,14 +65,14 @@ function cut(rest: string, isVerbatim: boolean, complain: Complain): Split {
   const target = rest.slice(login.length)
   const [user = '', password = ''] = login.slice(0, -1).split(/:(.*)/s)
   if (target.includes('@')) {
-    if (password !== '') complain('CONFIG_INSECURE', 'holds a password')
-    complain('CONFIG_INVALID', 'cannot be split at its @: write @ inside a part as %40, / as %2F, : as %3A')
+    if (password !== '') complain('CONFIG_INSECURE', 'holds a password', NO_PASSWORD)
+    complain('CONFIG_INVALID', 'cannot be split at its @: write @ inside a part as %40, / as %2F, : as %3A', ENCODE)
     const [, query = ''] = target.slice(target.lastIndexOf('@')).split(/\?(.*)/s)
     return { parts: null, query, isVerbatim }
   }
   const [, servers = '', path = '', query = ''] = /^([^/?]*)([^?]*)(.*)$/s.exec(target) ?? []
   const isOnePath = !path.slice(1).includes('/')
-  if (!isOnePath) complain('CONFIG_INVALID', 'has a second / after the host: write / inside a part as %2F')
+  if (!isOnePath) complain('CONFIG_INVALID', 'has a second / after the host: write / inside a part as %2F', ENCODE)
   const database = isOnePath ? path.slice(1) : null
   return { parts: { user, hasPassword: password !== '', servers, database }, query: query.slice(1), isVerbatim }
 }

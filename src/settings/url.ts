@@ -8,20 +8,13 @@
  * password in the wrong place: only hosts, known values and the names of parameters are quoted.
  */
 
-import type { Code } from '../failure/codes.ts'
+import { CODES } from '../failure/codes.ts'
+import type { Problem } from '../failure/error.ts'
 import { isHostName, isIPv4Notation, isIPv6Literal, isWrappedIPv4, needsZone } from './address.ts'
-import { type Complain, type Parts, SHAPE, split } from './url-parts.ts'
+import { type Complain, ENCODE, FORM, NO_PASSWORD, type Parts, SHAPE, split } from './url-parts.ts'
 
 /** CockroachDB's SQL port. */
 const DEFAULT_PORT = 26257
-
-/** Something wrong with one setting; it fits `Cause` of failure/error.ts. */
-export interface Problem {
-  /** the name of the setting */
-  readonly name: string
-  readonly code: Code
-  readonly message: string
-}
 
 /** One server of the URL: what is verified (`host`), and what is dialled instead of a lookup (`hostaddr`). */
 interface Endpoint {
@@ -74,6 +67,9 @@ const WEAKER_MODES: readonly string[] = ['disable', 'allow', 'prefer', 'require'
 /** Without it the kernel refuses the address, or libuv (Node 24 and 26) picks an interface. */
 const NEEDS_ZONE = 'which needs a zone, the interface that leads to it: %eth0 (in a URL %25eth0)'
 
+const FIND_ZONE = 'add the interface behind the address: ip -6 route shows which one leads there'
+const OR_NO_HOSTADDR = 'or leave hostaddr out: then the host is looked up'
+
 type Parameter = (typeof PARAMETERS)[number]
 
 /**
@@ -83,7 +79,7 @@ type Parameter = (typeof PARAMETERS)[number]
  */
 export function parseUrl(text: string, name: string): UrlResult {
   const problems: Problem[] = []
-  const complain: Complain = (code, message) => void problems.push({ name, code, message })
+  const complain: Complain = (code, message, hint) => void problems.push({ name, code, message, hint })
   const cut = split(text, complain)
   if (!cut) return unreadUrl(problems)
 
@@ -112,14 +108,16 @@ const NOTHING_SEEN = { user: null, database: null, host: null, port: null } as c
 /** Login, servers and database, each null where it is not what it must be. */
 function readParts(parts: Parts, complain: Complain) {
   const user = parts.user === '' ? null : decode(parts.user, 'the user', complain)
-  if (parts.user === '') complain('CONFIG_MISSING', `names no user: ${SHAPE}`)
+  if (parts.user === '')
+    complain('CONFIG_MISSING', `names no user: ${SHAPE}`, `write the user before the host: ${FORM}`)
   if (parts.hasPassword)
-    complain('CONFIG_INSECURE', 'holds a password: the role has none, the client certificate is the login')
+    complain('CONFIG_INSECURE', 'holds a password: the role has none, the client certificate is the login', NO_PASSWORD)
   const servers = parts.servers.split(',').map((server, index, all) => {
     return parseServer(server, all.length > 1 ? `host ${index + 1}` : 'the host', complain)
   })
   const database = parts.database ? decode(parts.database, 'the database', complain) : null
-  if (parts.database === '') complain('CONFIG_MISSING', `names no database: ${SHAPE}`)
+  if (parts.database === '')
+    complain('CONFIG_MISSING', `names no database: ${SHAPE}`, `write the database behind the host: ${FORM}`)
   return { user, database, servers }
 }
 
@@ -148,9 +146,9 @@ function decode(text: string, what: string, complain: Complain): string | null {
   try {
     const decoded = decodeURIComponent(text)
     if (!/[\p{Cc}\u2028\u2029]/u.test(decoded)) return decoded
-    complain('CONFIG_INVALID', `has a control character in ${what}`)
+    complain('CONFIG_INVALID', `has a control character in ${what}`, `write ${what} without it`)
   } catch {
-    complain('CONFIG_INVALID', `has a malformed percent-encoding in ${what}`)
+    complain('CONFIG_INVALID', `has a malformed percent-encoding in ${what}`, ENCODE)
   }
   return null
 }
@@ -160,7 +158,8 @@ function parseServer(text: string, what: string, complain: Complain): Server {
   const [, literal, rest = ''] = /^\[([^\]]*)\](.*)$/s.exec(text) ?? []
   const [, name = '', end = ''] = /^([^:]*)(.*)$/s.exec(text) ?? []
   if (literal === undefined && (text.startsWith('[') || end.indexOf(':', 1) > 0)) {
-    complain('CONFIG_INVALID', `has an IPv6 address as ${what} that is not in brackets: [fdaa::3]:26257`)
+    const message = `has an IPv6 address as ${what} that is not in brackets: [fdaa::3]:26257`
+    complain('CONFIG_INVALID', message, 'put the address in brackets, and the port behind them')
     return { host: null, port: null }
   }
   const host = decode(literal ?? name, what, complain)
@@ -173,18 +172,20 @@ function parseServer(text: string, what: string, complain: Complain): Server {
 
 function checkHost(host: string, bracketed: boolean, what: string, complain: Complain): string | null {
   if (host === '') {
-    complain('CONFIG_MISSING', bracketed ? `has empty brackets as ${what}` : `names nothing as ${what}: ${SHAPE}`)
+    const message = bracketed ? `has empty brackets as ${what}` : `names nothing as ${what}: ${SHAPE}`
+    complain('CONFIG_MISSING', message, `write the host between @ and /: ${FORM}`)
   } else if (isIPv4Notation(host)) {
     complain('CONFIG_NOT_IPV6', `has an IPv4 address as ${what}: ${host}`)
   } else if (isWrappedIPv4(host)) {
     complain('CONFIG_NOT_IPV6', `has an address that only wraps an IPv4 one as ${what}: ${host}`)
   } else if (needsZone(host)) {
-    complain('CONFIG_INVALID', `has a link-local address as ${what}: ${host}, ${NEEDS_ZONE}`)
+    complain('CONFIG_INVALID', `has a link-local address as ${what}: ${host}, ${NEEDS_ZONE}`, FIND_ZONE)
   } else if (isIPv6Literal(host) || (!bracketed && isHostName(host))) {
     return host
   } else {
     const wanted = bracketed ? 'in brackets no IPv6 address' : 'neither a DNS name nor an IPv6 address in brackets'
-    complain('CONFIG_INVALID', `has ${wanted} as ${what}${host.startsWith('/') ? ' (sockets are not dialled)' : ''}`)
+    const message = `has ${wanted} as ${what}${host.startsWith('/') ? ' (sockets are not dialled)' : ''}`
+    complain('CONFIG_INVALID', message, CODES.CONFIG_NOT_IPV6.hint)
   }
   return null
 }
@@ -194,7 +195,8 @@ function parsePort(text: string, what: string, complain: Complain): number | nul
   if (text === '' || text === ':') return DEFAULT_PORT
   const port = /^:[0-9]{1,5}$/.test(text) ? Number(text.slice(1)) : 0
   if (port >= 1 && port <= 65535) return port
-  complain('CONFIG_INVALID', `has a port of ${what} that is not a number from 1 to 65535`)
+  const message = `has a port of ${what} that is not a number from 1 to 65535`
+  complain('CONFIG_INVALID', message, 'write the port as a number, or leave it out: 26257 is taken then')
   return null
 }
 
@@ -206,7 +208,8 @@ function parseQuery(text: string, complain: Complain): Map<Parameter, string> {
     if (text === '') break
     const [rawName = '', rawValue, ...more] = item.split('=')
     if (rawValue === undefined || more.length > 0) {
-      complain('CONFIG_INVALID', 'has a query parameter that is not NAME=VALUE (write = inside a value as %3D)')
+      const message = 'has a query parameter that is not NAME=VALUE (write = inside a value as %3D)'
+      complain('CONFIG_INVALID', message, `write behind the ? no more than it needs: ${FORM}`)
       continue
     }
     const name = decode(rawName, "a query parameter's name", complain)
@@ -215,12 +218,13 @@ function parseQuery(text: string, complain: Complain): Map<Parameter, string> {
     const known = PARAMETERS.find(parameter => parameter === name)
     const value = known && decode(rawValue, `the query parameter ${known}`, complain)
     if (SECRET_PARAMETERS.includes(name)) {
-      complain('CONFIG_INSECURE', `has the query parameter ${name}: the client certificate is the login`)
+      complain('CONFIG_INSECURE', `has the query parameter ${name}: the client certificate is the login`, NO_PASSWORD)
     } else if (known === undefined) {
       const quoted = !isAfterSecret && FOREIGN_PARAMETERS.includes(name) ? ` ${name}` : ''
-      complain('CONFIG_INVALID', `has an unknown query parameter${quoted} (known are ${PARAMETERS.join(', ')})`)
+      const message = `has an unknown query parameter${quoted} (known are ${PARAMETERS.join(', ')})`
+      complain('CONFIG_INVALID', message, `take that parameter out of the URL: ${FORM}`)
     } else if (values.has(known)) {
-      complain('CONFIG_INVALID', `has the query parameter ${known} more than once`)
+      complain('CONFIG_INVALID', `has the query parameter ${known} more than once`, `write ${known} once`)
     } else if (value !== null && value !== undefined) {
       values.set(known, value)
     }
@@ -231,7 +235,7 @@ function parseQuery(text: string, complain: Complain): Map<Parameter, string> {
 function checkMode(mode: string | undefined, complain: Complain): void {
   if (mode === undefined || mode === 'verify-full') return
   const quoted = WEAKER_MODES.includes(mode) ? `sslmode=${mode}` : 'an sslmode that does not exist'
-  complain('CONFIG_INSECURE', `has ${quoted}: only verify-full proves who answers`)
+  complain('CONFIG_INSECURE', `has ${quoted}: only verify-full proves who answers`, 'write sslmode=verify-full instead')
 }
 
 /** The addresses to dial, one per host; an empty one means: look the host up (libpq manual, hostaddr). */
@@ -239,16 +243,19 @@ function parseHostaddr(text: string, hosts: number, complain: Complain): (string
   if (text === '') return []
   const addresses = text.split(',')
   if (addresses.length !== hosts) {
-    complain('CONFIG_INVALID', `has ${addresses.length} addresses in hostaddr for ${hosts} hosts`)
+    const message = `has ${addresses.length} addresses in hostaddr for ${hosts} hosts`
+    complain('CONFIG_INVALID', message, `give one address for each host, ${OR_NO_HOSTADDR}`)
   }
   return addresses.map(address => {
     if (address === '') return null
     if (isIPv4Notation(address) || isWrappedIPv4(address)) {
-      complain('CONFIG_NOT_IPV6', `has in hostaddr an address that is, or only wraps, an IPv4 one: ${address}`)
+      const message = `has in hostaddr an address that is, or only wraps, an IPv4 one: ${address}`
+      complain('CONFIG_NOT_IPV6', message, `write an IPv6 address, ${OR_NO_HOSTADDR}`)
     } else if (needsZone(address)) {
-      complain('CONFIG_INVALID', `has in hostaddr a link-local address: ${address}, ${NEEDS_ZONE}`)
+      complain('CONFIG_INVALID', `has in hostaddr a link-local address: ${address}, ${NEEDS_ZONE}`, FIND_ZONE)
     } else if (!isIPv6Literal(address)) {
-      complain('CONFIG_INVALID', 'has in hostaddr something that is no IPv6 address (without brackets)')
+      const message = 'has in hostaddr something that is no IPv6 address (without brackets)'
+      complain('CONFIG_INVALID', message, `write an IPv6 address, ${OR_NO_HOSTADDR}`)
     } else {
       return address
     }

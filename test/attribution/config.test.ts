@@ -8,7 +8,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createAuthority, type IssueOptions } from '../../src/development/throwaway/authority.ts'
-import type { Code } from '../../src/failure/codes.ts'
+import { CODES, type Code } from '../../src/failure/codes.ts'
+import { fillIn } from '../../src/failure/hints.ts'
+import { withValues } from '../../src/report/evidence.ts'
 import { loadConfig } from '../../src/settings/config.ts'
 import { type Listener, listen } from '../helpers/listen.ts'
 import { CLIENT, days, makePki, type Pki } from '../helpers/pki.ts'
@@ -57,19 +59,45 @@ const files = (key: { text?: string; mode?: number; missing?: boolean } = {}) =>
   }
 }
 
-/** Name of the case → its settings, the code, and the setting that the problem names. */
-const faults: Readonly<Record<string, readonly [() => Promise<Settings>, Code, string]>> = {
+/** Name of the case → its settings, the code, the setting that the problem names, and a next step other than the code's. */
+const faults: Readonly<Record<string, readonly [() => Promise<Settings>, Code, string, hint?: RegExp]>> = {
   'no URL': [async () => ({ ...base(), DATABASE_URL: '' }), 'CONFIG_MISSING', 'DATABASE_URL'],
-  'no certificates': [async () => settings({ port: listener.port }), 'CONFIG_MISSING', 'certificates'],
-  'no user': [url('postgresql://[::1]:PORT/uro'), 'CONFIG_MISSING', 'DATABASE_URL'],
-  'another scheme': [url('mysql://gateway_writer@[::1]:PORT/uro'), 'CONFIG_INVALID', 'DATABASE_URL'],
-  'an unknown parameter': [url('postgresql://gateway_writer@[::1]:PORT/uro?ssl=1'), 'CONFIG_INVALID', 'DATABASE_URL'],
+  'no certificates': [
+    async () => settings({ port: listener.port }),
+    'CONFIG_MISSING',
+    'certificates',
+    /--certs-dir DIR/,
+  ],
+  'no user': [
+    url('postgresql://[::1]:PORT/uro'),
+    'CONFIG_MISSING',
+    'DATABASE_URL',
+    /^write the user before the host: postgresql:\/\/gateway_writer@\[::1\]:/,
+  ],
+  'another scheme': [
+    url('mysql://gateway_writer@[::1]:PORT/uro'),
+    'CONFIG_INVALID',
+    'DATABASE_URL',
+    /^write it in this form: postgresql:/,
+  ],
+  'an unknown parameter': [
+    url('postgresql://gateway_writer@[::1]:PORT/uro?ssl=1'),
+    'CONFIG_INVALID',
+    'DATABASE_URL',
+    /^take that parameter out/,
+  ],
   'a weaker sslmode': [
     url('postgresql://gateway_writer@[::1]:PORT/uro?sslmode=require'),
     'CONFIG_INSECURE',
     'DATABASE_URL',
+    /^write sslmode=verify-full/,
   ],
-  'a password': [url('postgresql://gateway_writer:hunter2@[::1]:PORT/uro'), 'CONFIG_INSECURE', 'DATABASE_URL'],
+  'a password': [
+    url('postgresql://gateway_writer:hunter2@[::1]:PORT/uro'),
+    'CONFIG_INSECURE',
+    'DATABASE_URL',
+    /^take the password out/,
+  ],
   'an IPv4 literal': [url('postgresql://gateway_writer@127.0.0.1:PORT/uro'), 'CONFIG_NOT_IPV6', 'DATABASE_URL'],
   'a literal that wraps IPv4': [
     url('postgresql://gateway_writer@[::ffff:127.0.0.1]:PORT/uro'),
@@ -80,16 +108,19 @@ const faults: Readonly<Record<string, readonly [() => Promise<Settings>, Code, s
     url('postgresql://gateway_writer@localhost:PORT/uro?hostaddr=64:ff9b::7f00:1'),
     'CONFIG_NOT_IPV6',
     'DATABASE_URL',
+    /leave hostaddr out/,
   ],
   'a link-local host without a zone': [
     url('postgresql://gateway_writer@[fe80::1]:PORT/uro'),
     'CONFIG_INVALID',
     'DATABASE_URL',
+    /^add the interface/,
   ],
   'a link-local hostaddr without a zone': [
     url('postgresql://gateway_writer@localhost:PORT/uro?hostaddr=fe80::1'),
     'CONFIG_INVALID',
     'DATABASE_URL',
+    /^add the interface/,
   ],
   'a key that is not there': [async () => files({ missing: true }), 'CERT_UNREADABLE', 'CRDB_CLIENT_KEY'],
   'a garbage CA': [
@@ -101,6 +132,7 @@ const faults: Readonly<Record<string, readonly [() => Promise<Settings>, Code, s
     async () => ({ ...base(), CRDB_CLIENT_WRITER_CRT: pki.pem.key }),
     'CERT_INVALID',
     'CRDB_CLIENT_WRITER_CRT',
+    /^give the certificate here/,
   ],
   'a key that others may read': [async () => files({ mode: 0o644 }), 'KEY_PERMISSIONS', 'CRDB_CLIENT_KEY'],
   'an encrypted key': [
@@ -128,6 +160,7 @@ const faults: Readonly<Record<string, readonly [() => Promise<Settings>, Code, s
     },
     'CERT_EXPIRED',
     'CRDB_CA_CRT',
+    /^set the CA certificate that is in force now/,
   ],
   'a certificate of tomorrow': [
     issued({ notBefore: days(1), notAfter: days(2) }),
@@ -178,11 +211,13 @@ test('the base is right, from texts and from files', () => {
 })
 
 describe('one fault', () => {
-  test.each(Object.entries(faults))('%s', async (_name, [env, code, setting]) => {
+  test.each(Object.entries(faults))('%s', async (_name, [env, code, setting, hint]) => {
     const loaded = load(await env())
     if (loaded.ok) throw new Error('these settings were taken')
     expect(loaded.error).toMatchObject({ code, layer: 'config' })
     expect(loaded.error.problems?.map(({ name, code: found }) => [name, found])).toEqual([[setting, code]])
+    const next = withValues(loaded.error.toFailure(), loaded.target).hint
+    expect(next).toEqual(hint ? expect.stringMatching(hint) : fillIn(CODES[code].hint, loaded.target))
   })
 })
 
@@ -214,7 +249,7 @@ describe('as a process: exit code 2, and nothing is sent', () => {
     const result = await cli(['probe', '--json'], await fault[0]())
     expect([result.code, result.stderr]).toEqual([2, ''])
     const report = JSON.parse(result.stdout)
-    expectVerdict(report, { code, check: 'config' })
+    expectVerdict(report, { code, check: 'config', ...(fault[3] && { hint: fault[3] }) })
     expect(report.attempts).toBe(0)
     const [, secret = ''] = pki.pem.key.split('\n')
     expect(result.stdout).not.toContain(secret)

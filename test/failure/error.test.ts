@@ -75,7 +75,7 @@ describe('with()', () => {
   test('keeps what is not given', () => {
     const { message, hint, retries } = before.with({ evidence: { more: 1 } })
     expect({ message, hint, retries }).toEqual({ message: 'first', hint: 'this', retries: 2 })
-    const problems = [{ name: 'DATABASE_URL', code: 'CONFIG_MISSING', message: 'is not set' }]
+    const problems = [{ name: 'DATABASE_URL', code: 'CONFIG_MISSING', message: 'is not set' } as const]
     expect(new ProbeError('CONFIG_MISSING', 'x', { problems }).with({}).problems).toBe(problems)
   })
 

@@ -101,9 +101,10 @@ describe('the lint', () => {
 
   test.each([' ', ''])('says that line breaks are lost, and how to set it again (%j instead of each)', instead => {
     const { broken } = parseCertificates(ca.certificate.trim().replaceAll('\n', instead))
-    expect(broken).toMatch(
-      /whose line breaks are lost: set it again from the file, in double quotes: "\$\(cat FILE\)"$/,
-    )
+    expect(broken).toEqual({
+      message: expect.stringMatching(/whose line breaks are lost$/),
+      hint: 'set it again from the file, in double quotes: "$(cat FILE)"',
+    })
   })
 
   test('refuses what is no whole PEM certificate', () => {
@@ -153,20 +154,29 @@ describe('the lint', () => {
   })
 
   test.each([
-    ['TRUSTED CERTIFICATE', /holds a TRUSTED CERTIFICATE, .*: openssl x509 -in FILE -out NEWFILE$/],
-    ['X509 CERTIFICATE', /holds a X509 CERTIFICATE, .*: openssl x509 -in FILE -out NEWFILE$/],
-    ['PKCS7', /holds a PKCS7, .*: openssl pkcs7 -in FILE -print_certs -out NEWFILE$/],
-    ['CERTIFICATE REQUEST', /holds a CERTIFICATE REQUEST, which no CA has signed/],
-    ['PUBLIC KEY', /holds a PUBLIC KEY where a certificate is expected/],
-  ])('says what a block is that is no certificate: %s', (label, message) => {
+    ['TRUSTED CERTIFICATE', /holds a TRUSTED CERTIFICATE, /, 'openssl x509 -in FILE -out NEWFILE'],
+    ['X509 CERTIFICATE', /holds a X509 CERTIFICATE, /, 'openssl x509 -in FILE -out NEWFILE'],
+    ['PKCS7', /holds a PKCS7, /, 'openssl pkcs7 -in FILE -print_certs -out NEWFILE'],
+    ['CERTIFICATE REQUEST', /holds a CERTIFICATE REQUEST, which no CA has signed/, expect.stringContaining('the CA')],
+    [
+      'PUBLIC KEY',
+      /holds a PUBLIC KEY where a certificate is expected/,
+      'give the certificate here; a key has a setting of its own',
+    ],
+  ])('says what a block is that is no certificate, and what to do: %s', (label, message, hint) => {
     const { problems } = lint({ ca: ca.certificate.replaceAll('CERTIFICATE', label) })
-    expect(problems).toMatchObject([{ name: 'CA', code: 'CERT_INVALID', message: expect.stringMatching(message) }])
+    const found = { name: 'CA', code: 'CERT_INVALID', message: expect.stringMatching(message), hint }
+    expect(problems).toEqual([found])
   })
 
   test('says that a key is in the form of OpenSSH', () => {
     const key = good.key.replaceAll('PRIVATE KEY', 'OPENSSH PRIVATE KEY')
     expect(lint({ key }).problems).toMatchObject([
-      { code: 'CERT_INVALID', message: expect.stringMatching(/form of OpenSSH: ssh-keygen -p -m PKCS8 -f FILE$/) },
+      {
+        code: 'CERT_INVALID',
+        message: expect.stringMatching(/form of OpenSSH$/),
+        hint: 'ssh-keygen -p -m PKCS8 -f FILE',
+      },
     ])
   })
 
@@ -174,7 +184,14 @@ describe('the lint', () => {
     const bare = (text: string) => text.replace(/-----.*-----/g, '')
     const { problems } = lint({ ca: bare(ca.certificate), cert: bare(good.certificate), key: bare(good.key) })
     const message = expect.stringMatching(/^holds base64 of (a certificate|a private key) without its lines -----BEGIN/)
-    expect(problems).toMatchObject(['CA', 'CERT', 'KEY'].map(name => ({ name, code: 'CERT_INVALID', message })))
+    expect(problems).toMatchObject(
+      ['CA', 'CERT', 'KEY'].map(name => ({
+        name,
+        code: 'CERT_INVALID',
+        message,
+        hint: expect.stringMatching(/^set it/),
+      })),
+    )
   })
 
   test('refuses an encrypted key, in both forms', () => {
@@ -484,6 +501,7 @@ describe('a file', () => {
       name: 'PGSSLKEY',
       code: 'CERT_UNREADABLE',
       message: 'its value (not shown) is PEM text, and this setting takes a path',
+      hint: expect.stringContaining('the three texts in CRDB_CA_CRT'),
     })
   })
 
@@ -491,25 +509,28 @@ describe('a file', () => {
     const key = createPrivateKey(good.key)
     const secret = { cipher: 'aes-256-cbc', passphrase: 'x' } as const
     const certificate = new X509Certificate(good.certificate)
-    const openssl = (words: string) => expect.stringContaining(`is DER, not PEM: openssl ${words}`)
+    const openssl = (words: string) => ({
+      message: expect.stringMatching(/is DER, not PEM$/),
+      hint: expect.stringContaining(`openssl ${words}`),
+    })
+    const elsewhere = (message: RegExp) => ({
+      message: expect.stringMatching(message),
+      hint: 'look at what the setting really holds: openssl pkey -in FILE -noout',
+    })
     const cases = [
       [key.export({ type: 'pkcs8', format: 'der' }), 'CERT_INVALID', openssl('pkey -inform DER -in FILE')],
       [key.export({ type: 'sec1', format: 'der' }), 'CERT_INVALID', openssl('pkey -inform DER -in FILE')],
       [RSA.export({ type: 'pkcs1', format: 'der' }), 'CERT_INVALID', openssl('pkey -inform DER -in FILE')],
       [key.export({ type: 'pkcs8', format: 'der', ...secret }), 'KEY_ENCRYPTED', openssl('pkcs8 -inform DER -in FILE')],
-      [certificate.raw, 'CERT_INVALID', expect.stringMatching(/holds a certificate in DER where a private key is/)],
-      [
-        createPublicKey(key).export({ type: 'spki', format: 'der' }),
-        'CERT_INVALID',
-        expect.stringMatching(/no private/),
-      ],
+      [certificate.raw, 'CERT_INVALID', elsewhere(/holds a certificate in DER where a private key is/)],
+      [createPublicKey(key).export({ type: 'spki', format: 'der' }), 'CERT_INVALID', elsewhere(/no private/)],
       // SEQUENCE { INTEGER 3, SEQUENCE {} }, and SEQUENCE { OID signedData, [0] {} }
       [Buffer.of(0x30, 5, 2, 1, 3, 0x30, 0), 'CERT_INVALID', openssl('pkcs12 -in FILE -nocerts -nodes')],
     ] as const
-    for (const [index, [bytes, code, message]] of cases.entries()) {
+    for (const [index, [bytes, code, said]] of cases.entries()) {
       const path = join(dir, `der-${index}.key`)
       writeFileSync(path, bytes, { mode: 0o600 })
-      expect(loadCredentials(withKey(path)).problems).toMatchObject([{ name: 'PGSSLKEY', code, message }])
+      expect(loadCredentials(withKey(path)).problems).toMatchObject([{ name: 'PGSSLKEY', code, ...said }])
     }
   })
 
@@ -526,7 +547,7 @@ describe('a file', () => {
       writeFileSync(path, bytes)
       const { problems } = loadCredentials(input({ PGSSLROOTCERT: path, PGSSLCERT: cert, PGSSLKEY: key }))
       expect(problems).toMatchObject([
-        { name: 'PGSSLROOTCERT', code: 'CERT_INVALID', message: expect.stringContaining(words) },
+        { name: 'PGSSLROOTCERT', code: 'CERT_INVALID', hint: expect.stringContaining(words) },
       ])
     }
   })

@@ -1,6 +1,7 @@
 import { isIPv6 } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { CODES } from '../../src/failure/codes.ts'
 import { isHostName, isIPv4Notation, isIPv6Literal, isWrappedIPv4, needsZone } from '../../src/settings/address.ts'
 import { parseUrl } from '../../src/settings/url.ts'
 
@@ -146,6 +147,22 @@ describe('a URL with one fault', () => {
       'CONFIG_INSECURE',
       'CONFIG_INVALID',
     ])
+  })
+
+  test('have each its own next step: never the same for two, and never the one of the code alone', () => {
+    const urls = [
+      'postgresql://:pw@127.0.0.1:x/?sslmode=require&foo=1&hostaddr=nope',
+      'postgresql://u@[fe80::1]/d?sslmode=verify-full&sslmode=verify-full&a',
+      'postgresql://u@::1/d/e?hostaddr=::1,::2',
+      'mysql://u%@,bad_host/d',
+    ]
+    for (const url of urls) {
+      const { problems } = parseUrl(url, 'X')
+      const hints = problems.map(({ code, hint }) => hint ?? CODES[code].hint)
+      expect([url, hints.filter((hint, at) => hints.indexOf(hint) !== at)]).toEqual([url, []])
+      const own = problems.filter(({ code }) => code !== 'CONFIG_NOT_IPV6')
+      expect([url, own.filter(({ hint }) => hint === undefined)]).toEqual([url, []])
+    }
   })
 
   test('what could be read is there for the report', () => {
