@@ -97,11 +97,7 @@ describe('what keeps proving', () => {
 
   test('never runs twice at once, though a run takes longer than the period', async () => {
     await using watching = await start({}, 5)
-    await watching.until('pass')
-    // Two sessions, one refused login, and one that the server has not seen go.
-    expect(link.maxOpen).toBeLessThanOrEqual(4)
     await watching.runs(5)
-    expect(link.maxOpen).toBeLessThanOrEqual(4)
     const began = watching.reports.map(({ startedAt, durationMs }) => [Date.parse(startedAt), durationMs] as const)
     for (const [at, [startedAt]] of began.entries()) {
       const [before, took] = began[at - 1] ?? [0, 0]
