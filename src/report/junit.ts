@@ -2,7 +2,17 @@
  * The report as JUnit XML, which CI systems read: one testsuite, a testcase for each check. Valid by the schema that the
  * Jenkins xunit plugin publishes (junit-10.xsd), which test/report/junit.xsd restates.
  */
-import { count, duration, explainCommand, headline, hostPort, LONGEST_WARNING, originLine, plain } from './plain.ts'
+import {
+  count,
+  duration,
+  explainCommand,
+  headline,
+  hostPort,
+  LONGEST_WARNING,
+  originLine,
+  plain,
+  programOf,
+} from './plain.ts'
 import type { CheckResult, Report } from './report.ts'
 
 const ESCAPES: Readonly<Record<string, string>> = {
@@ -28,10 +38,10 @@ export function renderJunit(report: Report): string {
   const { checks, durationMs } = report
   const of = (status: CheckResult['status']) => checks.filter(check => check.status === status).length
   const counts = `tests="${checks.length}" failures="${of('failed')}" errors="0"`
-  const name = text(`${report.program} ${hostPort(report.target)}`)
+  const name = text(`${programOf(report)} ${hostPort(report.target)}`)
   const about = `skipped="${of('blocked')}" timestamp="${text(report.startedAt)}" hostname="${text(report.origin.hostname)}"`
   return `<?xml version="1.0" encoding="UTF-8"?>
-<testsuites name="${text(report.program)}" ${counts} time="${seconds(durationMs)}">
+<testsuites name="${text(programOf(report))}" ${counts} time="${seconds(durationMs)}">
   <testsuite name="${name}" ${counts} ${about} time="${seconds(durationMs)}">
     <properties>
 ${properties(report)

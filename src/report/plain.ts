@@ -122,10 +122,14 @@ function writerOf({ command, checks }: Report): string {
 /** What to type to learn more of a code. */
 export const explainCommand = (code: Code): string => asTyped(`npm run explain -- ${code}`)
 
+/** Which of the two programs reports: a witness says so. */
+export const programOf = ({ program, command }: Pick<Report, 'program' | 'command'>): string =>
+  `${plain(program)}${command === 'witness' ? ' witness' : ''}`
+
 /** The report in one line: the verdict and, when it failed, layer and code. */
 export function headline(report: Pick<Report, 'program' | 'command' | 'verdict' | 'failure' | 'checks'>): string {
-  const { failure, command, verdict, checks } = report
-  const program = `${plain(report.program)}${command === 'witness' ? ' witness' : ''}`
+  const { failure, verdict, checks } = report
+  const program = programOf(report)
   if (verdict === 'pass') return `${program}: PASS, all ${checks.length} checks`
   if (failure === null) return `${program}: FAIL`
   return `${program}: FAIL at ${failure.layer}, ${failure.code}`
