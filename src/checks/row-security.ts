@@ -15,9 +15,11 @@ interface Policy {
   readonly open: boolean
 }
 
-/** What it looks like: 42501 with the verbs held; a write that changes nothing. */
-const isSuspect = ({ code, sqlstate }: ProbeError): boolean =>
-  (code === 'DML_DENIED' && sqlstate !== null) || (code === 'WRITE_REFUSED' && sqlstate === null)
+/** What it looks like: 42501 with the verbs held; a write that changes nothing; a row of others that is not there. */
+const isSuspect = ({ code, sqlstate, hint }: ProbeError): boolean =>
+  (code === 'DML_DENIED' && sqlstate !== null) ||
+  (code === 'WRITE_REFUSED' && sqlstate === null) ||
+  (code === 'WITNESS_NO_ROW' && hint === undefined)
 
 const TABLE = `public.${TABLE_NAME}`
 

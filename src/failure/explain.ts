@@ -1,7 +1,7 @@
 /** What a failure code means and how to fix it, for a terminal (`npm run explain`) and for README.md beside it. */
 
 import { asTyped } from '../invocation.ts'
-import { CODES, type Code } from './codes.ts'
+import { CODES, type Code, type Layer } from './codes.ts'
 import { EXPLANATIONS, PROMPTS } from './explanations.ts'
 import { fillIn } from './hints.ts'
 import { escapeMarkdown } from './secrets.ts'
@@ -10,6 +10,14 @@ const WIDTH = 100
 /** Where a shell command may be broken: at a space outside parentheses. */
 const SHELL_BREAKS = / (?![^(]*\))/
 const promptOf = (line: string) => Object.keys(PROMPTS).find(prompt => line.startsWith(`${prompt} `))
+
+/** What --wait does about it; for a witness it is something else. */
+function waitingLine(retryable: boolean | undefined, layer: Layer): string {
+  if (retryable) return 'Waiting can cure it: --wait SECONDS repeats the attempt.'
+  return layer === 'witness'
+    ? 'Waiting longer does not cure it: --wait SECONDS says how long the row of the back end is awaited.'
+    : 'Waiting does not cure it: --wait stops here.'
+}
 
 /** One code's explanation as text of at most 100 columns, with a line end. */
 export function explain(code: Code): string {
@@ -35,9 +43,7 @@ export function explain(code: Code): string {
     'To fix it',
     ...fix.flatMap(line => wrap(line, '  ')),
     '',
-    ...(retryable
-      ? ['Waiting can cure it: --wait SECONDS repeats the attempt.']
-      : ['Waiting does not cure it: --wait stops here.']),
+    waitingLine(retryable, layer),
     ...(prompts.length === 0 ? [] : ['', 'Where to type it']),
     ...prompts.flatMap(([prompt, place]) =>
       place.split('\n').flatMap((line, at) => wrap(line, `  ${(at === 0 ? prompt : '').padEnd(7)}`)),

@@ -227,6 +227,25 @@ describe('no row can come', () => {
       await asRoot('ALTER ROLE gateway_writer RESET default_transaction_read_only')
     }
   })
+
+  it.runIf(engine === 'postgresql').each([
+    // Who may not insert, and who is not shown what came.
+    ['FOR SELECT TO gateway_writer USING (true)', 'no policy lets gateway_writer INSERT, UPDATE, DELETE'],
+    ['FOR INSERT TO gateway_writer WITH CHECK (true)', 'no policy lets gateway_writer SELECT, UPDATE, DELETE'],
+  ])('where row-level security is on, with one policy %s', async (policy, hint) => {
+    await asRoot(`ALTER TABLE public.connection_probe ENABLE ROW LEVEL SECURITY;
+                  CREATE POLICY one ON public.connection_probe ${policy}`)
+    try {
+      const ids = newIds(engine)
+      expectVerdict(await runWitness(config({ waitMs: 300 }), { ids, backEnd: () => psql.run(printed(ids)) }), {
+        ...{ check: 'back-end-row', code: 'WITNESS_NO_ROW', hint, evidence: { policies: [expect.any(String)] } },
+      })
+    } finally {
+      await asRoot(`DROP POLICY one ON public.connection_probe;
+                    ALTER TABLE public.connection_probe DISABLE ROW LEVEL SECURITY;
+                    DELETE FROM public.connection_probe`)
+    }
+  })
 })
 
 it('leaves a row that cannot be removed, and says how to', async () => {
