@@ -3,7 +3,7 @@
  * first row that matches a line decides; the more specific rows stand first.
  *
  * seen    lines as they were measured: Ecto 3.13 with Postgrex 0.22.0 and psql 15.18, against PostgreSQL 18.4 and
- *         CockroachDB 22.1; cockroach sql 22.1. A test holds every one against its row.
+ *         CockroachDB 22.1; cockroach sql 22.1; `[notice]` is Erlang/OTP 25's own. A test holds every one against its row.
  * codes   what the line may stand for, the likeliest first
  * apart   how to tell these apart, where they are several; what to know besides, where it is one
  *
@@ -210,9 +210,10 @@ export const LOG_LINES: readonly LogLine[] = [
     apart: PROBE,
   },
   {
-    pattern: /alert protocol version|protocol version not supported/,
+    pattern: /alert protocol version|protocol version not supported|SERVER ALERT: Fatal - Protocol Version/,
     codes: ['TLS_VERSION'],
     seen: [
+      '[notice] TLS :client: In state :hello received SERVER ALERT: Fatal - Protocol Version',
       'psql: error: connection to server at "::1", port 26257 failed: SSL error: tlsv1 alert protocol version',
       'remote error: tls: protocol version not supported',
     ],
@@ -222,6 +223,7 @@ export const LOG_LINES: readonly LogLine[] = [
       /hostname_check_failed|does not match host name|x509: certificate is valid for|because it doesn't contain any IP SANs/,
     codes: ['TLS_SERVER_NAME'],
     seen: [
+      ' - {:bad_cert, :hostname_check_failed}',
       '** (DBConnection.ConnectionError) ssl connect: TLS client: In state wait_cert at ssl_handshake.erl:2175 generated CLIENT ALERT: Fatal - Bad Certificate {bad_cert,{hostname_check_failed,{requested,"wrong.example"},{received,[{dNSName,"localhost"}]}}}',
       'psql: error: connection to server at "::1", port 26257 failed: server certificate for "other.example" (and 1 other name) does not match host name "::1"',
       'ERROR: x509: certificate is valid for other.example, not db.test',
@@ -232,16 +234,25 @@ export const LOG_LINES: readonly LogLine[] = [
     pattern: /CLIENT ALERT: Fatal - Unknown CA|x509: certificate signed by unknown authority/,
     codes: ['TLS_SERVER_UNTRUSTED'],
     seen: [
+      '[notice] TLS :client: In state :wait_cert at ssl_handshake.erl:2111 generated CLIENT ALERT: Fatal - Unknown CA',
       '** (DBConnection.ConnectionError) ssl connect: TLS client: In state wait_cert at ssl_handshake.erl:2175 generated CLIENT ALERT: Fatal - Unknown CA',
       'ERROR: x509: certificate signed by unknown authority',
     ],
     apart: 'cockroach says the same where ca.crt is missing in --certs-dir',
   },
   {
-    pattern: /CLIENT ALERT: Fatal - Certificate Expired|x509: certificate has expired .* is after/,
-    codes: ['TLS_SERVER_EXPIRED'],
+    pattern: /CLIENT ALERT: Fatal - Certificate Expired/,
+    codes: ['TLS_SERVER_EXPIRED', 'TLS_SERVER_NOT_YET_VALID'],
     seen: [
       '** (DBConnection.ConnectionError) ssl connect: TLS client: In state wait_cert at ssl_handshake.erl:2175 generated CLIENT ALERT: Fatal - Certificate Expired',
+      '[notice] TLS :client: In state :wait_cert at ssl_handshake.erl:2094 generated CLIENT ALERT: Fatal - Certificate Expired',
+    ],
+    apart: `Erlang has one alert for a certificate that is over and one that is not valid yet: ${PROBE}`,
+  },
+  {
+    pattern: /x509: certificate has expired .* is after/,
+    codes: ['TLS_SERVER_EXPIRED'],
+    seen: [
       'ERROR: x509: certificate has expired or is not yet valid: current time 2026-11-29T19:37:30Z is after 2026-11-28T19:37:29Z',
     ],
   },
@@ -253,12 +264,21 @@ export const LOG_LINES: readonly LogLine[] = [
     ],
   },
   {
-    pattern: /invalid_ext_keyusage|x509: certificate specifies an incompatible key usage/,
+    pattern: /invalid_ext_key_?usage|x509: certificate specifies an incompatible key usage/,
     codes: ['TLS_SERVER_USAGE'],
     seen: [
+      ' - {:bad_cert, :invalid_ext_key_usage}',
       '** (DBConnection.ConnectionError) ssl connect: TLS client: In state wait_cert at ssl_handshake.erl:2175 generated CLIENT ALERT: Fatal - Unsupported Certificate {invalid_ext_keyusage,[{1,3,6,1,5,5,7,3,2}]}',
       'ERROR: x509: certificate specifies an incompatible key usage',
     ],
+  },
+  {
+    pattern: /CLIENT ALERT: Fatal - Handshake Failure/,
+    codes: ['TLS_SERVER_NAME', 'TLS_SERVER_USAGE'],
+    seen: [
+      '[notice] TLS :client: In state :wait_cert at ssl_handshake.erl:2113 generated CLIENT ALERT: Fatal - Handshake Failure',
+    ],
+    apart: 'the next line of the log says which: hostname_check_failed or invalid_ext_key_usage',
   },
   {
     pattern: /SSL error: certificate verify failed/,
@@ -267,9 +287,19 @@ export const LOG_LINES: readonly LogLine[] = [
     apart: `libpq does not say why: openssl s_client -starttls postgres -connect HOST:26257 -CAfile ca.crt does; ${PROBE}`,
   },
   {
-    pattern: /alert certificate required|remote error: tls: certificate required/,
+    pattern: /In state :?(?:hello|wait_sh) received SERVER ALERT: Fatal/,
+    codes: ['TLS_FAILED'],
+    seen: [
+      '[notice] TLS :client: In state :wait_sh received SERVER ALERT: Fatal - Handshake Failure',
+      '** (DBConnection.ConnectionError) ssl connect: TLS client: In state wait_sh received SERVER ALERT: Fatal - Unknown CA',
+    ],
+    apart: 'the server has not seen a certificate of the client yet, whatever its alert is called',
+  },
+  {
+    pattern: /alert certificate required|tls: certificate required|SERVER ALERT: Fatal - Certificate required/,
     codes: ['TLS_CLIENT_REQUIRED'],
     seen: [
+      '[notice] TLS :client: In state :connection received SERVER ALERT: Fatal - Certificate required',
       'psql: error: connection to server at "::1", port 26257 failed: SSL error: tlsv13 alert certificate required',
       'remote error: tls: certificate required',
     ],
@@ -317,9 +347,12 @@ export const LOG_LINES: readonly LogLine[] = [
   },
   {
     pattern:
-      /alert (unknown ca|certificate revoked|certificate unknown|access denied)|SERVER ALERT: Fatal - Unknown CA|remote error: tls: (unknown certificate|revoked certificate|access denied)/,
+      /alert (unknown ca|certificate revoked|certificate unknown|access denied)|SERVER ALERT: Fatal - (Unknown CA|Certificate (Revoked|Unknown)|Access Denied)|remote error: tls: (unknown certificate|revoked certificate|access denied)/,
     codes: ['TLS_CLIENT_REJECTED'],
     seen: [
+      '[notice] TLS :client: In state :connection received SERVER ALERT: Fatal - Certificate Revoked',
+      '[notice] TLS :client: In state :connection received SERVER ALERT: Fatal - Certificate Unknown',
+      '[notice] TLS :client: In state :connection received SERVER ALERT: Fatal - Access Denied',
       '** (DBConnection.ConnectionError) ssl recv (idle): TLS client: In state connection received SERVER ALERT: Fatal - Unknown CA',
       'psql: error: connection to server at "::1", port 5432 failed: SSL error: tlsv1 alert unknown ca',
       'psql: error: connection to server at "::1", port 26257 failed: SSL error: sslv3 alert certificate revoked',
@@ -332,13 +365,24 @@ export const LOG_LINES: readonly LogLine[] = [
     ],
   },
   {
-    pattern: /alert handshake failure|remote error: tls: handshake failure/,
+    pattern: /alert handshake failure|tls: handshake failure|SERVER ALERT: Fatal - Handshake Failure/,
     codes: ['TLS_FAILED', 'TLS_CLIENT_REQUIRED'],
     seen: [
+      '[notice] TLS :client: In state :cipher received SERVER ALERT: Fatal - Handshake Failure',
       'psql: error: connection to server at "::1", port 26257 failed: SSL error: sslv3 alert handshake failure',
       'remote error: tls: handshake failure',
     ],
     apart: `no cipher in common, or (TLS 1.2) no certificate of the client's: ${PROBE}`,
+  },
+  {
+    pattern: /SERVER ALERT: Fatal - (Internal Error|Insufficient Security|Unrecognized Name|Inappropriate Fallback)/,
+    codes: ['TLS_FAILED'],
+    seen: [
+      '[notice] TLS :client: In state :connection received SERVER ALERT: Fatal - Internal Error',
+      '[notice] TLS :client: In state :cipher received SERVER ALERT: Fatal - Insufficient Security',
+      '[notice] TLS :client: In state :cipher received SERVER ALERT: Fatal - Unrecognized Name',
+      '[notice] TLS :client: In state :cipher received SERVER ALERT: Fatal - Inappropriate Fallback',
+    ],
   },
   {
     pattern: /SSL SYSCALL error: EOF detected/,
