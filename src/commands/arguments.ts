@@ -1,8 +1,8 @@
 /** What may stand on the command line: commands, their options and words. Pure: nothing is run or printed here. */
 import { parseArgs } from 'node:util'
 import { commandLine, SHORT_WORDS } from '../invocation.ts'
-import { type Asked, type Command, type Flags, UsageError } from './command.ts'
-import { COMMANDS, type CommandName, declarations } from './index.ts'
+import { type Asked, type Declared, type Flags, UsageError } from './command.ts'
+import { COMMANDS, type CommandName, declarationOf, declarations } from './index.ts'
 
 /** A command line that has been read. */
 export interface Read extends Asked {
@@ -33,7 +33,7 @@ export async function readArguments(argv: readonly string[], env: NodeJS.Process
     ])
     throw new UsageError(`there is no command ${quoted(name)}${near || ';'} --help lists them`)
   }
-  const command: Command = await COMMANDS[name]()
+  const command = await declarationOf(name)
   const { values, positionals } = await parse(command, rest)
   const { help, version, ...flags } = values
   if (help) return { command: '--help', ...nothing }
@@ -52,7 +52,7 @@ export async function readArguments(argv: readonly string[], env: NodeJS.Process
 
 const isCommand = (name: string): name is CommandName => Object.hasOwn(COMMANDS, name)
 
-const mostWords = ({ words }: Command): number =>
+const mostWords = ({ words }: Declared): number =>
   words.at(-1)?.endsWith('…') ? Number.POSITIVE_INFINITY : words.length
 
 /** npm has settings of these names itself, which anyone may have set: they do not tell what was typed. */
@@ -65,7 +65,7 @@ const NPMS_OWN: readonly string[] = ['json', 'dry-run', 'verbose']
  */
 function refuseSwallowed(
   name: CommandName,
-  { flags }: Command,
+  { flags }: Declared,
   surplus: readonly string[],
   env: NodeJS.ProcessEnv,
 ): void {
@@ -88,7 +88,7 @@ const parsed = (args: string[], flags: Flags) => {
 }
 
 /** Options of other commands are read as well: of them it is said that this one does not have them. */
-async function parse(command: Command, args: string[]) {
+async function parse(command: Declared, args: string[]) {
   try {
     return parsed(args, command.flags)
   } catch {

@@ -11,11 +11,10 @@ export const explain = defineCommand({
   flags: {},
   development: false,
   async run({ words }, program) {
-    const { CODES } = await import('../failure/codes.ts')
+    const [{ CODES }, { explain }] = await Promise.all([import('../failure/codes.ts'), import('../failure/explain.ts')])
     const text = words.length > 0 && words.join(' ') !== '-' ? words.join(' ') : await textOnStdin(words.length > 0)
     const known = Object.keys(CODES).find(name => name === text.trim().toUpperCase())
     if (known) {
-      const { explain } = await import('../failure/explain.ts')
       await program.print(explain(known as Code))
       return EXIT.ok
     }

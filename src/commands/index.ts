@@ -1,7 +1,7 @@
 /** Every command, in the order of the help. One is loaded when it is asked for. */
 import { readFileSync } from 'node:fs'
 import { build } from '../invocation.ts'
-import type { Command, Commands } from './command.ts'
+import type { Command, Commands, Declared } from './command.ts'
 
 export const COMMANDS = {
   start: async () => (await import('./start.ts')).start,
@@ -31,6 +31,12 @@ export type CommandName = keyof typeof COMMANDS
 export async function declarations(): Promise<Commands> {
   if (build) return loadCommands()
   return JSON.parse(readFileSync(new URL('./declared.json', import.meta.url), 'utf8'))
+}
+
+/** What one of them says of itself. */
+export async function declarationOf(name: CommandName): Promise<Declared> {
+  const found = build ? undefined : (await declarations()).find(([declared]) => declared === name)
+  return found ? found[1] : COMMANDS[name]()
 }
 
 /** All of them with their names, loaded. */

@@ -1,7 +1,6 @@
 /** `npm run probe`: the probe of the database that the settings name. */
 import { defineCommand } from './command.ts'
 import { PROBE_FLAGS, probeArguments } from './probe-options.ts'
-import { refuseSettings } from './refused-settings.ts'
 import { rendererOf } from './renderer.ts'
 
 export const probe = defineCommand({
@@ -19,6 +18,7 @@ export const probe = defineCommand({
     const loaded = loadConfig({ role: 'writer', env: process.env, options })
     if (!loaded.ok) {
       const checks = async () => (await import('../checks/index.ts')).checksOf(options.allAddresses === true)
+      const { refuseSettings } = await import('./refused-settings.ts')
       return refuseSettings(loaded, { command: 'probe', runId: null, checks, delivery, program })
     }
     const [{ probeAndPrint }] = await Promise.all([import('./prove.ts'), rendererOf(delivery.format)])

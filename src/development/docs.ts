@@ -13,7 +13,6 @@ import { CRITERIA } from '../checks/check.ts'
 import { CHECKS } from '../checks/index.ts'
 import { witnessChecksFor } from '../checks/witness/index.ts'
 import { CODES, type Code } from '../failure/codes.ts'
-import { troubleshootingTable } from '../failure/explain.ts'
 import { EXPLANATIONS, PROMPTS } from '../failure/explanations.ts'
 import { fillIn } from '../failure/hints.ts'
 import { escapeMarkdown } from '../report/markdown.ts'
@@ -84,6 +83,21 @@ and \`--wait SECONDS\` repeats the attempt. \`npm run -s explain -- CODE\` says 
 and how to fix it.
 
 ${troubleshootingTable()}`
+
+/** Every code by layer, its meaning, its usual first cause and the next thing to do: a Markdown table with a line end. */
+export function troubleshootingTable(): string {
+  const codes = Object.keys(CODES) as Code[]
+  const rows = codes.map((code, at) => {
+    const { layer, hint, retryable } = CODES[code]
+    const { meaning, causes } = EXPLANATIONS[code]
+    const before = codes[at - 1]
+    const first = before === undefined || CODES[before].layer !== layer
+    const cells = [first ? `**${layer}**` : '', `\`${code}\``, retryable ? 'yes' : '', meaning, causes[0], fillIn(hint)]
+    return `| ${cells.map((cell, column) => (column < 2 ? cell : escapeMarkdown(cell))).join(' | ')} |`
+  })
+  const head = ['layer', 'code', 'wait', 'meaning', 'usual first cause', 'next']
+  return `${[`| ${head.join(' | ')} |`, `| ${head.map(() => '---').join(' | ')} |`, ...rows].join('\n')}\n`
+}
 
 /** A table with a cell for each column, escaped unless it is code. */
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string => {

@@ -1,10 +1,9 @@
-/** What a failure code means and how to fix it, for a terminal (`npm run explain`) and for README.md beside it. */
+/** What a failure code means and how to fix it, for a terminal (`npm run explain`). */
 
 import { asTyped } from '../invocation.ts'
 import { CODES, type Code, type Layer } from './codes.ts'
 import { EXPLANATIONS, PROMPTS } from './explanations.ts'
 import { fillIn } from './hints.ts'
-import { escapeMarkdown } from './secrets.ts'
 
 const WIDTH = 100
 /** Where a shell command may be broken: at a space outside parentheses. */
@@ -74,19 +73,4 @@ export function wrap(text: string, lead: string): string[] {
     empty = false
   }
   return [...lines, line]
-}
-
-/** Every code by layer, its meaning, its usual first cause and the next thing to do: a Markdown table with a line end. */
-export function troubleshootingTable(): string {
-  const codes = Object.keys(CODES) as Code[]
-  const rows = codes.map((code, at) => {
-    const { layer, hint, retryable } = CODES[code]
-    const { meaning, causes } = EXPLANATIONS[code]
-    const before = codes[at - 1]
-    const first = before === undefined || CODES[before].layer !== layer
-    const cells = [first ? `**${layer}**` : '', `\`${code}\``, retryable ? 'yes' : '', meaning, causes[0], fillIn(hint)]
-    return `| ${cells.map((cell, column) => (column < 2 ? cell : escapeMarkdown(cell))).join(' | ')} |`
-  })
-  const head = ['layer', 'code', 'wait', 'meaning', 'usual first cause', 'next']
-  return `${[`| ${head.join(' | ')} |`, `| ${head.map(() => '---').join(' | ')} |`, ...rows].join('\n')}\n`
 }
