@@ -70,6 +70,7 @@ interface Books {
  */
 export function createLedger(reconnect: () => Promise<Session>, unremoved: Set<string>): Ledger {
   const entries = new Map<string, Entry>([...unremoved].map(id => [id, { row: null, state: 'doubtful' }]))
+  const removing = new Set<string>()
   const books: Books = {
     get: id => entries.get(id),
     set(id, entry) {
@@ -79,9 +80,10 @@ export function createLedger(reconnect: () => Promise<Session>, unremoved: Set<s
     forget(id) {
       entries.delete(id)
       unremoved.delete(id)
+      removing.delete(id)
     },
     entries: () => [...entries.values()],
-    removing: new Set(),
+    removing,
     reconnect,
   }
   return {

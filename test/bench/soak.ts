@@ -48,14 +48,15 @@ export const soak: Section = async print => {
   })
   let serverAt: number | null = null
   let serverEnd: number | null = null
-  let figures = { settled: 0, most: 0, liveGrowth: 0 }
+  const none = { resident: 0, live: 0 }
+  let figures = { settled: none, end: none, highest: 0 }
   for await (const line of createInterface(child.stdout)) {
     if (line === 'settled') serverAt = serverMemory(server)
     else if (line === 'written') serverEnd = serverMemory(server)
     else figures = JSON.parse(line)
   }
-  const { settled, most, liveGrowth } = figures
-  if (settled === 0) throw new Error('the soak did not end well')
+  const { settled, end, highest } = figures
+  if (highest === 0) throw new Error('the soak did not end well')
   const seconds = (performance.now() - from) / 1000
   const growth = (at: number | null, end: number | null) =>
     at === null || end === null ? 'unknown' : (end - at).toFixed(1)
@@ -65,9 +66,10 @@ export const soak: Section = async print => {
       ['', 'value'],
       [
         [`writes in one run, in ${seconds.toFixed(0)} s`, String(WRITES)],
-        [`the probe's resident memory after ${SETTLED_AFTER} writes, MB`, settled.toFixed(1)],
-        ['growth to its highest afterwards, MB (less than 10)', (most - settled).toFixed(1)],
-        ['growth of its live heap meanwhile, MB', liveGrowth.toFixed(1)],
+        [`the probe's resident memory after ${SETTLED_AFTER} writes and a collection, MB`, settled.resident.toFixed(1)],
+        ['its growth until the end and a collection, MB (less than 10)', (end.resident - settled.resident).toFixed(1)],
+        ['growth of its live heap meanwhile, MB', (end.live - settled.live).toFixed(1)],
+        ['its highest, with what was not collected yet, MB', highest.toFixed(1)],
         ["growth of the server's private memory meanwhile, MB", growth(serverAt, serverEnd)],
         [`growth of the server's private memory with ${NAMED} named statements, MB`, growth(named.before, named.after)],
         ['named statements on the server, probe', '0 (it passed `statements-unnamed`)'],
