@@ -7,7 +7,7 @@ import { build } from '../../src/development/build.ts'
 import { alternate, installed, median, migratedServer, ROOT, ratio, runNode, table, timePsql } from './bed.ts'
 import type { Section } from './section.ts'
 
-const PAIRS = 10
+const PAIRS = 20
 
 /** Ten lines with the same driver, the same Drizzle and the same TLS: one insert, one select. */
 const BASELINE = `
