@@ -100,16 +100,7 @@ export function within<T>(budget: Budget, wait: Wait, work: (signal: AbortSignal
       budget.signal.removeEventListener('abort', interrupted)
     }
     // A work that throws before it waits rejects like any other.
-    new Promise<T>(settle => settle(work(own.signal))).then(
-      value => {
-        done()
-        resolve(value)
-      },
-      error => {
-        done()
-        reject(error)
-      },
-    )
+    new Promise<T>(settle => settle(work(own.signal))).finally(done).then(resolve, reject)
   })
 }
 
