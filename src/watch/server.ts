@@ -3,7 +3,7 @@
  * few words of our own, and never repeated.
  */
 import { once } from 'node:events'
-import http from 'node:http'
+import type http from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { isServed, oneSpelling } from './hosts.ts'
 
@@ -103,7 +103,9 @@ export async function serve(paths: Paths, { address, port, hosts, limits }: Serv
     response.end(body)
   }
   const options = { ...timeouts, connectionsCheckingInterval, maxHeaderSize: MOST_HEADER_BYTES }
-  const server = http.createServer(options, answer)
+  // Whatever a file of src/ imports of Node at its head, every command of the single file loads.
+  const { createServer } = await import('node:http')
+  const server = createServer(options, answer)
   server.maxRequestsPerSocket = MOST_REQUESTS_PER_CONNECTION
   // A request that waits to be told to send its body is told no more than any other.
   server.on('checkContinue', answer).on('connection', (socket: Socket) => connections.add(socket))
