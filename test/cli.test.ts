@@ -257,7 +257,7 @@ describe('bad settings', () => {
       expect.stringMatching(/^config CONFIG_MISSING: MIGRATION_DATABASE_URL is not set /),
       expect.stringMatching(/^next: set it/),
       expect.stringMatching(/^config CONFIG_MISSING: certificates are not configured/),
-      expect.stringMatching(/^next: give the directory that holds ca.crt, client.gateway_writer.crt/),
+      expect.stringMatching(/^next: give the directory that holds ca.crt, client.gateway_admin.crt/),
     ])
   })
 

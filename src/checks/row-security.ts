@@ -1,5 +1,5 @@
 /** Where row-level security is the cause of a failure, the server is asked, and the next step names the policies. */
-import { identifier, TABLE_NAME, VERBS } from '../database/sql.ts'
+import { identifier, TABLE_NAME, VERBS, type Verb } from '../database/sql.ts'
 import type { ProbeError } from '../failure/error.ts'
 import { askAnyone } from './ask-anyone.ts'
 import type { Context } from './check.ts'
@@ -20,6 +20,9 @@ const isSuspect = ({ code, sqlstate, hint }: ProbeError): boolean =>
   (code === 'DML_DENIED' && sqlstate !== null) ||
   (code === 'WRITE_REFUSED' && sqlstate === null) ||
   (code === 'WITNESS_NO_ROW' && hint === undefined)
+
+/** What it takes for the row of a witness to come and to be seen; UPDATE and DELETE keep none away. */
+const FOR_A_ROW: readonly Verb[] = ['SELECT', 'INSERT']
 
 const TABLE = `public.${TABLE_NAME}`
 
@@ -44,10 +47,10 @@ const covers = ({ kind, verb }: Policy, wanted: string): boolean =>
   kind === 'PERMISSIVE' && (verb === wanted || verb === 'ALL')
 
 /** Those by which rows are hidden or refused: one that lets every row through makes up for others like it. */
-const limitsAmong = (policies: readonly Policy[]): readonly Policy[] =>
+const limitsAmong = (policies: readonly Policy[], wanted: readonly Verb[]): readonly Policy[] =>
   policies.filter(policy => {
     if (policy.open) return false
-    const verbs = VERBS.filter(verb => covers(policy, verb))
+    const verbs = wanted.filter(verb => covers(policy, verb))
     return verbs.length === 0 || !verbs.every(verb => policies.some(other => other.open && covers(other, verb)))
   })
 
@@ -60,9 +63,11 @@ export async function explainedByPolicies(error: ProbeError, context: Context): 
   const policies = await policiesOf(context)
   if (!policies) return error
   const { user } = context.config
+  const wanted = error.code === 'WITNESS_NO_ROW' ? FOR_A_ROW : VERBS
+  const concerned = policies.filter(({ verb }) => verb === 'ALL' || wanted.some(one => one === verb))
   const closed = VERBS.filter(verb => !policies.some(policy => covers(policy, verb)))
-  const limits = limitsAmong(policies)
-  if (closed.length === 0 && limits.length === 0) return error
+  const limits = limitsAmong(concerned, wanted)
+  if (!closed.some(verb => wanted.includes(verb)) && limits.length === 0) return error
   const says = [
     ...(closed.length > 0 ? [`no policy lets ${user} ${closed.join(', ')}`] : []),
     ...limits.map(({ name, kind, verb }) => `policy ${name} (${kind}, ${verb}) lets some rows through only`),

@@ -5,7 +5,7 @@ import type { Migrated } from '../database/migrate.ts'
 import { type Failure, failureLine } from '../failure/error.ts'
 import { fillIn } from '../failure/hints.ts'
 import type { ProbeConfig, Target } from '../settings/config.ts'
-import { opened, withValues } from './evidence.ts'
+import { opened, withoutSecretTexts, withValues } from './evidence.ts'
 import { count, plain, printableJson } from './plain.ts'
 
 /**
@@ -83,7 +83,7 @@ export function failureLines(
   { hosts: [host], user, database }: ProbeConfig,
   name: string,
 ): string[] {
-  const known = { host: host.host, port: host.port, user, database, address }
+  const known = withoutSecretTexts({ host: host.host, port: host.port, user, database, address })
   return [
     plain(`${name}: migrate FAILED at ${failureLine(failure)}`, 2000),
     ...failure.causes.map(
@@ -159,7 +159,7 @@ export function renderJson({ program, status, config, migrated, attempts }: Run)
     {
       ...{ schemaVersion: 1, program, command: 'migrate', status, state, verdict: verdictOf(state) },
       failure: failure && withValues(failure, { host, port, user, database, address }),
-      target: { host, port, database, user, tlsName, address, engine },
+      target: withoutSecretTexts({ host, port, database, user, tlsName, address, engine }),
       ...{ applied, migrations: entries ?? [], unknown: journal?.unknown ?? [] },
       verified: state === 'up to date' ? verified() : [],
       ...{ others, evidence: opened(evidence), attempts },
@@ -171,9 +171,12 @@ export function renderJson({ program, status, config, migrated, attempts }: Run)
 
 const verdictOf = (state: State): 'pass' | 'fail' => (state === 'up to date' ? 'pass' : 'fail')
 
+/** The administrator's next steps where the URL does not say who that is: another one's files are of no use to migrate. */
+const asAdministrator = (target: Target): Target => ({ ...target, user: target.user ?? 'gateway_admin' })
+
 /** Wrong settings as text: each problem, and its own next step. */
 export const refusedText = (failure: Failure, target: Target): string =>
-  withValues(failure, target)
+  withValues(failure, asAdministrator(target))
     .causes.flatMap(({ name, code, message, hint }) => [
       `${failure.layer} ${code}: ${name} ${message}`,
       ...(hint === undefined ? [] : [`next: ${hint}`]),
@@ -196,8 +199,17 @@ export const refusedJson = ({
   `${printableJson(
     {
       ...{ schemaVersion: 1, program, command: 'migrate', status, state: 'failed', verdict: 'fail' },
-      failure: withValues(failure, target),
-      ...{ target, applied: [], migrations: [], unknown: [], verified: [], others: {}, evidence: {}, attempts: 0 },
+      failure: withValues(failure, asAdministrator(target)),
+      ...{
+        target: withoutSecretTexts(target),
+        applied: [],
+        migrations: [],
+        unknown: [],
+        verified: [],
+        others: {},
+        evidence: {},
+        attempts: 0,
+      },
       warnings: [],
     },
     2,

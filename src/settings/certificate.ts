@@ -3,7 +3,7 @@
  */
 import { X509Certificate } from 'node:crypto'
 import { isIPv6 } from 'node:net'
-import { notPem, SET_AGAIN, type Wrong } from './der.ts'
+import { AGAIN, GIVE, notPem, type Wrong } from './der.ts'
 import { type Pem, pemBlocks, printable } from './pem.ts'
 
 /** Extended key usages (RFC 5280 4.2.1.12). */
@@ -48,11 +48,11 @@ export function parseCertificates(
       const isOneLine = !block.text.trim().includes('\n')
       const why = isOneLine ? 'whose line breaks are lost' : 'that is garbage'
       const message = `holds a certificate (number ${index + 1}) ${why}`
-      return { certificates, broken: { message, hint: isOneLine ? SET_AGAIN : undefined } }
+      return { certificates, broken: { message, ...(isOneLine && AGAIN) } }
     }
     certificates.push(certificate)
   }
-  if (broken) return { certificates, broken: { message: 'holds text that is no whole PEM block', hint: SET_AGAIN } }
+  if (broken) return { certificates, broken: { message: 'holds text that is no whole PEM block', ...AGAIN } }
   if (own.length > 0) return { certificates, broken: null }
   return { certificates, broken: insteadOfCertificate(text, blocks[0]?.label, binary) }
 }
@@ -68,14 +68,17 @@ const OTHER_BLOCKS: Readonly<Record<string, readonly [what: string, hint: string
   'NEW CERTIFICATE REQUEST': UNSIGNED,
 }
 
-const GIVE_TEXT = 'give the text of the file here, "$(cat FILE)", or its path in CRDB_CA_CERT or CRDB_CLIENT_CERT'
+const FOLLOW = {
+  hint: 'give the text of the file here, "$(cat FILE)", or its path in CRDB_CA_CERT, CRDB_CLIENT_CERT, CRDB_ADMIN_CERT',
+  fileHint: 'give the path that stands in that file',
+} as const
 
 function insteadOfCertificate(text: string, label: string | undefined, binary: Pem['binary']): Wrong {
   if (binary) return notPem(binary.kind, binary.form, 'certificate')
   if (label === undefined) {
     const looksLikePath = /^\s*[./~][^\n]*\s*$/.test(text)
     return looksLikePath
-      ? { message: 'holds no PEM certificate (it looks like a path)', hint: GIVE_TEXT }
+      ? { message: 'holds no PEM certificate (it looks like a path)', ...FOLLOW }
       : { message: 'holds no PEM certificate' }
   }
   const other = OTHER_BLOCKS[label]
@@ -84,7 +87,7 @@ function insteadOfCertificate(text: string, label: string | undefined, binary: P
   const what = label === 'PUBLIC KEY' ? label : 'private key'
   return {
     message: `holds a ${what} where a certificate is expected`,
-    hint: 'give the certificate here; a key has a setting of its own',
+    hint: GIVE.certificate,
   }
 }
 

@@ -14,6 +14,7 @@ import type { X509Certificate } from 'node:crypto'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Problem } from '../failure/error.ts'
+import { fillIn } from '../failure/hints.ts'
 import { describeCertificate, namesOf, parseCertificates, principalsOf, type Usage, validity } from './certificate.ts'
 import { type CertsCheck, type CheckedFile, type FileKind, type Finding, renderCertsCheck } from './certs-dir-text.ts'
 import { findIssuer, lintAuthorities, lintPair } from './lint.ts'
@@ -55,8 +56,9 @@ interface Context {
 
 const refused = (code: string | null, message: string): Finding => ({ severity: 'refused', code, message })
 const note = (code: string | null, message: string): Finding => ({ severity: 'note', code, message })
-const fromProblem = ({ code, message, hint }: Problem): Finding =>
-  refused(code, hint === undefined ? message : `${message}: ${hint}`)
+/** @param user whose file it is; null where it is nobody's */
+const fromProblem = ({ code, message, hint }: Problem, user: string | null = null): Finding =>
+  refused(code, hint === undefined ? message : `${message}: ${fillIn(hint, { user: user ?? 'USER' })}`)
 
 function list(dir: string): string[] | string {
   try {
@@ -158,7 +160,10 @@ function checkAuthority({ dir, now }: Context, name: string): CheckedFile {
   const pem = readPemFile(name, join(dir, name))
   if (!('text' in pem)) return plain(name, 'ca', 'CA certificate', [fromProblem(pem)])
   const { certificates, problems, warnings } = lintAuthorities(named(pem), now)
-  const findings = [...problems.map(fromProblem), ...warnings.map(({ code, message }) => note(code, message))]
+  const findings = [
+    ...problems.map(one => fromProblem(one)),
+    ...warnings.map(({ code, message }) => note(code, message)),
+  ]
   for (const certificate of certificates.filter(one => !one.ca)) {
     const subject = describeCertificate(certificate, now).subject
     findings.push(refused('CERT_INVALID', `${subject} is no CA certificate (basic constraints): it signs nothing`))
@@ -191,8 +196,8 @@ function checkPair(context: Context, name: string, base: string, role: Role): Ch
     key: keyPem?.file ? { file: keyName, permissions: octal(keyPem.file.mode), matches: pair.keyMatches } : null,
     signedBy: chain.signedBy,
     findings: [
-      ...[cert, key].flatMap(part => ('text' in part ? [] : [fromProblem(part)])),
-      ...pair.problems.map(fromProblem),
+      ...[cert, key].flatMap(part => ('text' in part ? [] : [fromProblem(part, role.user)])),
+      ...pair.problems.map(one => fromProblem(one, role.user)),
       ...(leaf ? identity(leaf, role) : []),
       ...chain.findings,
       ...pair.warnings.map(({ code, message }) => note(code, message)),

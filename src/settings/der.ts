@@ -56,8 +56,17 @@ export function derKind(bytes: Buffer): DerKind | null {
 export const bareBase64Kind = (text: string): DerKind | null =>
   /^[A-Za-z0-9+/\s]{40,}={0,2}\s*$/.test(text) ? derKind(Buffer.from(text, 'base64')) : null
 
-/** What to do about a PEM text without its line breaks, or without its first and last line. */
-export const SET_AGAIN = 'set it again from the file, in double quotes: "$(cat FILE)"'
+/** What to do about a PEM text that lacks its line breaks, or its first and last line, or is cut off. */
+export const AGAIN = {
+  hint: 'set it again from the file, in double quotes: "$(cat FILE)"',
+  fileHint: 'copy that file again, whole: each block from its line -----BEGIN to its line -----END',
+} as const
+
+/** What to do where one of the two stands in the place of the other. */
+export const GIVE = {
+  certificate: 'give the certificate here; a key has a setting of its own',
+  'private key': 'give the key here: client.{user}.key',
+} as const
 
 const CERTIFICATE_COMMANDS: Partial<Record<DerKind, string>> = {
   certificate: 'openssl x509 -inform DER -in FILE -out NEWFILE',
@@ -75,18 +84,24 @@ const KEY_COMMANDS: Partial<Record<DerKind, string>> = {
 export interface Wrong {
   readonly message: string
   readonly hint?: string | undefined
+  /** the same where the setting names the file that holds it */
+  readonly fileHint?: string | undefined
 }
 
 /** What is wrong with DER, or bare base64, where PEM with a certificate or a key is expected. */
 export function notPem(kind: DerKind, form: 'DER' | 'base64', expected: 'certificate' | 'private key'): Wrong {
   const command = (expected === 'certificate' ? CERTIFICATE_COMMANDS : KEY_COMMANDS)[kind]
   const what = kind === 'other' ? `no ${expected}` : kind.startsWith('PKCS') ? kind : `${article(kind)} ${kind}`
-  if (command === undefined) return { message: `holds ${what} in ${form} where a ${expected} is expected` }
-  if (form === 'base64') {
-    const message = `holds base64 of ${what} without its lines -----BEGIN …----- and -----END …-----`
-    return { message, hint: SET_AGAIN }
+  if (command === undefined) {
+    const message = `holds ${what} in ${form} where a ${expected} is expected`
+    return { message, hint: kind === 'other' ? undefined : GIVE[expected] }
   }
-  return { message: `holds ${what} and is DER, not PEM`, hint: command }
+  if (form === 'DER') return { message: `holds ${what} and is DER, not PEM`, hint: command }
+  if (kind.startsWith('PKCS')) {
+    const decoded = command.replace('-in FILE', '-in NEWFILE.der')
+    return { message: `holds base64 of ${what}, not PEM`, hint: `base64 -d FILE > NEWFILE.der && ${decoded}` }
+  }
+  return { message: `holds base64 of ${what} without its lines -----BEGIN …----- and -----END …-----`, ...AGAIN }
 }
 
 const article = (kind: DerKind): string => (kind.startsWith('e') ? 'an' : 'a')

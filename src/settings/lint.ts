@@ -17,7 +17,7 @@ import {
   type Usage,
   validity,
 } from './certificate.ts'
-import { notPem, type Wrong } from './der.ts'
+import { GIVE, notPem, type Wrong } from './der.ts'
 import { type Pem, type PemFile, pemBlocks, printable, quotePath } from './pem.ts'
 
 /** A certificate that ends within so many days is a warning. */
@@ -185,8 +185,8 @@ export function leadsToRoot(authority: X509Certificate, authorities: readonly X5
   return next !== undefined && leadsToRoot(next, others)
 }
 
-const problem = ({ name, file }: Pem, code: Code, { message, hint }: Wrong): Problem => ({
-  ...{ name, code, hint },
+const problem = ({ name, file }: Pem, code: Code, { message, hint, fileHint }: Wrong): Problem => ({
+  ...{ name, code, hint: file ? (fileHint ?? hint) : hint },
   message: file ? `${quotePath(file.path)} ${message}` : message,
 })
 
@@ -206,11 +206,11 @@ const isKeyTooOpen = ({ mode, uid }: Pick<PemFile, 'mode' | 'uid'>): boolean =>
 
 /** A private key as text and object; null, and problems, if it cannot be used. */
 function loadKey(pem: Pem, problems: Problem[]): { text: string; object: KeyObject } | null {
-  const complain = (code: Code, message: string, hint?: string) =>
-    void problems.push(problem(pem, code, { message, hint }))
+  const complain = (code: Code, wrong: Wrong) => void problems.push(problem(pem, code, wrong))
   if (pem.file && isKeyTooOpen(pem.file)) {
     const mode = pem.file.mode.toString(8).padStart(4, '0')
-    complain('KEY_PERMISSIONS', `has permissions ${mode}: more than 0600, or 0640 for a file that root owns`)
+    const message = `has permissions ${mode}: more than 0600, or 0640 for a file that root owns`
+    complain('KEY_PERMISSIONS', { message })
   }
   const { blocks } = pemBlocks(pem.text)
   const block = blocks.find(({ label }) => label.endsWith('PRIVATE KEY'))
@@ -219,31 +219,38 @@ function loadKey(pem: Pem, problems: Problem[]): { text: string; object: KeyObje
     return null
   }
   if (block.label === 'OPENSSH PRIVATE KEY') {
-    complain('CERT_INVALID', 'holds a private key in the form of OpenSSH', 'ssh-keygen -p -m PKCS8 -f FILE')
+    const message = 'holds a private key in the form of OpenSSH'
+    complain('CERT_INVALID', { message, hint: 'ssh-keygen -p -m PKCS8 -f FILE' })
     return null
   }
   if (block.label === 'ENCRYPTED PRIVATE KEY' || /^Proc-Type:.*ENCRYPTED/m.test(block.text)) {
-    complain('KEY_ENCRYPTED', 'is encrypted: nobody is there to type the passphrase')
+    complain('KEY_ENCRYPTED', { message: 'is encrypted: nobody is there to type the passphrase' })
     return null
   }
   try {
     return { text: block.text, object: createPrivateKey(block.text) }
   } catch {
-    complain('CERT_INVALID', 'holds a private key that is garbage or of an unknown kind', LOOK_AT_KEY)
+    complain('CERT_INVALID', {
+      message: 'holds a private key that is garbage or of an unknown kind',
+      hint: LOOK_AT_KEY,
+    })
     return null
   }
 }
 
 /** What a text without a private key holds. */
-function insteadOfKey({ binary }: Pem, label: string | undefined): [code: Code, message: string, hint: string] {
+function insteadOfKey({ binary }: Pem, label: string | undefined): [code: Code, wrong: Wrong] {
   if (binary) {
     const code = binary.kind === 'encrypted private key' ? 'KEY_ENCRYPTED' : 'CERT_INVALID'
-    const { message, hint = LOOK_AT_KEY } = notPem(binary.kind, binary.form, 'private key')
-    return [code, message, hint]
+    const wrong = notPem(binary.kind, binary.form, 'private key')
+    return [code, { ...wrong, hint: wrong.hint ?? LOOK_AT_KEY }]
   }
-  return label === 'CERTIFICATE'
-    ? ['CERT_INVALID', 'holds a certificate where a private key is expected', 'give the key here: client.{user}.key']
-    : ['CERT_INVALID', 'holds no private key', LOOK_AT_KEY]
+  return [
+    'CERT_INVALID',
+    label === 'CERTIFICATE'
+      ? { message: 'holds a certificate where a private key is expected', hint: GIVE['private key'] }
+      : { message: 'holds no private key', hint: LOOK_AT_KEY },
+  ]
 }
 
 const LOOK_AT_KEY = 'look at what the setting really holds: openssl pkey -in FILE -noout'

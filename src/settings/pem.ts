@@ -97,7 +97,7 @@ export function readPemFile(name: string, path: string): Pem | Problem {
 }
 
 const GIVE_TEXT =
-  'give the path here, or the three texts in CRDB_CA_CRT, CRDB_CLIENT_WRITER_CRT and CRDB_CLIENT_WRITER_KEY'
+  'give the path of the file here; the three texts go into CRDB_CA_CRT, CRDB_CLIENT_WRITER_CRT and CRDB_CLIENT_WRITER_KEY (of migrate: ADMIN for WRITER)'
 
 function unfit(stats: Stats): string | null {
   if (stats.isDirectory()) return 'is a directory, not a file'

@@ -8,9 +8,7 @@ import type { Code } from '../failure/codes.ts'
 export type Complain = (code: Code, message: string, hint?: string) => void
 
 export const SHAPE = 'postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full'
-/** The same for a next step, where what is known stands in it (failure/hints.ts). */
-export const FORM = 'postgresql://{user}@{hostport}/{database}?sslmode=verify-full'
-export const NO_PASSWORD = `take the password out of the URL, the client certificate is the login: ${FORM}`
+export const NO_PASSWORD = `take the password out of the URL, the client certificate is the login: ${SHAPE}`
 export const ENCODE = `percent-encode what stands in one part: node -p 'encodeURIComponent("TEXT")'`
 
 export interface Parts {
@@ -42,7 +40,7 @@ export function split(text: string, complain: Complain): Split | null {
   const hasScheme = SCHEME.test(trimmed)
   if (!hasScheme) {
     const message = `does not begin with postgresql:// (the form is ${SHAPE}, without quotes)`
-    complain('CONFIG_INVALID', message, `write it in this form: ${FORM}`)
+    complain('CONFIG_INVALID', message, `write it in this form: ${SHAPE}`)
   }
   const written = trimmed.replace(/[\s\p{Cc}]+/gu, '')
   const isUrl = hasScheme || OTHER_SCHEME.test(written) || NO_SCHEME.test(written)

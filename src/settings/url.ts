@@ -11,7 +11,7 @@
 import { CODES } from '../failure/codes.ts'
 import type { Problem } from '../failure/error.ts'
 import { isHostName, isIPv4Notation, isIPv6Literal, isWrappedIPv4, needsZone } from './address.ts'
-import { type Complain, ENCODE, FORM, NO_PASSWORD, type Parts, SHAPE, split } from './url-parts.ts'
+import { type Complain, ENCODE, NO_PASSWORD, type Parts, SHAPE, split } from './url-parts.ts'
 
 /** CockroachDB's SQL port. */
 const DEFAULT_PORT = 26257
@@ -109,7 +109,7 @@ const NOTHING_SEEN = { user: null, database: null, host: null, port: null } as c
 function readParts(parts: Parts, complain: Complain) {
   const user = parts.user === '' ? null : decode(parts.user, 'the user', complain)
   if (parts.user === '')
-    complain('CONFIG_MISSING', `names no user: ${SHAPE}`, `write the user before the host: ${FORM}`)
+    complain('CONFIG_MISSING', `names no user: ${SHAPE}`, `write the user before the host: ${SHAPE}`)
   if (parts.hasPassword)
     complain('CONFIG_INSECURE', 'holds a password: the role has none, the client certificate is the login', NO_PASSWORD)
   const servers = parts.servers.split(',').map((server, index, all) => {
@@ -117,7 +117,7 @@ function readParts(parts: Parts, complain: Complain) {
   })
   const database = parts.database ? decode(parts.database, 'the database', complain) : null
   if (parts.database === '')
-    complain('CONFIG_MISSING', `names no database: ${SHAPE}`, `write the database behind the host: ${FORM}`)
+    complain('CONFIG_MISSING', `names no database: ${SHAPE}`, `write the database behind the host: ${SHAPE}`)
   return { user, database, servers }
 }
 
@@ -173,7 +173,7 @@ function parseServer(text: string, what: string, complain: Complain): Server {
 function checkHost(host: string, bracketed: boolean, what: string, complain: Complain): string | null {
   if (host === '') {
     const message = bracketed ? `has empty brackets as ${what}` : `names nothing as ${what}: ${SHAPE}`
-    complain('CONFIG_MISSING', message, `write the host between @ and /: ${FORM}`)
+    complain('CONFIG_MISSING', message, `write the host between @ and /: ${SHAPE}`)
   } else if (isIPv4Notation(host)) {
     complain('CONFIG_NOT_IPV6', `has an IPv4 address as ${what}: ${host}`)
   } else if (isWrappedIPv4(host)) {
@@ -209,7 +209,7 @@ function parseQuery(text: string, complain: Complain): Map<Parameter, string> {
     const [rawName = '', rawValue, ...more] = item.split('=')
     if (rawValue === undefined || more.length > 0) {
       const message = 'has a query parameter that is not NAME=VALUE (write = inside a value as %3D)'
-      complain('CONFIG_INVALID', message, `write behind the ? no more than it needs: ${FORM}`)
+      complain('CONFIG_INVALID', message, `write behind the ? no more than it needs: ${SHAPE}`)
       continue
     }
     const name = decode(rawName, "a query parameter's name", complain)
@@ -222,7 +222,7 @@ function parseQuery(text: string, complain: Complain): Map<Parameter, string> {
     } else if (known === undefined) {
       const quoted = !isAfterSecret && FOREIGN_PARAMETERS.includes(name) ? ` ${name}` : ''
       const message = `has an unknown query parameter${quoted} (known are ${PARAMETERS.join(', ')})`
-      complain('CONFIG_INVALID', message, `take that parameter out of the URL: ${FORM}`)
+      complain('CONFIG_INVALID', message, `take that parameter out of the URL: ${SHAPE}`)
     } else if (values.has(known)) {
       complain('CONFIG_INVALID', `has the query parameter ${known} more than once`, `write ${known} once`)
     } else if (value !== null && value !== undefined) {

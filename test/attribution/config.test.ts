@@ -72,7 +72,7 @@ const faults: Readonly<Record<string, readonly [() => Promise<Settings>, Code, s
     url('postgresql://[::1]:PORT/uro'),
     'CONFIG_MISSING',
     'DATABASE_URL',
-    /^write the user before the host: postgresql:\/\/gateway_writer@\[::1\]:/,
+    /^write the user before the host: postgresql:\/\/USER@HOST/,
   ],
   'another scheme': [
     url('mysql://gateway_writer@[::1]:PORT/uro'),

@@ -111,7 +111,7 @@ describe('text of refused settings', () => {
   it.each(texts)('lists every problem once, with its setting, code and own next step, and no check', text => {
     const lines = linesOf(text)
     const problems = lines.flatMap((line, at) => (line.startsWith('    problem: ') ? [[line, lines[at + 1]]] : []))
-    const form = 'postgresql://gateway_writer@multiplayer-fabric-crdb.internal:26257/uro?sslmode=verify-full'
+    const form = 'postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full'
     const first = `take the password out of the URL, the client certificate is the login: ${form}`
     expect(problems.map(([problem = '', next]) => [problem.split(': ').slice(1, 4), next])).toEqual([
       [['DATABASE_URL', 'CONFIG_INSECURE', expect.stringContaining('holds a password')], `        next: ${first}`],

@@ -104,6 +104,7 @@ describe('the lint', () => {
     expect(broken).toEqual({
       message: expect.stringMatching(/whose line breaks are lost$/),
       hint: 'set it again from the file, in double quotes: "$(cat FILE)"',
+      fileHint: expect.stringMatching(/^copy that file again/),
     })
   })
 
@@ -501,7 +502,7 @@ describe('a file', () => {
       name: 'PGSSLKEY',
       code: 'CERT_UNREADABLE',
       message: 'its value (not shown) is PEM text, and this setting takes a path',
-      hint: expect.stringContaining('the three texts in CRDB_CA_CRT'),
+      hint: expect.stringContaining('the three texts go into CRDB_CA_CRT'),
     })
   })
 
@@ -513,17 +514,19 @@ describe('a file', () => {
       message: expect.stringMatching(/is DER, not PEM$/),
       hint: expect.stringContaining(`openssl ${words}`),
     })
-    const elsewhere = (message: RegExp) => ({
-      message: expect.stringMatching(message),
-      hint: 'look at what the setting really holds: openssl pkey -in FILE -noout',
-    })
+    const elsewhere = (message: RegExp, hint: string) => ({ message: expect.stringMatching(message), hint })
+    const look = 'look at what the setting really holds: openssl pkey -in FILE -noout'
     const cases = [
       [key.export({ type: 'pkcs8', format: 'der' }), 'CERT_INVALID', openssl('pkey -inform DER -in FILE')],
       [key.export({ type: 'sec1', format: 'der' }), 'CERT_INVALID', openssl('pkey -inform DER -in FILE')],
       [RSA.export({ type: 'pkcs1', format: 'der' }), 'CERT_INVALID', openssl('pkey -inform DER -in FILE')],
       [key.export({ type: 'pkcs8', format: 'der', ...secret }), 'KEY_ENCRYPTED', openssl('pkcs8 -inform DER -in FILE')],
-      [certificate.raw, 'CERT_INVALID', elsewhere(/holds a certificate in DER where a private key is/)],
-      [createPublicKey(key).export({ type: 'spki', format: 'der' }), 'CERT_INVALID', elsewhere(/no private/)],
+      [
+        certificate.raw,
+        'CERT_INVALID',
+        elsewhere(/holds a certificate in DER where a private key is/, 'give the key here: client.{user}.key'),
+      ],
+      [createPublicKey(key).export({ type: 'spki', format: 'der' }), 'CERT_INVALID', elsewhere(/no private/, look)],
       // SEQUENCE { INTEGER 3, SEQUENCE {} }, and SEQUENCE { OID signedData, [0] {} }
       [Buffer.of(0x30, 5, 2, 1, 3, 0x30, 0), 'CERT_INVALID', openssl('pkcs12 -in FILE -nocerts -nodes')],
     ] as const

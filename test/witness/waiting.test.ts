@@ -228,6 +228,21 @@ describe('no row can come', () => {
     }
   })
 
+  it.runIf(engine === 'postgresql')('policies that keep from UPDATE and DELETE alone keep no row away', async () => {
+    await asRoot(`ALTER TABLE public.connection_probe ENABLE ROW LEVEL SECURITY;
+                  CREATE POLICY one ON public.connection_probe FOR SELECT TO gateway_writer USING (true);
+                  CREATE POLICY two ON public.connection_probe FOR INSERT TO gateway_writer WITH CHECK (true)`)
+    try {
+      const report = await runWitness(config({ waitMs: 300 }), { ids: newIds(engine), backEnd: async () => undefined })
+      const hint = report.checks.find(({ id }) => id === 'back-end-row')?.failure?.hint
+      expect(report.failure?.code).toBe('WITNESS_NO_ROW')
+      expect(hint).not.toContain('row-level security')
+    } finally {
+      await asRoot(`DROP POLICY one ON public.connection_probe; DROP POLICY two ON public.connection_probe;
+                    ALTER TABLE public.connection_probe DISABLE ROW LEVEL SECURITY`)
+    }
+  })
+
   it.runIf(engine === 'postgresql').each([
     // Who may not insert, and who is not shown what came.
     ['FOR SELECT TO gateway_writer USING (true)', 'no policy lets gateway_writer INSERT, UPDATE, DELETE'],

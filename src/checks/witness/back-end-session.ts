@@ -10,6 +10,7 @@ import { isIPv6 } from 'node:net'
 import type { ListedSession } from '../../database/sessions.ts'
 import { resolve } from '../../dial/resolve.ts'
 import { asProbeError, ProbeError } from '../../failure/error.ts'
+import { settingWithoutSecrets } from '../../failure/secrets.ts'
 import { microseconds } from '../../row/row.ts'
 import { isWrappedIPv4, sameAddress } from '../../settings/address.ts'
 import { type Context, defineCheck } from '../check.ts'
@@ -152,7 +153,7 @@ export const backEndSessionOf = (awaited: Awaited, backEndRow: ReturnType<typeof
     layer: 'witness',
     criterion: null,
     needs: { backEndRow },
-    title: `a session of ${awaited.user}, not one of ours, wrote it, over IPv6${
+    title: `a session of ${settingWithoutSecrets(awaited.user)}, not one of ours, wrote it, over IPv6${
       awaited.app === null ? '' : `, from a machine of ${awaited.app}`
     }`,
     async run(context, { backEndRow: found }) {
