@@ -1,3 +1,4 @@
+import { engineOf } from '../database/engine.ts'
 import { ProbeError } from '../failure/error.ts'
 import type { Opened } from '../session/open.ts'
 import { defineCheck } from './check.ts'
@@ -8,6 +9,20 @@ import { session } from './session.ts'
 /** gateway_admin and root first, whom a writer's certificate must not be in any case. */
 const rank = (name: string): number => (['gateway_admin', 'root'].indexOf(name) + 3) % 3
 
+/**
+ * No role is called so, and no session is opened as it: CockroachDB lets a certificate with this name, CN or DNS SAN, make
+ * the calls of its nodes on the same port (measured on 22.1: Admin/Drain, Status/Nodes; a writer's is refused both).
+ */
+const namesNode = (principals: readonly string[]): boolean =>
+  principals.some(principal => principal.toLowerCase() === 'node')
+
+const NAMES_NODE =
+  'make a client certificate that names {user} alone (cockroach cert create-client {user} --overwrite), and set the secrets again; the old one stays valid as a node until the CA is replaced'
+
+/** The certificate names nobody but the user: reading it again finds nothing. */
+const NOT_NAMED =
+  'the certificate does not name that role, so a rule or a map of the server lets it in: as root SHOW CLUSTER SETTING server.host_based_authentication.configuration, then RESET CLUSTER SETTING it (PostgreSQL: SELECT * FROM pg_hba_file_rules; SELECT * FROM pg_ident_file_mappings)'
+
 export const certificateBound = defineCheck({
   id: 'certificate-bound',
   layer: 'session',
@@ -17,6 +32,13 @@ export const certificateBound = defineCheck({
   async run(context, { role: { roles }, session: { opened } }) {
     const { user } = context.config
     const strangers = roles.filter(({ name }) => name !== user)
+    const isCockroach = opened.startup !== null && engineOf(opened.startup).id === 'cockroachdb'
+    if (isCockroach && namesNode(context.config.principals))
+      throw new ProbeError(
+        'FOREIGN_LOGIN_ALLOWED',
+        'this certificate names node, and whoever has it is a node of the cluster to CockroachDB: it may drain the server, and read what is stored there',
+        { evidence: { names: context.config.principals }, hint: NAMES_NODE },
+      )
     const others = strangers
       .filter(({ login }) => login)
       .map(({ name }) => name)
@@ -40,7 +62,11 @@ export const certificateBound = defineCheck({
     const evidence = { ...first, others: rest }
     if (letIn.length > 0) {
       const names = letIn.map(({ name }) => name).join(', ')
-      throw new ProbeError('FOREIGN_LOGIN_ALLOWED', `this certificate logged in as ${names}`, { evidence })
+      const isNamed = letIn.some(({ name }) => context.config.principals.includes(name))
+      throw new ProbeError('FOREIGN_LOGIN_ALLOWED', `this certificate logged in as ${names}`, {
+        evidence,
+        hint: isNamed ? undefined : NOT_NAMED,
+      })
     }
     const [other] = notRefused
     if (other) throw otherOutcome(`the login as ${other.name} with this certificate`, other.opened, evidence)

@@ -34,9 +34,9 @@ const creatable = (session: Session): Promise<readonly string[]> =>
   namesOf(
     session,
     'the CREATE privilege query',
-    `SELECT 'database ' || current_database() AS name WHERE has_database_privilege(current_database(), 'CREATE')
+    `SELECT 'database ' || quote_ident(current_database()) AS name WHERE has_database_privilege(current_database(), 'CREATE')
      UNION ALL
-     SELECT 'schema ' || nspname FROM pg_catalog.pg_namespace
+     SELECT 'schema ' || quote_ident(nspname) FROM pg_catalog.pg_namespace
      WHERE ${session.engine.ownSchema('nspname')} AND has_schema_privilege(nspname, 'CREATE')
      LIMIT 20`,
   )
@@ -105,6 +105,17 @@ async function tryCreate(session: Session): Promise<string> {
   }
 }
 
+/** Where more is open than schema public, or something else: the code's own hint is about that one only. */
+function closing(create: readonly string[]): string | undefined {
+  if (create.every(where => where === 'schema public')) return undefined
+  const statements = create.map(
+    where => `REVOKE CREATE ON ${where.replace(/^\w+/, word => word.toUpperCase())} FROM {role}, public`,
+  )
+  // gateway_admin may have had it as everybody had.
+  if (create.includes('schema public')) statements.push('GRANT CREATE ON SCHEMA public TO gateway_admin')
+  return `as root, in this database: ${statements.join('; ')}; then probe again, and take away what the evidence still lists`
+}
+
 /** Where nothing can be created, the bootstrap changes nothing: what was granted besides is to be revoked. */
 const TAKE_AWAY =
   'as root take away what the evidence lists: REVOKE … ON DATABASE | SCHEMA | TABLE … FROM the role; REVOKE GRANT OPTION FOR …; ALTER DEFAULT PRIVILEGES FOR ROLE … REVOKE … FROM the role'
@@ -145,7 +156,7 @@ export const ddlRefused = defineCheck({
     if (allowed.length > 0) {
       const isCreate = tried !== '42501' || create.length > 0
       const message = `${user} can do more than DML: ${allowed.join('; ')}`
-      throw new ProbeError('DDL_ALLOWED', message, { evidence, ...(!isCreate && { hint: TAKE_AWAY }) })
+      throw new ProbeError('DDL_ALLOWED', message, { evidence, hint: isCreate ? closing(create) : TAKE_AWAY })
     }
     if (here.length > 0)
       throw new ProbeError('GRANT_EXCESS', `beyond the four verbs: ${here.map(sentence).join('; ')}`, {

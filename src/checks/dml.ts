@@ -29,12 +29,12 @@ export function expectHeld({ user }: Context['config'], { verbs, usage }: Held, 
   if (!usage)
     throw new ProbeError('DML_DENIED', `${user} lacks ${missing.join(', ')}`, {
       evidence,
-      hint: `as root, in this database: GRANT USAGE ON SCHEMA public TO ${user} (all of it: npm run bootstrap -- --engine cockroach)`,
+      hint: `as root, in this database: GRANT USAGE ON SCHEMA public TO {role} (all of it: npm run bootstrap -- --engine cockroach)`,
     })
   if (missing.length > 0)
     throw new ProbeError('DML_DENIED', `${user} lacks ${missing.join(', ')} on ${TABLE_NAME}`, {
       evidence,
-      hint: `npm run migrate, or as gateway_admin: GRANT ${missing.join(', ')} ON TABLE ${TABLE_NAME} TO ${user}`,
+      hint: `npm run migrate, or as gateway_admin: GRANT ${missing.join(', ')} ON TABLE ${TABLE_NAME} TO {role}`,
     })
 }
 

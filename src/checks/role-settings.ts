@@ -1,12 +1,21 @@
 /** Where a setting of the role is the cause of a failure, the server is asked, and the next step names the setting. */
 import type { ProbeError } from '../failure/error.ts'
+import { sqlName } from '../failure/hints.ts'
 import { askAnyone } from './ask-anyone.ts'
 import type { Context } from './check.ts'
 
 /** The settings that make a session refuse writes, or read the past. */
 const SETTINGS = [
-  { name: 'default_transaction_read_only', says: 'refuses every write' },
-  { name: 'default_transaction_use_follower_reads', says: 'reads the past, some seconds ago' },
+  {
+    name: 'default_transaction_read_only',
+    says: 'refuses every write',
+    explains: ({ code, sqlstate }: ProbeError) => sqlstate === '25006' || code === 'WITNESS_NO_ROW',
+  },
+  {
+    name: 'default_transaction_use_follower_reads',
+    says: 'reads the past, some seconds ago',
+    explains: () => true,
+  },
 ] as const
 
 /**
@@ -28,10 +37,11 @@ const isSuspect = (error: ProbeError): boolean =>
  */
 export async function explainedBySettings(error: ProbeError, context: Context): Promise<ProbeError> {
   if (!isSuspect(error) || context.budget.signal.aborted) return error
-  const on = await settingsThatAreOn(context)
-  if (on.length === 0) return error
-  const { user, database } = context.config
-  const named = SETTINGS.filter(({ name }) => on.includes(name))
+  const found = await settingsThatAreOn(context)
+  const named = SETTINGS.filter(({ name, explains }) => found.includes(name) && explains(error))
+  if (named.length === 0) return error
+  const on = named.map(({ name }) => name)
+  const [user, database] = [sqlName(context.config.user), sqlName(context.config.database)]
   const reset = named.map(({ name }) => `ALTER ROLE ${user} RESET ${name}`).join('; ')
   const says = named.map(({ name, says }) => `${name} is on, so that the role ${says}`).join('; ')
   const hint = `${says}. As root: ${reset} (or, where it is set for the database: ALTER ROLE ${user} IN DATABASE ${database} RESET …, ALTER DATABASE ${database} RESET …)`

@@ -3,6 +3,7 @@ import type { Engine } from '../database/engine.ts'
 import { literal } from '../database/sql.ts'
 import { isUnknownHere } from '../failure/classify-statement.ts'
 import { ProbeError } from '../failure/error.ts'
+import { sqlName } from '../failure/hints.ts'
 import { ifKnown } from '../session/if-known.ts'
 import type { Session } from '../session/postgres.ts'
 import type { ProbeConfig } from '../settings/config.ts'
@@ -42,18 +43,18 @@ const MEMBERSHIPS = `
 
 /** What the user owns in this database. Temporary tables are no verdict. */
 const belongings = ({ ownSchema }: Engine): string => `
-  SELECT 'table ' || n.nspname || '.' || c.relname AS name
+  SELECT 'table ' || quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_roles u ON u.oid = c.relowner
   WHERE u.rolname = current_user AND c.relkind IN ('r','p','v','m','f','S')
     AND ${ownSchema('n.nspname')}
   UNION ALL
-  SELECT 'schema ' || n.nspname
+  SELECT 'schema ' || quote_ident(n.nspname)
   FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles u ON u.oid = n.nspowner
   WHERE u.rolname = current_user AND ${ownSchema('n.nspname')}
   UNION ALL
-  SELECT 'database ' || d.datname
+  SELECT 'database ' || quote_ident(d.datname)
   FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles u ON u.oid = d.datdba
   WHERE u.rolname = current_user AND d.datname = current_database()
   LIMIT 20`
@@ -116,18 +117,23 @@ function whatIsWrong(user: string, seen: Awaited<ReturnType<typeof readAll>>): s
     ...(ADMINISTRATORS.includes(user) ? [`${user} is an administrator`] : []),
     ...(attributes.length > 0 ? [`${user} has ${attributes.join(', ')}`] : []),
     ...(system && system.length > 0 ? [`system privileges: ${system.join(', ')}`] : []),
-    ...(memberships.length > 0 ? [`${user} is a member of ${memberships.join(', ')}`] : []),
-    ...(owned.length > 0 ? [`${user} owns ${owned.join(', ')}`] : []),
+    ...(memberships.length > 0 ? [`${users.current} is a member of ${memberships.join(', ')}`] : []),
+    ...(owned.length > 0 ? [`${users.current} owns ${owned.join(', ')}`] : []),
   ]
 }
 
 /** The statements that take away what must not be so; undefined where the user itself is the matter. */
 function whatToRevoke(user: string, seen: Awaited<ReturnType<typeof readAll>>): string | undefined {
   if (ADMINISTRATORS.includes(user)) return undefined
-  const { attributes, system, memberships, owned } = seen
+  const { users, attributes, system, memberships, owned } = seen
+  // What it owns and is a member of is then somebody else's.
+  if (users.session !== user)
+    return 'the server maps the certificate of {user} to another role: as root SHOW CLUSTER SETTING server.identity_map.configuration, and server.host_based_authentication.configuration for the rule with map=; RESET CLUSTER SETTING what does so'
+  if (users.current !== user)
+    return 'the session changes its role when it begins: as root ALTER ROLE {role} RESET role (or, where it is set for the database: ALTER ROLE {role} IN DATABASE {db} RESET role, ALTER DATABASE {db} RESET role); then probe again'
   const statements = [
-    ...memberships.map(role => `REVOKE ${role} FROM ${user}`),
-    ...(attributes.length > 0 ? [`ALTER ROLE ${user} WITH ${attributes.map(name => `NO${name}`).join(' ')}`] : []),
+    ...memberships.map(role => `REVOKE ${sqlName(role)} FROM {role}`),
+    ...(attributes.length > 0 ? [`ALTER ROLE {role} WITH ${attributes.map(name => `NO${name}`).join(' ')}`] : []),
     ...(system && system.length > 0
       ? [`REVOKE SYSTEM ${system.map(grant => grant.replace(' to ', ' FROM ')).join(', ')}`]
       : []),

@@ -223,13 +223,14 @@ const cockroachdb: Engine = {
         WHEN 'functions' THEN privilege_type = 'EXECUTE'
         WHEN 'routines' THEN privilege_type = 'EXECUTE'
         ELSE privilege_type = 'USAGE' END)`
+    // The outer select: with null_ordered_last every ORDER BY beside a DISTINCT is refused there (42P10, measured on 22.1).
     const defaults = (place: string, where: string, how: string): string[] =>
       makers.map(
         maker => `
-    SELECT DISTINCT privilege_type || ' on all ' || object_type || ' that ' || coalesce(role, 'anybody') || ' makes' ||
+    SELECT * FROM (SELECT DISTINCT privilege_type || ' on all ' || object_type || ' that ' || coalesce(role, 'anybody') || ' makes' ||
            ${literal(place.toLowerCase())} || ' to ' || grantee || ${literal(`${how} (default privileges)`)} AS what,
            role AS maker
-    FROM [SHOW DEFAULT PRIVILEGES FOR ${maker}${place}] WHERE ${us} AND ${where} ORDER BY 1 LIMIT 100`,
+    FROM [SHOW DEFAULT PRIVILEGES FOR ${maker}${place}] WHERE ${us} AND ${where}) AS d ORDER BY 1 LIMIT 100`,
       )
     // The column came with 22.2.
     const grantable = (place: string) => defaults(place, 'is_grantable', ' with grant option')

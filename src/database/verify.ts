@@ -36,7 +36,7 @@ export async function readBareName(session: Session, table: string = TABLE_NAME)
 
 /** What to do where only the name is the matter. */
 const SEARCH_PATH =
-  'the table is right, but the search path hides it: as root ALTER ROLE {user} RESET search_path; ALTER DATABASE {database} RESET search_path'
+  'the table is right, but the search path hides it: as root ALTER ROLE {role} RESET search_path; ALTER DATABASE {db} RESET search_path'
 
 /** What a bare name finds instead of the table; empty where it finds that, or where it was not asked for. */
 function shadowed(table: string, oid: string | undefined, bareName: string | null | undefined): string[] {

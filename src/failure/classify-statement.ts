@@ -113,7 +113,7 @@ const ROW_SECURITY =
 
 /** Of CockroachDB, which names no routine with it; PostgreSQL's 54000 (program_limit_exceeded) is about sizes. */
 const ROW_LIMIT =
-  'a limit on the rows of one transaction (the message says of which): as root ALTER ROLE {user} RESET transaction_rows_written_err, RESET transaction_rows_read_err (or, where it is set for the database: ALTER DATABASE {database} RESET …)'
+  'a limit on the rows of one transaction (the message says of which): as root ALTER ROLE {role} RESET transaction_rows_written_err; ALTER ROLE {role} RESET transaction_rows_read_err (or, where it is set for the database: ALTER DATABASE {db} RESET …; for everybody: RESET CLUSTER SETTING sql.defaults.transaction_rows_written_err, or …_read_err)'
 
 /** A constraint that refuses rows; that of the primary key is declared. */
 const undeclared =
@@ -131,11 +131,11 @@ const PRIMARY_KEYS: readonly string[] = ['connection_probe_pkey', 'primary']
 const SQLSTATE_HINTS: Readonly<Record<string, (named: Named) => string | undefined>> = {
   '42501': ({ routine }) => (routine === 'ExecWithCheckOptions' ? ROW_SECURITY : undefined),
   '25P04': () =>
-    'the role or the database has a transaction_timeout that this statement overran: as root ALTER ROLE {user} RESET transaction_timeout, and look for what makes the statement slow',
+    'the role or the database has a transaction_timeout that this statement overran: as root ALTER ROLE {role} RESET transaction_timeout, and look for what makes the statement slow',
   '57P05': () =>
-    'the server ends idle sessions after a short time: as root check idle_session_timeout (CockroachDB: idle_in_session_timeout) of the role and the database, ALTER ROLE {user} RESET it',
+    'the server ends idle sessions after a short time: as root check idle_session_timeout (CockroachDB: idle_in_session_timeout) of the role and the database, ALTER ROLE {role} RESET it',
   '25006': () =>
-    'the server or the database is read-only: is it a standby (SELECT pg_is_in_recovery()), or was the database set so (ALTER DATABASE {database} RESET default_transaction_read_only)?',
+    'the server or the database is read-only: is it a standby (SELECT pg_is_in_recovery()), or was the database set so (ALTER DATABASE {db} RESET default_transaction_read_only)?',
   '53100': () => 'the disk is full: fly ssh console -a {app} -C "df -h", then fly volumes extend ID --size GB -a {app}',
   '54000': ({ routine }) => (routine ? undefined : ROW_LIMIT),
   '23503': undeclared('a FOREIGN KEY', dropConstraint),

@@ -243,7 +243,7 @@ const STARTUP_HINTS: readonly { readonly sqlstate: string; readonly text: RegExp
   {
     sqlstate: '28000',
     text: /not permitted to log in|does not have login privilege/,
-    hint: 'as root: ALTER ROLE {user} WITH LOGIN',
+    hint: 'as root: ALTER ROLE {role} WITH LOGIN',
   },
   {
     sqlstate: '28000',
@@ -258,7 +258,7 @@ const STARTUP_HINTS: readonly { readonly sqlstate: string; readonly text: RegExp
   {
     sqlstate: '53300',
     text: /too many connections for role/,
-    hint: 'the role itself has a connection limit: as root ALTER ROLE {user} CONNECTION LIMIT -1, or close its idle sessions',
+    hint: 'the role itself has a connection limit: as root ALTER ROLE {role} CONNECTION LIMIT -1, or close its idle sessions',
   },
 ]
 

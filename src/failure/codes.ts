@@ -214,7 +214,7 @@ const ENTRIES = {
   },
   AUTH_LOGIN_DENIED: {
     layer: 'session',
-    hint: 'as root: ALTER ROLE {user} WITH LOGIN; if it has LOGIN, check server.host_based_authentication.configuration',
+    hint: 'as root: ALTER ROLE {role} WITH LOGIN; if it has LOGIN, check server.host_based_authentication.configuration',
   },
   SERVER_BUSY: {
     layer: 'session',
@@ -279,7 +279,7 @@ const ENTRIES = {
   },
   DATABASE_DENIED: {
     layer: 'database',
-    hint: 'as root: GRANT CONNECT ON DATABASE {database} TO {user}',
+    hint: 'as root: GRANT CONNECT ON DATABASE {db} TO {role}',
   },
   CATALOGUE_FAILED: {
     layer: 'database',
@@ -295,7 +295,7 @@ const ENTRIES = {
   },
   DML_DENIED: {
     layer: 'privilege',
-    hint: 'npm run migrate, or as gateway_admin: GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE connection_probe TO {user}',
+    hint: 'npm run migrate, or as gateway_admin: GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE connection_probe TO {role}',
   },
   ADMIN_AT_RUNTIME: {
     layer: 'privilege',

@@ -4,6 +4,7 @@
  *   {host} {port} {hostport}   of the URL; hostport has an IPv6 literal in brackets
  *   {address}                  the IPv6 address that was dialled
  *   {user} {database}          of the URL
+ *   {role} {db}                the same, as SQL takes them
  *   {app}                      the app of a host APP.internal
  */
 
@@ -32,6 +33,10 @@ const DEPLOYMENT = {
 export const hostAndPort = (host: string, port: number | string | null): string =>
   `${host.includes(':') ? `[${host}]` : host}${port === null ? '' : `:${port}`}`
 
+/** A name as a statement to be typed has it: in quotes only where SQL wants them. */
+export const sqlName = (name: string): string =>
+  /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
+
 /** A hint with the values that are known, those of the deployment for the others, and commands as they are typed. */
 export function fillIn(hint: string, known: Partial<Known> = {}): string {
   const host = known.host ?? DEPLOYMENT.host
@@ -43,6 +48,8 @@ export function fillIn(hint: string, known: Partial<Known> = {}): string {
     address: known.address ?? DEPLOYMENT.address,
     user: known.user ?? DEPLOYMENT.user,
     database: known.database ?? DEPLOYMENT.database,
+    role: sqlName(known.user ?? DEPLOYMENT.user),
+    db: sqlName(known.database ?? DEPLOYMENT.database),
     app: /(?:^|\.)([^.]+)\.internal\.?$/.exec(host)?.[1] ?? DEPLOYMENT.app,
   }
   return asTyped(hint).replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole)

@@ -19,6 +19,7 @@ import {
 } from '../dial/wire.ts'
 import { classifyStartup, type ServerError, startupDoubt, startupHint } from '../failure/classify.ts'
 import { isGoingAway } from '../failure/classify-statement.ts'
+import type { Code } from '../failure/codes.ts'
 import { type Facts, ProbeError } from '../failure/error.ts'
 
 /** More than this before ReadyForQuery, bytes, is no server's honest startup (a real one sends under 1 KiB). */
@@ -123,6 +124,10 @@ function takeAuthentication(heard: Heard, body: Buffer, options: StartupOptions,
 const wrongCertificate = (principals: readonly string[]): string =>
   `the certificate names ${principals.join(', ') || 'nobody'}, and the URL says {user}: use the certificate and key of {user} (client.{user}.crt, client.{user}.key), or correct the user in the URL`
 
+/** The certificate names the user, and the server does not take it for that: nothing is wrong with the certificate. */
+const NOT_TAKEN =
+  'the certificate names {user}, and a rule or a map of the server takes it for somebody else: as superuser SELECT * FROM pg_hba_file_rules; SELECT * FROM pg_ident_file_mappings. PostgreSQL takes the CN only, no SAN'
+
 /** E: an ErrorResponse, which ends the startup. */
 function takeError(heard: Heard, body: Buffer, options: StartupOptions): End {
   const error = serverError(body)
@@ -136,6 +141,17 @@ function takeError(heard: Heard, body: Buffer, options: StartupOptions): End {
   return refusal(error, options)
 }
 
+/** What to do where the server does not take the certificate for the user's; CockroachDB says itself whose it takes it for. */
+function identityHint(
+  code: Code,
+  { routine }: ServerError,
+  { identityMatches, principals }: Pick<StartupOptions, 'identityMatches' | 'principals'>,
+): string | undefined {
+  if (code !== 'AUTH_IDENTITY') return undefined
+  if (!identityMatches) return wrongCertificate(principals)
+  return routine === 'auth_failed' ? NOT_TAKEN : undefined
+}
+
 function refusal(error: ServerError, { identityMatches, principals }: StartupOptions): ProbeError {
   const { sqlstate, routine, message } = error
   const code = classifyStartup(error, identityMatches)
@@ -145,8 +161,7 @@ function refusal(error: ServerError, { identityMatches, principals }: StartupOpt
     cause: asCause(error),
     origin: { kind: 'server', sqlstate, routine },
     evidence: { sqlstate, routine },
-    hint:
-      code === 'AUTH_IDENTITY' && !identityMatches ? wrongCertificate(principals) : (doubt?.hint ?? startupHint(error)),
+    hint: identityHint(code, error, { identityMatches, principals }) ?? doubt?.hint ?? startupHint(error),
   })
 }
 

@@ -132,7 +132,7 @@ const ADMINISTRATORS: readonly Case[] = [
     `GRANT gateway_reader TO gateway_writer; ALTER ROLE gateway_writer SET role = gateway_reader;
      GRANT SELECT, INSERT, UPDATE, DELETE ON public.connection_probe TO gateway_reader`,
     { currentUser: 'gateway_reader', sessionUser: 'gateway_writer' },
-    { engines: POSTGRESQL },
+    { engines: POSTGRESQL, hint: /ALTER ROLE gateway_writer RESET role/ },
   ),
 ]
 
@@ -142,12 +142,14 @@ const creates = (fault: string, sql: Case['sql'] & {}, where: RegExp): Case => (
   check: 'ddl-refused',
   code: 'DDL_ALLOWED',
   evidence: { creatable: [expect.stringMatching(where)] },
+  hint: /^as root, in this database: REVOKE CREATE ON (SCHEMA|DATABASE) \w+ FROM gateway_writer, public;/,
 })
 
 const CREATE: readonly Case[] = ['gateway_writer', 'public'].flatMap(who => [
   {
     ...creates(`CREATE on schema public to ${who}`, `GRANT CREATE ON SCHEMA public TO ${who}`, /^schema public$/),
     evidence: { createTable: '42P07', creatable: ['schema public'] },
+    hint: /^as root: REVOKE CREATE ON SCHEMA public FROM public;/,
   },
   creates(
     `CREATE on another schema to ${who}`,

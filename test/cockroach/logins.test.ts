@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createAuthority } from '../../src/development/throwaway/authority.ts'
 import { findCockroach, type Throwaway } from '../../src/development/throwaway/index.ts'
+import type { Report } from '../../src/report/report.ts'
 import { checkCertsDir } from '../../src/settings/certs-dir.ts'
 import { presenting } from '../helpers/pki.ts'
 import { configOf, writerConfig } from '../helpers/probe.ts'
@@ -20,6 +21,20 @@ beforeAll(async () => {
 afterAll(() => server?.stop())
 
 const HBA = 'server.host_based_authentication.configuration'
+const MAP = 'server.identity_map.configuration'
+
+/** Probes until the cluster settings, which spread to the node by gossip, have made it fail. */
+async function withSettings(settings: Readonly<Record<string, string>>, probe: () => Promise<Report>): Promise<Report> {
+  try {
+    for (const [name, value] of Object.entries(settings))
+      await server.runAsRoot(`SET CLUSTER SETTING ${name} = '${value}'`, 'postgres')
+    let report = await probe()
+    for (let tries = 0; report.verdict === 'pass' && tries < 50; tries++) report = await probe()
+    return report
+  } finally {
+    for (const name of Object.keys(settings)) await server.runAsRoot(`RESET CLUSTER SETTING ${name}`, 'postgres')
+  }
+}
 
 describe('logins', () => {
   it('without a certificate, by a rule that trusts everybody', async () => {
@@ -52,6 +67,38 @@ describe('logins', () => {
     const report = await run(presenting(config, named))
     expect(report.failure).toMatchObject({ layer: 'session', code: 'FOREIGN_LOGIN_ALLOWED' })
     expect(check(report, 'certificate-bound').evidence).toMatchObject({ triedAs: role, outcome: 'let in' })
+  })
+
+  it('as a node, which our certificate names: no session is opened so, and the cluster is open all the same', async () => {
+    const options = { commonName: 'gateway_writer', dnsNames: ['node'], usages: ['clientAuth'] } as const
+    const named = await server.clientAuthority.issue(options)
+    const report = await run(presenting(writerConfig(server), named))
+    expect(report.failure).toMatchObject({ layer: 'session', code: 'FOREIGN_LOGIN_ALLOWED' })
+    expect(report.failure?.hint).toContain('cockroach cert create-client gateway_writer')
+  })
+
+  it('as gateway_admin by a rule, where our certificate does not name it', async () => {
+    const rules = 'hostssl all gateway_admin all trust\nhostssl all all all cert'
+    const report = await withSettings({ [HBA]: rules }, () => probeServer(server))
+    expect(report.failure).toMatchObject({ layer: 'session', code: 'FOREIGN_LOGIN_ALLOWED' })
+    expect(report.failure?.hint).toMatch(/^the certificate does not name that role/)
+  })
+
+  it("as gateway_admin by a map of names: what that one owns is not the writer's", async () => {
+    const map = { [MAP]: 'm gateway_writer gateway_admin', [HBA]: 'hostssl all all all cert map=m' }
+    const report = await withSettings(map, () => probeServer(server))
+    expect(report.failure).toMatchObject({ layer: 'privilege', code: 'ADMIN_AT_RUNTIME' })
+    expect(report.failure?.message).not.toContain('gateway_writer owns')
+    expect(report.failure?.hint).toContain('server.identity_map.configuration')
+  })
+
+  it('of a role that has NULL sorted last: passes', async () => {
+    await server.runAsRoot('ALTER ROLE gateway_writer SET null_ordered_last = on')
+    try {
+      expectVerdict(await probeServer(server), {})
+    } finally {
+      await server.runAsRoot('ALTER ROLE gateway_writer RESET null_ordered_last')
+    }
   })
 
   it('by a password that is stored for the role, which replaces the certificate', async () => {

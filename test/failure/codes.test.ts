@@ -57,6 +57,17 @@ describe('the codes', () => {
     expect(codes.filter(code => isPromised(code) && CODES[code].retryable)).toEqual(RETRYABLE.split(' '))
   })
 
+  it('have names in their statements as SQL takes them', () => {
+    const known = { user: 'gateway_writer', database: 'uro-prod' }
+    expect(fillIn(CODES.DATABASE_DENIED.hint, known)).toBe(
+      'as root: GRANT CONNECT ON DATABASE "uro-prod" TO gateway_writer',
+    )
+    const statements = codes
+      .map(code => CODES[code].hint)
+      .filter(hint => /\b(DATABASE|ROLE|TO) \{(database|user)\}/.test(hint))
+    expect(statements).toEqual([])
+  })
+
   it('have no hint twice', () => {
     expect(new Set(codes.map(code => fillIn(CODES[code].hint))).size).toBe(codes.length)
   })
