@@ -72,7 +72,8 @@ describe('bad usage', () => {
     [['certs:check', 'DIR', 'more'], '"more" is one word too many for certs:check'],
     [['bootstrap', 'cockroach'], '"cockroach" is one word too many for bootstrap'],
     [['bootstrap', '--json'], 'bootstrap has no option --json'],
-    [['generate', '--custom'], "Unknown option '--custom'"],
+    [['generate', '--costum'], "Unknown option '--costum'; did you mean --custom?"],
+    [['generate', 'region'], '"region" is one word too many for generate'],
     [['schema:check', 'twice'], '"twice" is one word too many for schema:check'],
   ] as [string[], string][])('%j is one line', async (words, line) => expect(await read(words)).toBe(line))
 })

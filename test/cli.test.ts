@@ -255,10 +255,18 @@ describe('bad settings', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr.trim().split('\n')).toEqual([
       expect.stringMatching(/^config CONFIG_MISSING: MIGRATION_DATABASE_URL is not set /),
-      expect.stringMatching(/^next: set it/),
+      expect.stringMatching(/^next: set MIGRATION_DATABASE_URL, for gateway_admin/),
       expect.stringMatching(/^config CONFIG_MISSING: certificates are not configured/),
       expect.stringMatching(/^next: give the directory that holds ca.crt, client.gateway_admin.crt/),
     ])
+  })
+
+  it('of migrate name the secrets of gateway_admin where a file cannot be read', async () => {
+    const env = { MIGRATION_DATABASE_URL: 'postgresql://gateway_admin@[::1]:1/uro' }
+    const { code, stderr } = await cli(['migrate', '--certs-dir', import.meta.dirname], env)
+    expect(code).toBe(2)
+    expect(stderr).toMatch(/^next: .*CRDB_CLIENT_ADMIN_CRT/m)
+    expect(stderr).not.toContain('WRITER')
   })
 
   it('of migrate say what to do next, with the values of the settings', async () => {

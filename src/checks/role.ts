@@ -10,6 +10,7 @@ import type { ProbeConfig } from '../settings/config.ts'
 import { defineCheck } from './check.ts'
 import { database } from './database.ts'
 import { exactlyOne } from './own-session.ts'
+import { warnOfTimeouts } from './role-timeouts.ts'
 
 /** A role as pg_roles has it. */
 interface Role {
@@ -167,9 +168,14 @@ export const role = defineCheck({
   needs: { database },
   title:
     'the session runs as the configured user, who is no administrator, is a member of no role and owns nothing here',
-  async run({ config }, { database: { sessions } }) {
+  async run(context, { database: { sessions } }) {
+    const { config } = context
     const { engine } = sessions.writer
-    const seen = await readAll(sessions.writer, await sessions.reader(), config)
+    const reader = await sessions.reader()
+    const [seen] = await Promise.all([
+      readAll(sessions.writer, reader, config),
+      warnOfTimeouts(sessions.writer, context),
+    ])
     const { users, roles, attributes, unknownOptions, system, memberships, owned } = seen
     const evidence = {
       currentUser: users.current,

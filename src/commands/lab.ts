@@ -3,7 +3,7 @@ import { defineCommand, EXIT } from './command.ts'
 
 export const lab = defineCommand({
   group: 'develop',
-  does: "builds Fly's private network in namespaces, and keeps it until Ctrl-C (Linux, root)",
+  does: "builds Fly's private network in namespaces, and keeps it until Ctrl-C (Linux; root or user namespaces)",
   words: [],
   flags: {},
   development: true,

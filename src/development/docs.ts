@@ -31,6 +31,7 @@ const WARNINGS: Readonly<Record<WarningCode, string>> = {
   CERT_IDENTITY: 'neither the CN nor a DNS name of the client certificate is the user',
   ADMIN_CREDENTIALS_PRESENT: "the probe can read an administrator's key, which the running application must not",
   PLAINTEXT_ACCEPTED: 'the server answers a login without TLS with a challenge; it let nobody in',
+  ROLE_TIMEOUT: "a timeout set for the role or the database ends the back end's statements, and not the probe's",
   ROWS_LEFT: 'rows of the probe could not be removed; the message has the statement that removes them',
   ADDRESS_NOT_6PN: "the address is outside fdaa::/16, Fly's private network",
   ENGINE_NOT_COCKROACHDB: 'the server is PostgreSQL, not CockroachDB',

@@ -39,8 +39,8 @@ const HOW_TO_ANSWER = `drizzle-kit asks this on a terminal only, and here is non
 export interface GenerateOptions {
   /** of the migration's file */
   readonly name: string | undefined
-  /** words for drizzle-kit generate */
-  readonly words: readonly string[]
+  /** an empty migration */
+  readonly custom: boolean
   /** whether drizzle-kit can ask */
   readonly terminal: boolean
   /** for stdout */
@@ -54,18 +54,17 @@ export interface GenerateOptions {
  * @returns what is still wrong, a problem each; null where drizzle-kit failed and said so
  */
 export async function generate(options: GenerateOptions): Promise<readonly string[] | null> {
-  const { name, words, terminal, note } = options
+  const { name, custom, terminal, note } = options
   const before = await inspectSchema(ROOT)
-  const isCustom = words.includes('--custom')
   // drizzle-kit would print its stack, write nothing, and exit 0.
   if (before.declared === null) return before.problems.filter(problem => problem.startsWith(SCHEMA))
-  if (!terminal && !isCustom && before.snapshot && before.declared) {
+  if (!terminal && !custom && before.snapshot && before.declared) {
     const asked = questions(before.snapshot, before.declared)
     if (asked.length > 0) return [...asked, HOW_TO_ANSWER]
   }
-  const named = name === undefined ? [] : [`--name=${name}`]
-  if ((await drizzleKit(['generate', ...named, ...words], 'inherit')) !== 0) return null
-  if (isCustom) return []
+  const words = [...(name === undefined ? [] : [`--name=${name}`]), ...(custom ? ['--custom'] : [])]
+  if ((await drizzleKit(['generate', ...words], 'inherit')) !== 0) return null
+  if (custom) return []
   const after = await inspectSchema(ROOT)
   const undone = after.problems.filter(problem => /^src\/schema\.ts (?!declares grants)/.test(problem))
   if (undone.length > 0) return undone

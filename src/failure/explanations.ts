@@ -644,7 +644,7 @@ export const EXPLANATIONS = {
   },
   DATABASE_DENIED: {
     meaning:
-      'The database exists and the user may not connect to it (PostgreSQL; CockroachDB does not enforce CONNECT).',
+      'The database exists and the user may not connect to it. CockroachDB does not enforce CONNECT, PostgreSQL does.',
     causes: ['CONNECT was revoked from public and not granted to the user'],
     confirm: ['root> SHOW GRANTS ON DATABASE uro;', 'On PostgreSQL: \\l uro in psql.'],
     fix: ['root> GRANT CONNECT ON DATABASE uro TO gateway_writer;'],

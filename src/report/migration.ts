@@ -171,12 +171,9 @@ export function renderJson({ program, status, config, migrated, attempts }: Run)
 
 const verdictOf = (state: State): 'pass' | 'fail' => (state === 'up to date' ? 'pass' : 'fail')
 
-/** The administrator's next steps where the URL does not say who that is: another one's files are of no use to migrate. */
-const asAdministrator = (target: Target): Target => ({ ...target, user: target.user ?? 'gateway_admin' })
-
 /** Wrong settings as text: each problem, and its own next step. */
 export const refusedText = (failure: Failure, target: Target): string =>
-  withValues(failure, asAdministrator(target))
+  withValues(failure, target)
     .causes.flatMap(({ name, code, message, hint }) => [
       `${failure.layer} ${code}: ${name} ${message}`,
       ...(hint === undefined ? [] : [`next: ${hint}`]),
@@ -199,7 +196,7 @@ export const refusedJson = ({
   `${printableJson(
     {
       ...{ schemaVersion: 1, program, command: 'migrate', status, state: 'failed', verdict: 'fail' },
-      failure: withValues(failure, asAdministrator(target)),
+      failure: withValues(failure, target),
       ...{
         target: withoutSecretTexts(target),
         applied: [],

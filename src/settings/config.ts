@@ -13,6 +13,7 @@ import { isHostName, isIPv4Notation, isIPv6Literal, withoutZone } from './addres
 import { type Credentials, loadCredentials } from './credentials.ts'
 import { type NameService, SYSTEM_NAMES } from './names.ts'
 import { parseUrl, unreadUrl } from './url.ts'
+import { SHAPE } from './url-parts.ts'
 
 export { type NameService, SYSTEM_NAMES } from './names.ts'
 
@@ -128,7 +129,7 @@ export const URL_VARIABLES = { writer: 'DATABASE_URL', admin: 'MIGRATION_DATABAS
 export function loadConfig({ role, env, options, names = SYSTEM_NAMES }: ConfigInput): Loaded {
   const name = URL_VARIABLES[role]
   const allOptions: Options = { ...DEFAULT_OPTIONS, ...options }
-  const parsed = env[name] ? parseUrl(env[name], name) : unreadUrl([{ name, code: 'CONFIG_MISSING', message: MISSING }])
+  const parsed = env[name] ? parseUrl(env[name], name) : unreadUrl([missing(name)])
   const sni = readSni(env)
   const loaded = loadCredentials({
     role,
@@ -171,7 +172,10 @@ export function loadConfig({ role, env, options, names = SYSTEM_NAMES }: ConfigI
 /** What a warning quotes of the settings was not looked at yet. */
 const printableWarning = ({ code, message }: Warning): Warning => ({ code, message: redact(message, 4000) })
 
-const MISSING = 'is not set (the form is postgresql://USER@HOST:26257/DATABASE?sslmode=verify-full)'
+const missing = (name: string): Problem => ({
+  ...{ name, code: 'CONFIG_MISSING', message: `is not set (the form is ${SHAPE})` },
+  hint: `set ${name}${name === URL_VARIABLES.writer ? '' : ', for gateway_admin'}; inside the back end's app it is there already: fly secrets list -a multiplayer-fabric-uro`,
+})
 
 /** One error for all problems: each with the name of its setting. */
 function configError(problems: readonly Problem[], evidence: Facts): ProbeError {

@@ -5,7 +5,7 @@
  */
 import { accessSync, constants, statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Warning } from '../failure/codes.ts'
+import { CODES, type Warning } from '../failure/codes.ts'
 import type { Facts, Problem } from '../failure/error.ts'
 import { lintClient } from './lint.ts'
 import { binaryOf, normalisePem, type Pem, quotePath, readPemFile } from './pem.ts'
@@ -57,6 +57,20 @@ interface Setting {
 
 /** Finds, reads and lints the credentials. Never throws on bad settings. */
 export function loadCredentials(input: CredentialsInput): CredentialsResult {
+  const found = find(input)
+  return input.role === 'writer'
+    ? found
+    : { ...found, problems: found.problems.map(problem => asAdmin(problem, input)) }
+}
+
+/** Next steps are written for the application: those of migrate name the administrator's certificates. */
+function asAdmin(problem: Problem, { user }: CredentialsInput): Problem {
+  const hint = problem.hint ?? CODES[problem.code].hint
+  const named = hint.replaceAll('CRDB_CLIENT_WRITER_', 'CRDB_CLIENT_ADMIN_')
+  return { ...problem, hint: user === null ? named.replaceAll('{user}', 'gateway_admin') : named }
+}
+
+function find(input: CredentialsInput): CredentialsResult {
   const sources = sourcesOf(input)
   const [source, ...others] = sources.filter(isComplete)
   if (!source) return nothing(sources)
@@ -182,7 +196,7 @@ function nothing(sources: readonly Source[]): CredentialsResult {
     hint:
       began && missing
         ? `set ${missing.name}, too: CA, certificate and key all come from one source`
-        : "give the directory that holds ca.crt, client.{user}.crt and client.{user}.key: --certs-dir DIR; inside the back end's app they are secrets: fly secrets list -a multiplayer-fabric-uro",
+        : "give the directory that holds ca.crt, client.{user}.crt and client.{user}.key: COCKROACH_CERTS_DIR=DIR, or --certs-dir DIR; inside the back end's app they are secrets: fly secrets list -a multiplayer-fabric-uro",
   }
   return {
     credentials: null,

@@ -433,3 +433,39 @@ describe('what is blocked says by what', () => {
     expect(statements.filter(({ sql }) => /^(insert|update|delete)/i.test(sql))).toEqual([])
   })
 })
+
+describe("a timeout of the role's own, which the probe overrides", () => {
+  const warningsOf = async (set: (database: string) => string) => {
+    const meanwhile = async ({ server }: ReturnType<typeof base>, database: string) => {
+      await server.runAsRoot(set(database), database)
+      return {
+        [Symbol.asyncDispose]: async () => {
+          const places = ['ROLE gateway_writer', `DATABASE ${database}`, 'DATABASE postgres']
+          for (const place of places)
+            for (const name of ['statement_timeout', 'lock_timeout'])
+              await server.runAsRoot(`ALTER ${place} RESET ${name}`, database)
+        },
+      }
+    }
+    const { report } = await probeCase(base(), { meanwhile })
+    expectVerdict(report, {})
+    return report.warnings.flatMap(({ code, message }) => (code === 'ROLE_TIMEOUT' ? [message] : []))
+  }
+
+  it('is warned of where it is shorter, the one that holds', async () => {
+    const set = (database: string) =>
+      `ALTER ROLE gateway_writer SET statement_timeout = '80ms'; ALTER DATABASE ${database} SET statement_timeout = '1h'; ALTER DATABASE ${database} SET lock_timeout = 900`
+    expect(await warningsOf(set)).toEqual([
+      expect.stringMatching(
+        /^statement_timeout is 80ms for gateway_writer .* ALTER ROLE gateway_writer RESET statement_/,
+      ),
+      expect.stringMatching(/^lock_timeout is 900/),
+    ])
+  })
+
+  it('is nothing to say where it is longer, off, or for another database', async () => {
+    const set = (database: string) =>
+      `ALTER DATABASE ${database} SET statement_timeout = '30s'; ALTER DATABASE ${database} SET lock_timeout = 0; ALTER DATABASE postgres SET statement_timeout = 5`
+    expect(await warningsOf(set)).toEqual([])
+  })
+})

@@ -5,6 +5,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
+import { UsageError } from '../../src/commands/usage.ts'
 import { addresses } from './addresses.ts'
 import { roundTrips } from './round-trips.ts'
 import type { Section } from './section.ts'
@@ -28,7 +29,7 @@ const README = new URL('README.md', import.meta.url)
 export async function bench(names: readonly string[], print: (text: string) => Promise<void>): Promise<void> {
   const unknown = names.filter(name => !Object.hasOwn(SECTIONS, name))
   if (unknown.length > 0)
-    throw new Error(`no such section: ${unknown.join(', ')}; there are ${Object.keys(SECTIONS).join(', ')}`)
+    throw new UsageError(`no such section: ${unknown.join(', ')}; there are ${Object.keys(SECTIONS).join(', ')}`)
   const conditions = `Node ${process.versions.node}, ${cpus().length} cores, ${new Date().toISOString().slice(0, 10)}`
   for (const [name, section] of Object.entries(SECTIONS)) {
     if (names.length > 0 && !names.includes(name)) continue

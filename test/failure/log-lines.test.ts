@@ -97,5 +97,8 @@ describe('explain', () => {
     expect(text.match(/^\S+$/gm)).toEqual([...new Set(Object.values(CODES).map(({ layer }) => layer))])
     expect([...text.matchAll(/^ {2}([A-Z]\w+) {2}/gm)].map(([, code]) => code)).toEqual(Object.keys(CODES))
     for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(100)
+    // none is cut off inside brackets
+    for (const entry of text.split(/^ {2}(?=[A-Z])/m))
+      expect(entry.split('(').length, entry).toBe(entry.split(')').length)
   })
 })

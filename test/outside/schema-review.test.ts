@@ -150,7 +150,7 @@ describe('schema:review', () => {
       GRANTS_END,
       `  { role: 'gateway_reader', table: 'connection_probe', privileges: ['SELECT'] },\n${GRANTS_END}`,
     )
-    await command(['generate', '--', '--custom', '--name=reader'])
+    await command(['generate', '--custom', '--name=reader'])
     const file = `drizzle/${NEW}_reader.sql`
     writeFileSync(join(copy, file), `${text(file)}GRANT SELECT ON connection_probe TO gateway_reader;\n`)
     const { code, stdout } = await command(['schema:review'])
