@@ -102,6 +102,7 @@ async function printAlone(
   const { sqlStatement } = await import('../database/witness-statement.ts')
   const ids = { engine: found.engine ?? ('cockroachdb' as const), ...(await idsOf(runId)) }
   await program.print(`${print === 'elixir' ? elixirExpression(ids) : sqlStatement(ids)}\n`)
+  if (print === 'sql') program.note('its session must stay open for some seconds afterwards, in psql: \\! sleep 3')
   program.note(`its row is awaited by: ${commandLine('witness')}${separator()}--run-id ${runId}`)
   return EXIT.ok
 }

@@ -20,14 +20,23 @@ export const readColumns = (session: Session): Promise<readonly CatalogueColumn[
 /** A name that needs no quotes. */
 const PLAIN_NAME = /^[a-z_][a-z0-9_]*$/
 
-/** The table that a bare name finds, as an oid; null if it finds none. */
-export async function readBareName(session: Session, table: string = TABLE_NAME): Promise<string | null> {
+/** A table that a bare name finds. */
+export interface FoundByName {
+  readonly oid: string
+  readonly schema: string
+}
+
+/** The table that a bare name finds; null if it finds none. */
+export async function readBareName(session: Session, table: string = TABLE_NAME): Promise<FoundByName | null> {
+  const name = literal(PLAIN_NAME.test(table) ? table : identifier(table))
   try {
-    const [row] = await session.ask<{ oid: string }>(
+    const [row] = await session.ask<FoundByName>(
       'the query for the table that the bare name finds',
-      `SELECT ${literal(PLAIN_NAME.test(table) ? table : identifier(table))}::regclass::oid::text AS oid`,
+      `SELECT c.oid::text AS oid, n.nspname AS schema
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       WHERE c.oid = ${name}::regclass::oid`,
     )
-    return row?.oid ?? null
+    return row ?? null
   } catch (error) {
     if (error instanceof ProbeError && error.answered === '42P01') return null
     throw error
@@ -36,23 +45,23 @@ export async function readBareName(session: Session, table: string = TABLE_NAME)
 
 /** What to do where only the name is the matter. */
 const SEARCH_PATH =
-  'the table is right, but the search path hides it: as root ALTER ROLE {role} RESET search_path; ALTER DATABASE {db} RESET search_path'
+  'the table is right, but the search path hides it: as root ALTER ROLE {role} RESET search_path; ALTER DATABASE {db} RESET search_path; where it finds one in a schema called like the role, which "$user" puts first: ALTER ROLE {role} SET search_path = public'
 
 /** What a bare name finds instead of the table; empty where it finds that, or where it was not asked for. */
-function shadowed(table: string, oid: string | undefined, bareName: string | null | undefined): string[] {
-  if (bareName === undefined || bareName === oid) return []
-  const finds = bareName === null ? 'no table' : `another table than public.${table}`
+function shadowed(table: string, oid: string | undefined, bareName: FoundByName | null | undefined): string[] {
+  if (bareName === undefined || bareName?.oid === oid) return []
+  const finds = bareName === null ? 'no table' : `${bareName.schema}.${table}, not public.${table}`
   return [`the bare name ${table} finds ${finds} (search_path)`]
 }
 
 /**
  * Holds what was read of the probe's table against schema.ts.
- * @param bareName the oid the bare name finds; undefined if that was not asked
+ * @param bareName what the bare name finds; undefined if that was not asked
  * @throws ProbeError TABLE_MISSING or TABLE_MISMATCH
  */
 export function verifyTable(
   found: readonly CatalogueColumn[],
-  bareName: string | null | undefined,
+  bareName: FoundByName | null | undefined,
   engine?: TypesOf,
 ): void {
   if (found.length === 0) throw missing([TABLE_NAME])
@@ -95,7 +104,7 @@ function mismatch(all: readonly Differing[], hint: string | undefined): ProbeErr
  */
 export function verifyDeclared(
   catalogue: Catalogue,
-  bareNames: ReadonlyMap<string, string | null>,
+  bareNames: ReadonlyMap<string, FoundByName | null>,
   engine: TypesOf,
   declared: Declared = DECLARED,
 ): void {

@@ -260,6 +260,11 @@ const STARTUP_HINTS: readonly { readonly sqlstate: string; readonly text: RegExp
     text: /too many connections for role/,
     hint: 'the role itself has a connection limit: as root ALTER ROLE {role} CONNECTION LIMIT -1, or close its idle sessions',
   },
+  {
+    sqlstate: '53300',
+    text: /too many connections for database/,
+    hint: 'the database itself has a connection limit: as root ALTER DATABASE {db} CONNECTION LIMIT -1, or close its idle sessions',
+  },
 ]
 
 /** The hint of an ErrorResponse at startup; undefined where its code's own says all. */

@@ -202,7 +202,7 @@ const ENTRIES = {
   },
   AUTH_NO_CERTIFICATE: {
     layer: 'session',
-    hint: 'connect to the .internal name, not through a proxy; as root: SHOW CLUSTER SETTING server.host_based_authentication.configuration',
+    hint: 'connect to the .internal name, not through a proxy; as root see that the rule for {user} is cert: server.host_based_authentication.configuration (PostgreSQL: pg_hba_file_rules)',
   },
   AUTH_IDENTITY: {
     layer: 'session',

@@ -94,7 +94,7 @@ const protocolError = (message: string) => new ProbeError('SESSION_PROTOCOL', me
 const noCertificate = ({ challenge }: Heard) =>
   new ProbeError(
     'AUTH_NO_CERTIFICATE',
-    `the server asks for a password (${challenge}): it did not accept a client certificate`,
+    `the server asks for a password (${challenge}): the client certificate is not enough for it, or it did not take it`,
   )
 
 /** R: AuthenticationOk, or a challenge. */

@@ -15,7 +15,7 @@ const mismatch = (fault: string, sql: Case['sql'], difference: string, more: Par
 const OTHER = `CREATE SCHEMA other; GRANT USAGE ON SCHEMA other TO gateway_writer;
   CREATE TABLE other.connection_probe (n int); GRANT SELECT ON other.connection_probe TO gateway_writer`
 
-const ANOTHER = 'the bare name connection_probe finds another table than public.connection_probe (search_path)'
+const ANOTHER = 'the bare name connection_probe finds other.connection_probe, not public.connection_probe (search_path)'
 
 const CASES: readonly Case[] = [
   {
@@ -85,6 +85,12 @@ const CASES: readonly Case[] = [
     database => `${OTHER}; ALTER DATABASE ${database} SET search_path = other, public`,
     ANOTHER,
     { hint: /^the table is right, but the search path hides it: as root ALTER ROLE gateway_writer RESET search_path/ },
+  ),
+  mismatch(
+    'another table found first by the bare name, in a schema called like the role',
+    OTHER.replaceAll('other', 'gateway_writer'),
+    ANOTHER.replace('other', 'gateway_writer'),
+    { hint: 'ALTER ROLE gateway_writer SET search_path = public' },
   ),
   mismatch(
     'a search path on which the table is not',

@@ -119,6 +119,14 @@ describe('by a real PostgreSQL', () => {
       { options: { certsDir: server.certsDir, deadlineMs: 8_000 } },
     )
 
+  test('a database with a connection limit of its own', async () => {
+    await server.runAsRoot('CREATE DATABASE "limited-db" CONNECTION LIMIT 0')
+    expectVerdict(await run(configAs('gateway_writer', 'limited-db')), {
+      ...{ code: 'SERVER_BUSY', check: 'database', sqlstate: '53300' },
+      hint: 'as root ALTER DATABASE "limited-db" CONNECTION LIMIT -1',
+    })
+  })
+
   test.each(Object.entries(users))('%s', async (user, { expected }) => {
     expectVerdict(await run(configAs(user)), expected)
   })
@@ -283,7 +291,7 @@ describe('by bytes', () => {
         send: letIn(fatal('53300', 'too many connections for database "uro"', 'CheckMyDatabase')),
         next: 'close',
       }),
-      database('SERVER_BUSY', { sqlstate: '53300' }),
+      { ...database('SERVER_BUSY', { sqlstate: '53300' }), hint: /^the database itself has a connection limit/ },
     ],
     [
       'starting up',

@@ -136,7 +136,7 @@ describe('migrate', () => {
         CREATE TABLE other.connection_probe (n int); ALTER ROLE gateway_admin SET search_path = other, public`,
       undo: 'DROP SCHEMA other CASCADE; ALTER ROLE gateway_admin RESET search_path',
       code: 'TABLE_MISMATCH',
-      says: 'finds another table',
+      says: 'finds other.connection_probe, not public.connection_probe',
     },
     {
       fault: 'a journal that is gone, though the table is there',

@@ -83,10 +83,15 @@ describe('columns', () => {
 
 describe('the table', () => {
   it.each([
-    { what: 'none', found: [], bareName: '4711', code: 'TABLE_MISSING' },
-    { what: 'the bare name finds it', found: COLUMNS, bareName: '4711', code: undefined },
+    { what: 'none', found: [], bareName: { oid: '4711', schema: 'public' }, code: 'TABLE_MISSING' },
+    { what: 'the bare name finds it', found: COLUMNS, bareName: { oid: '4711', schema: 'public' }, code: undefined },
     { what: 'the bare name was not asked', found: COLUMNS, bareName: undefined, code: undefined },
-    { what: 'the bare name finds another', found: COLUMNS, bareName: '4712', code: 'TABLE_MISMATCH' },
+    {
+      what: 'the bare name finds another',
+      found: COLUMNS,
+      bareName: { oid: '4712', schema: 'other' },
+      code: 'TABLE_MISMATCH',
+    },
     { what: 'the bare name finds none', found: COLUMNS, bareName: null, code: 'TABLE_MISMATCH' },
   ])('$what', ({ found, bareName, code }) => {
     expect(failureOf(() => verifyTable(found, bareName))?.[0]).toBe(code)

@@ -130,7 +130,7 @@ describe('--print', () => {
     expect(printed).toMatchObject({
       code: 0,
       stdout: expect.stringMatching(/^INSERT INTO public\.connection_probe [^\n]*;\n$/),
-      stderr: `its row is awaited by: connection-probe witness --run-id ${ids.runId}\n`,
+      stderr: `its session must stay open for some seconds afterwards, in psql: \\! sleep 3\nits row is awaited by: connection-probe witness --run-id ${ids.runId}\n`,
     })
     await psql.run(printed.stdout)
     const { stdout } = await cli(['witness', '--json', '--run-id', ids.runId], env)
@@ -151,7 +151,7 @@ describe('--print', () => {
     const { code, stdout, stderr } = await cli(['witness', '--print', 'sql'])
     expect({ code, sql: stdout.includes('[SHOW SESSIONS]') }).toEqual({ code: 0, sql: true })
     expect(stderr).toMatch(
-      /^no database was asked what it is \(CONFIG_MISSING\): this is for CockroachDB\nits row is awaited by: /,
+      /^no database was asked what it is \(CONFIG_MISSING\): this is for CockroachDB\nits session must stay open [^\n]*\nits row is awaited by: /,
     )
     const url = 'postgresql://gateway_writer@[::1]:9/uro?sslmode=verify-full'
     const refused = await cli(['witness', '--print', 'sql'], { ...env, DATABASE_URL: url })
