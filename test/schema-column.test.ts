@@ -48,7 +48,7 @@ describe('a copy of the repository with one column more', () => {
   }
 
   test('generates its migration, migrates, and probes: every check passes', { timeout: 120_000 }, async () => {
-    await command('generate', '--', '--name', 'note')
+    await command('generate', '--name', 'note')
     const [migration = ''] = readdirSync(join(copy, 'drizzle')).filter(name => name.endsWith('_note.sql'))
     expect(readFileSync(join(copy, 'drizzle', migration), 'utf8')).toBe(
       `ALTER TABLE "connection_probe" ADD COLUMN "note" text DEFAULT 'x' NOT NULL;`,
