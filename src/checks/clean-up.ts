@@ -1,9 +1,11 @@
 /** Leaving nothing behind: this run's rows, and those that an earlier run could not remove. */
+
 import { type Budget, remainingMs, startBudget } from '../budget.ts'
 import { rowsById, TABLE_NAME } from '../database/sql.ts'
 import type { Warning } from '../failure/codes.ts'
 import { asProbeError, type ProbeError } from '../failure/error.ts'
 import type { Rows } from '../row/index.ts'
+import { withText } from '../session/answers.ts'
 import type { Session } from '../session/postgres.ts'
 import type { Context } from './check.ts'
 import type { Sessions } from './database.ts'
@@ -76,9 +78,14 @@ export async function sweep({ budget, sessions, note }: Context): Promise<void> 
   if (!living || ms === 0 || budget.signal.aborted) return
   const session = living.withBudget({ ...startBudget(ms, budget.signal), waitMs: ms })
   try {
-    const old = await session.ask<{ id: string }>(
-      'the query for old rows',
-      `SELECT id::text AS id FROM public.${TABLE_NAME} WHERE written_at < now() - INTERVAL '${SWEEP.age}' LIMIT ${SWEEP.rows}`,
+    const what = 'the query for old rows'
+    const old = withText(
+      await session.ask<{ id: string }>(
+        what,
+        `SELECT id::text AS id FROM public.${TABLE_NAME} WHERE written_at < now() - INTERVAL '${SWEEP.age}' LIMIT ${SWEEP.rows}`,
+      ),
+      'id',
+      what,
     )
     if (old.length === 0) return
     await session.send('write', 'the sweep', `DELETE FROM ${rowsById(old.map(({ id }) => id))}`)

@@ -2,6 +2,7 @@
 import type { ExcessQuestion, Here } from '../database/engine.ts'
 import { literal, TABLE_NAME, VERBS } from '../database/sql.ts'
 import { ProbeError } from '../failure/error.ts'
+import { namesOf } from '../session/answers.ts'
 import { ifKnown } from '../session/if-known.ts'
 import type { Session } from '../session/postgres.ts'
 import { retried } from '../session/retry.ts'
@@ -24,10 +25,6 @@ const sentence = ({ schema, table, column, grantee, privilege, grantable }: Exce
 /** The statement that takes it away; of a verb only the grant option. */
 const revoke = ({ schema, table, column, grantee, privilege, grantable }: Excess) =>
   `REVOKE ${grantable && VERBS.some(verb => verb === privilege) ? 'GRANT OPTION FOR ' : ''}${privilege}${column ? ` (${column})` : ''} ON TABLE ${schema}.${table} FROM ${grantee}`
-
-/** Names, from rows { name }. */
-const namesOf = async (session: Session, what: string, sql: string): Promise<readonly string[]> =>
-  (await session.ask<{ name: string }>(what, sql)).map(({ name }) => name)
 
 /** Where the user can create something: this database, and its schemas. */
 const creatable = (session: Session): Promise<readonly string[]> =>

@@ -1,6 +1,7 @@
 /** Timeouts of the role's own, which the back end's sessions have and the probe's have not: it sets its own at startup. */
 import { isUnknownHere } from '../failure/classify-statement.ts'
 import { sqlName } from '../failure/hints.ts'
+import { withText } from '../session/answers.ts'
 import { ifKnown } from '../session/if-known.ts'
 import type { Session } from '../session/postgres.ts'
 import type { Context } from './check.ts'
@@ -27,9 +28,15 @@ function millisecondsOf(value: string): number | null {
 
 /** Warns of those that end a statement before the probe would. Where they cannot be read nothing is said. */
 export async function warnOfTimeouts(session: Session, { warn, config, budget }: Context): Promise<void> {
-  const asked = session.ask<{ setting: string }>("the query for the role's timeouts", SETTINGS)
+  const what = "the query for the role's timeouts"
+  const asked = session.ask<{ setting: string }>(what, SETTINGS)
   const rows = await ifKnown(asked, [], sqlstate => sqlstate === '42501' || isUnknownHere(sqlstate))
-  const values = new Map(rows.map(({ setting }) => /^([^=]*)=(.*)$/s.exec(setting)?.slice(1) as [string, string]))
+  const values = new Map(
+    withText(rows, 'setting', what).map(({ setting }) => {
+      const [name = '', ...value] = setting.split('=')
+      return [name, value.join('=')]
+    }),
+  )
   for (const name of OVERRIDDEN) {
     const value = values.get(name)
     const ms = value === undefined ? 0 : millisecondsOf(value)

@@ -4,6 +4,7 @@ import { literal } from '../database/sql.ts'
 import { isUnknownHere } from '../failure/classify-statement.ts'
 import { ProbeError } from '../failure/error.ts'
 import { sqlName } from '../failure/hints.ts'
+import { namesOf, withText } from '../session/answers.ts'
 import { ifKnown } from '../session/if-known.ts'
 import type { Session } from '../session/postgres.ts'
 import type { ProbeConfig } from '../settings/config.ts'
@@ -60,9 +61,6 @@ const belongings = ({ ownSchema }: Engine): string => `
   WHERE u.rolname = current_user AND d.datname = current_database()
   LIMIT 20`
 
-const namesOf = async (session: Session, what: string, sql: string): Promise<string[]> =>
-  (await session.ask<{ name: string }>(what, sql)).map(({ name }) => name)
-
 /** Who this is, by the server's word. */
 const readUsers = async (session: Session) => {
   const what = 'the current user query'
@@ -71,14 +69,17 @@ const readUsers = async (session: Session) => {
 }
 
 /** The configured user, gateway_admin, root, and whom else our certificate names, as far as they exist. */
-const readRoles = (session: Session, { user, principals }: ProbeConfig): Promise<readonly Role[]> =>
-  session.ask<Role>(
-    'the roles query',
+async function readRoles(session: Session, { user, principals }: ProbeConfig): Promise<readonly Role[]> {
+  const what = 'the roles query'
+  const rows = await session.ask<Role>(
+    what,
     `SELECT rolname::text AS name, rolsuper AS superuser, rolcreaterole AS createrole, rolcreatedb AS createdb,
             rolbypassrls AS bypassrls, rolreplication AS replication, rolcanlogin AS login
      FROM pg_catalog.pg_roles WHERE rolname IN (${[user, 'gateway_admin', 'root', ...principals].map(literal).join(', ')})
      ORDER BY rolname`,
   )
+  return withText(rows, 'name', what)
+}
 
 /** The role options beyond LOGIN that can be read; a release that does not know one has not granted it. */
 async function readOptions(session: Session) {

@@ -1,6 +1,7 @@
 /** A database held against schema.ts: the probe's own table for its check, every declared table after a migration. */
 import { ProbeError } from '../failure/error.ts'
 import { connectionProbe, type Grant } from '../schema.ts'
+import { withText } from '../session/answers.ts'
 import type { Session } from '../session/postgres.ts'
 import { type Catalogue, type CatalogueColumn, type CatalogueGrant, columnsQuery } from './catalogue.ts'
 import { DECLARED, type Declared, type DeclaredTable, declare } from './declared.ts'
@@ -14,8 +15,11 @@ const [OWN] = declare({ connectionProbe }).tables as readonly [DeclaredTable]
 export const DECLARED_COLUMNS: readonly string[] = OWN.columns.map(({ name, type }) => `${name} ${type}`)
 
 /** The columns of the probe's table, none if there is no such table. */
-export const readColumns = (session: Session): Promise<readonly CatalogueColumn[]> =>
-  session.ask<CatalogueColumn>('the table query', columnsQuery([TABLE_NAME]))
+export async function readColumns(session: Session): Promise<readonly CatalogueColumn[]> {
+  const what = 'the table query'
+  const rows = await session.ask<CatalogueColumn>(what, columnsQuery([TABLE_NAME]))
+  return withText(withText(rows, 'name', what), 'type', what)
+}
 
 /** A name that needs no quotes. */
 const PLAIN_NAME = /^[a-z_][a-z0-9_]*$/

@@ -10,7 +10,7 @@ import { makeCredentials } from '../helpers/clients.ts'
 import { cockroachScenario, cockroachServer } from '../helpers/cockroach.ts'
 import type { Reply } from '../helpers/statements.ts'
 import { checkIds } from '../helpers/verdict.ts'
-import { message, readyForQuery } from '../helpers/wire.ts'
+import { dataRow, message, readColumns, readyForQuery, type ServerMessage } from '../helpers/wire.ts'
 import { boundedProbe, type Credentials, expectFailure, noUnhandled } from './bounds.ts'
 import { type Recording, record, replay } from './recorded.ts'
 
@@ -130,7 +130,19 @@ test('the answer to any one statement, with messages that do not belong there', 
 })
 
 describe('each statement by itself: what a run asks only then is answered by this server, too (noUnhandled)', () => {
-  const table: [string, Reply][] = [
+  const table: [string, Reply | ((recorded: readonly ServerMessage[]) => Reply)][] = [
+    ['a row of another column', { columns: ['other'], rows: [['1']] }],
+    [
+      'a row of nothing but NULL',
+      recorded => {
+        const description = recorded.find(({ type }) => type === 'T')?.bytes
+        const count = description ? readColumns(description).length : 0
+        const row = dataRow(Array.from({ length: count }, () => null))
+        return {
+          send: [...(description ? [description] : []), row, message('C', Buffer.from('SELECT 1\0')), readyForQuery()],
+        }
+      },
+    ],
     ['42501', { error: { C: '42501', M: 'permission denied' } }],
     ['42P01', { error: { C: '42P01', M: 'relation does not exist' } }],
     ['3D000', { error: { C: '3D000', M: 'database does not exist' } }],
@@ -139,7 +151,8 @@ describe('each statement by itself: what a run asks only then is answered by thi
   ]
   test.each(table)('%s', async (_name, reply) => {
     for (const chosen of [...recording.answers.keys(), 'insert', 'select', 'update', 'DELETE']) {
-      const onStatement = (sql: string): Reply | undefined => (sql.startsWith(chosen) ? reply : undefined)
+      const given = typeof reply === 'function' ? reply(recording.answers.get(chosen) ?? []) : reply
+      const onStatement = (sql: string): Reply | undefined => (sql.startsWith(chosen) ? given : undefined)
       await using server = await replay(recording, credentials, { onStatement })
       expectReport(await boundedProbe(server, credentials, { deadlineMs: 800 }))
     }

@@ -99,7 +99,7 @@ async function readWriters(session: Session, rowId: string) {
     record(),
   ])
   const [time] = times
-  return { listed, recordedAt: time ? BigInt(time.micros) : null }
+  return { listed, recordedAt: time && /^-?\d+$/.test(time.micros) ? BigInt(time.micros) : null }
 }
 
 async function witnessed(
