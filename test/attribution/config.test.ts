@@ -61,7 +61,7 @@ const files = (key: { text?: string; mode?: number; missing?: boolean } = {}) =>
 
 /** Name of the case → its settings, the code, the setting that the problem names, and a next step other than the code's. */
 const faults: Readonly<Record<string, readonly [() => Promise<Settings>, Code, string, hint?: RegExp]>> = {
-  'no URL': [async () => ({ ...base(), DATABASE_URL: '' }), 'CONFIG_MISSING', 'DATABASE_URL'],
+  'no URL': [async () => ({ ...base(), DATABASE_URL: '' }), 'CONFIG_MISSING', 'DATABASE_URL', /^set DATABASE_URL; /],
   'no certificates': [
     async () => settings({ port: listener.port }),
     'CONFIG_MISSING',

@@ -36,7 +36,7 @@ const EXPECTED: Readonly<Record<Case, Omit<Expected, 'check'>>> = {
   certificate: { code: 'AUTH_NO_CERTIFICATE' },
   unruled: { code: 'AUTH_LOGIN_DENIED', hint: /^pg_hba\.conf has no rule/ },
   rejected: { code: 'AUTH_LOGIN_DENIED', hint: /^pg_hba\.conf has no rule/ },
-  identity: { code: 'AUTH_IDENTITY' },
+  identity: { code: 'AUTH_IDENTITY', hint: /^the certificate names gateway_writer, and a rule or a map/ },
 }
 
 /** Field M, by language. */
