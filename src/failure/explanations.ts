@@ -612,6 +612,7 @@ export const EXPLANATIONS = {
       "The writer's certificate also logs in as another role. A leaked writer credential is then more than that.",
     causes: [
       'the certificate carries the other role as a DNS name: CockroachDB takes the CN and every DNS name as identities',
+      'it names node: to CockroachDB whoever has it is a node of the cluster, and may drain servers and read what they hold',
       'a rule with the method trust',
       'the node runs with --cert-principal-map, or PostgreSQL with an ident map',
     ],
@@ -690,6 +691,8 @@ export const EXPLANATIONS = {
     fix: [
       '$ npm run migrate',
       'If the table was altered by hand, undo that as gateway_admin; the evidence lists the differences.',
+      'If a table of that name in another schema is found first:',
+      'root> ALTER ROLE gateway_writer SET search_path = public;',
     ],
   },
   DML_DENIED: {
@@ -844,8 +847,15 @@ export const EXPLANATIONS = {
       'the node was restarted, drained or ran out of memory (CockroachDB closes idle sessions silently when it drains)',
       'an operator cancelled the session',
       'the network broke, or a proxy has an idle limit',
+      'idle sessions are ended at once, by idle_in_session_timeout, of which CockroachDB does not say a word to the client',
     ],
-    confirm: [LOGS, MACHINES, `$ fly machine status ID -a ${APP}`],
+    confirm: [
+      LOGS,
+      MACHINES,
+      `$ fly machine status ID -a ${APP}`,
+      'root> SHOW CLUSTER SETTING sql.defaults.idle_in_session_timeout;',
+      'root> SELECT setconfig FROM pg_catalog.pg_db_role_setting;',
+    ],
     fix: [
       '$ npm run probe -- --wait 60',
       "If it happens again: the machine's events say whether it was restarted, and why.",
@@ -949,6 +959,7 @@ export const EXPLANATIONS = {
       'the connection of the back end fails: TLS is off (CRDB_CA_CERT is not set), inet6 is missing, the certificate is refused',
       'it reached another database than this one: compare DATABASE_URL there and here',
       'it was run in a transaction that was not committed',
+      'a statement_timeout of the role, the database or the server ended its INSERT (ROLE_TIMEOUT warns of the first two)',
     ],
     confirm: [
       `$ fly logs -a ${BACK_END}`,
