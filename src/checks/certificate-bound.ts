@@ -1,8 +1,7 @@
-import { engineOf } from '../database/engine.ts'
 import { ProbeError } from '../failure/error.ts'
 import type { Opened } from '../session/open.ts'
 import { defineCheck } from './check.ts'
-import { factsOf, isRefused, otherOutcome, tryLogin } from './refused-login.ts'
+import { factsOf, isCockroach, isRefused, otherOutcome, tryLogin } from './refused-login.ts'
 import { role } from './role.ts'
 import { session } from './session.ts'
 
@@ -32,8 +31,7 @@ export const certificateBound = defineCheck({
   async run(context, { role: { roles }, session: { opened } }) {
     const { user } = context.config
     const strangers = roles.filter(({ name }) => name !== user)
-    const isCockroach = opened.startup !== null && engineOf(opened.startup).id === 'cockroachdb'
-    if (isCockroach && namesNode(context.config.principals))
+    if (isCockroach(opened) && namesNode(context.config.principals))
       throw new ProbeError(
         'FOREIGN_LOGIN_ALLOWED',
         'this certificate names node, and whoever has it is a node of the cluster to CockroachDB: it may drain the server, and read what is stored there',

@@ -1,8 +1,7 @@
-import { engineOf } from '../database/engine.ts'
 import { type Facts, ProbeError } from '../failure/error.ts'
 import type { Opened } from '../session/open.ts'
 import { defineCheck } from './check.ts'
-import { factsOf, isAlerted, isRefused, otherOutcome, tryLogin } from './refused-login.ts'
+import { factsOf, isAlerted, isCockroach, isRefused, otherOutcome, tryLogin } from './refused-login.ts'
 import { session } from './session.ts'
 
 /** A challenge that was answered has told whether there is a password; another kind of challenge was not answered. */
@@ -34,7 +33,7 @@ export const certificateRequired = defineCheck({
   async run(context, { session: { opened } }) {
     const { user } = context.config
     // PostgreSQL goes on with a user that has no password as it does with one that has: only CockroachDB tells.
-    const tells = opened.startup !== null && engineOf(opened.startup).id === 'cockroachdb'
+    const tells = isCockroach(opened)
     const login = { user, certificate: 'none', ...(tells && { findStoredPassword: true }) } as const
     const certless = await tryLogin(context, opened, { ...login, tls: true })
     const plaintext = await tryLogin(context, opened, { ...login, tls: false })

@@ -1,5 +1,4 @@
 /** Leaving nothing behind: this run's rows, and those that an earlier run could not remove. */
-
 import { type Budget, remainingMs, startBudget } from '../budget.ts'
 import { rowsById, TABLE_NAME } from '../database/sql.ts'
 import type { Warning } from '../failure/codes.ts'

@@ -1,6 +1,7 @@
 import { TABLE_NAME, VERBS, type Verb } from '../database/sql.ts'
 import { asProbeError, ProbeError } from '../failure/error.ts'
 import type { Rows } from '../row/index.ts'
+import { exactlyOne } from '../session/answers.ts'
 import type { Session } from '../session/postgres.ts'
 import { retried } from '../session/retry.ts'
 import { otherThan } from '../settings/config.ts'
@@ -8,7 +9,6 @@ import { type Context, defineCheck } from './check.ts'
 import { removeRows, sweep } from './clean-up.ts'
 import { database } from './database.ts'
 import { dns } from './dns.ts'
-import { exactlyOne } from './own-session.ts'
 import { type Held, table } from './table.ts'
 
 /** The verbs without which no row could be written, seen and removed again. */

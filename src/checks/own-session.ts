@@ -1,6 +1,7 @@
 /** Whether the session that answers is the one that was opened, and no other. */
 import { literal, SESSION_TOKEN } from '../database/sql.ts'
 import { ProbeError } from '../failure/error.ts'
+import { exactlyOne } from '../session/answers.ts'
 import { ifKnown } from '../session/if-known.ts'
 import type { Session } from '../session/postgres.ts'
 
@@ -10,14 +11,6 @@ export const KEPT_SETTING = 'connection_probe.kept'
 /** What stands in between where a session is not the one that was opened. */
 const POOLED =
   'something in between (a pooler, a proxy) drops startup options or shares one session among clients: connect to the .internal name and the port of the database itself'
-
-/** The only row of an answer. A server that has none to give does not know its own catalogue. */
-export function exactlyOne<T>(rows: readonly T[], what: string): T {
-  const [row] = rows
-  if (row === undefined || rows.length > 1)
-    throw new ProbeError('CATALOGUE_FAILED', `${what} returned ${rows.length} rows instead of one`)
-  return row
-}
 
 /**
  * Asks for the setting that this connection, and no other, made at startup, and for the server's name of the session;

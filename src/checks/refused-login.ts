@@ -2,6 +2,7 @@
  * What must be refused is really tried. A refusal counts only if it is the refusal asked for; AuthenticationOk means let
  * in, whatever follows.
  */
+import { engineOf } from '../database/engine.ts'
 import { type Facts, isCertificateRefusal, ProbeError } from '../failure/error.ts'
 import type { Login, Opened } from '../session/open.ts'
 import type { Endpoint } from '../settings/config.ts'
@@ -16,6 +17,9 @@ export async function tryLogin(context: Context, endpoint: Endpoint, login: Logi
   opened.socket?.destroy()
   return opened
 }
+
+/** Whether what logged us in is a CockroachDB. */
+export const isCockroach = ({ startup }: Opened): boolean => startup !== null && engineOf(startup).id === 'cockroachdb'
 
 const alertOf = ({ error }: Opened): string | null => (error?.origin?.kind === 'tls' ? error.origin.alert : null)
 

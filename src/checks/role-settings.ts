@@ -1,6 +1,5 @@
 /** Where a setting of the role is the cause of a failure, the server is asked, and the next step names the setting. */
 import type { ProbeError } from '../failure/error.ts'
-import { sqlName } from '../failure/hints.ts'
 import { askAnyone } from './ask-anyone.ts'
 import type { Context } from './check.ts'
 
@@ -41,10 +40,9 @@ export async function explainedBySettings(error: ProbeError, context: Context): 
   const named = SETTINGS.filter(({ name, explains }) => found.includes(name) && explains(error))
   if (named.length === 0) return error
   const on = named.map(({ name }) => name)
-  const [user, database] = [sqlName(context.config.user), sqlName(context.config.database)]
-  const reset = named.map(({ name }) => `ALTER ROLE ${user} RESET ${name}`).join('; ')
+  const reset = named.map(({ name }) => `ALTER ROLE {role} RESET ${name}`).join('; ')
   const says = named.map(({ name, says }) => `${name} is on, so that the role ${says}`).join('; ')
-  const hint = `${says}. As root: ${reset} (or, where it is set for the database: ALTER ROLE ${user} IN DATABASE ${database} RESET …, ALTER DATABASE ${database} RESET …)`
+  const hint = `${says}. As root: ${reset} (or, where it is set for the database: ALTER ROLE {role} IN DATABASE {db} RESET …, ALTER DATABASE {db} RESET …)`
   return error.with({ hint, evidence: { settings: on } })
 }
 

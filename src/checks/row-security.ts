@@ -75,7 +75,7 @@ export async function explainedByPolicies(error: ProbeError, context: Context): 
   const fixes = [
     `ALTER TABLE ${TABLE} DISABLE ROW LEVEL SECURITY`,
     ...limits.map(({ name }) => `DROP POLICY ${identifier(name)} ON ${TABLE}`),
-    ...(closed.length > 0 ? [`CREATE POLICY ${user} ON ${TABLE} TO ${user} USING (true)`] : []),
+    ...(closed.length > 0 ? [`CREATE POLICY {role} ON ${TABLE} TO {role} USING (true)`] : []),
   ]
   return error.with({
     hint: `row-level security is on for ${TABLE}, and no GRANT changes that: ${says.join('; ')}. As its owner: ${fixes.join(', or ')}`,

@@ -1,8 +1,8 @@
 import { TABLE_NAME, VERBS, type Verb } from '../database/sql.ts'
+import { exactlyOne } from '../session/answers.ts'
 import type { Session } from '../session/postgres.ts'
 import { defineCheck } from './check.ts'
 import { database } from './database.ts'
-import { exactlyOne } from './own-session.ts'
 import { settled } from './settled.ts'
 
 /** What the user holds on the table; `usage` is USAGE on schema public. */

@@ -3,7 +3,6 @@ import { DECLARED, type DeclaredTable } from '../database/declared.ts'
 import type { MigrationState } from '../database/journal.ts'
 import type { Migrated } from '../database/migrate.ts'
 import { type Failure, failureLine } from '../failure/error.ts'
-import { fillIn } from '../failure/hints.ts'
 import type { ProbeConfig, Target } from '../settings/config.ts'
 import { opened, withoutSecretTexts, withValues } from './evidence.ts'
 import { count, plain, printableJson } from './plain.ts'
@@ -83,7 +82,7 @@ export function failureLines(
   { hosts: [host], user, database }: ProbeConfig,
   name: string,
 ): string[] {
-  const known = withoutSecretTexts({ host: host.host, port: host.port, user, database, address })
+  const known = { host: host.host, port: host.port, user, database, address }
   return [
     plain(`${name}: migrate FAILED at ${failureLine(failure)}`, 2000),
     ...failure.causes.map(
@@ -92,7 +91,7 @@ export function failureLines(
     ),
     ...(applied.length > 0 ? [`  applied before it failed: ${applied.join(', ')}`] : []),
     ...Object.entries(opened(evidence)).map(([name, value]) => `  ${plain(`${name}: ${printableJson(value)}`, 2000)}`),
-    plain(`next: ${fillIn(failure.hint, known)}`, 2000),
+    plain(`next: ${withValues(failure, known).hint}`, 2000),
   ]
 }
 
