@@ -134,8 +134,8 @@ describe.skipIf(obstacle !== null)('on the private network', () => {
     const attributed = async ({ app, args = [], ...expected }: Fault) =>
       expectVerdict(await probe(app, [...DEADLINE, ...args]), expected)
 
-    // These break nothing that another one needs.
-    it.concurrent.each(FAULTS.filter(({ given }) => !given))('$fault: $failure', attributed)
+    // These break nothing; one after another, since five processes at once left a lookup no time on a busy machine.
+    it.each(FAULTS.filter(({ given }) => !given))('$fault: $failure', attributed)
 
     it.each(FAULTS.filter(({ given }) => given))('$fault: $failure', async fault => {
       broken = true
