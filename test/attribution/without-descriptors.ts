@@ -4,8 +4,9 @@
  */
 import { closeSync, openSync } from 'node:fs'
 import { configOf, runProbe } from '../helpers/probe.ts'
-// The probe loads its checks once the path stands, which takes descriptors: they are loaded beforehand.
+// The probe loads its checks and the driver while it dials, and what is being loaded gives descriptors back.
 import '../../src/checks/index.ts'
+import '../../src/row/index.ts'
 
 const held: number[] = []
 const useUp = (): void => {
