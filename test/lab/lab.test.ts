@@ -121,7 +121,7 @@ describe.skipIf(obstacle !== null)('on the private network', () => {
 
     it('passes with a resolver that is slow, and with one that answers just in time', async () => {
       broken = true
-      for (const lateMs of [200, 700]) {
+      for (const lateMs of [200, 1800]) {
         await lab.resolver.serve(records(), { lateMs })
         const report = await probe(undefined, DEADLINE)
         expect(report.verdict).toBe('pass')
@@ -173,7 +173,7 @@ describe.skipIf(obstacle !== null)('on the private network', () => {
     }
 
     it('and is back before the write is given up: nothing but the latency shows it', async () => {
-      const { report, cut, mend } = lost(['--deadline', '20'])
+      const { report, cut, mend } = lost(['--deadline', '40'])
       await cut()
       await mend()
       const { verdict, checks } = await report
@@ -183,7 +183,7 @@ describe.skipIf(obstacle !== null)('on the private network', () => {
     })
 
     it('and is back within the deadline: the outcome is known, and no row is left', async () => {
-      const { report, cut, redialled, mend } = lost(['--deadline', '8'])
+      const { report, cut, redialled, mend } = lost(['--deadline', '16'])
       await cut()
       await redialled()
       await mend()
@@ -196,7 +196,7 @@ describe.skipIf(obstacle !== null)('on the private network', () => {
     })
 
     it('and does not come back: the rows that are left, and the statement that removes them', async () => {
-      const { report, cut, mend } = lost(['--deadline', '6'])
+      const { report, cut, mend } = lost(['--deadline', '12'])
       await cut()
       const { failure, warnings } = await report
       expect(failure).toMatchObject({ code: 'WRITE_AMBIGUOUS', layer: 'write' })
