@@ -39,7 +39,7 @@ describe('the bootstrap', { timeout: 20_000 }, () => {
   })
 
   it('runs through a command prefix as well', async () => {
-    await using server = await startThrowaway({ engine: 'postgresql', commandPrefix: ['nice'] })
+    await using server = await startThrowaway({ engine: 'postgresql', commandPrefix: ['env'] })
     expect(await privileges(server)).toHaveLength(3)
     await expect(server.runAsRoot('SELEC 1')).rejects.toThrow('syntax error')
   })
