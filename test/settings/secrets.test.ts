@@ -86,9 +86,26 @@ test('as a process: a line of a key for a path, and a password as the region', a
   expect(stderr).not.toContain(line.slice(2, 18))
 })
 
-test('of ten thousand random lines every one is found', () => {
-  const lines = Array.from({ length: 10_000 }, (_, index) => createHash('sha384').update(`${index}`).digest('base64'))
-  expect(lines.filter(line => redact(line) !== '[not shown]')).toEqual([])
+/** The first bytes of ten thousand digests, in base64: what the lines of keys look like. */
+const randomLines = (bytes: number) =>
+  Array.from({ length: 10_000 }, (_, index) =>
+    createHash('sha384').update(`${index}`).digest().subarray(0, bytes).toString('base64'),
+  )
+const shown = (bytes: number) => randomLines(bytes).filter(line => redact(line) !== '[not shown]')
+
+test('of ten thousand random lines every one is found', () => expect(shown(48)).toEqual([]))
+
+test.each([19, 20, 25, 26, 34, 35, 46, 47])('and of last lines, which are padded: %i bytes', bytes =>
+  expect(shown(bytes)).toEqual([]),
+)
+
+test.each([27, 30, 33, 36, 39, 42, 45])('and of last lines that need no padding nearly all: %i bytes', bytes =>
+  expect(shown(bytes).length).toBeLessThan(50),
+)
+
+test('a name and its value are no padded line', () => {
+  for (const text of ['connectionProbeApplicationName=multiplayer', 'AnApplicationOfTwoWords2024=x'])
+    expect(redact(text)).toBe(text)
 })
 
 test.each([
