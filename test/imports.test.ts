@@ -16,6 +16,7 @@ const TIERS: readonly (readonly string[])[] = [
   ['failure/'],
   ['budget.ts'],
   ['schema.ts'],
+  ['driver/'],
   ['settings/'],
   ['dial/'],
   // what differs between the engines, and what ships with the program
@@ -109,6 +110,21 @@ describe('the imports of src/', () => {
   test('go to their own tier or to the left', () => {
     const wrong = IMPORTS.filter(({ from, to }) => !to.startsWith('..') && tierOf(to) > tierOf(from))
     expect(wrong.map(line)).toEqual([])
+  })
+
+  // A second way to them would load them twice under tsx, once as CommonJS and once as ES modules.
+  test('reach Drizzle, the driver and the tables through driver/ only, but for types', () => {
+    const elsewhere = FILES.filter(file => !/^(driver|development)\/|^schema\.ts$/.test(file))
+    const direct = elsewhere.flatMap(file =>
+      [...withoutComments(readFileSync(join(ROOT, 'src', file), 'utf8')).matchAll(STATIC)]
+        .filter(
+          ([, clause = '', path = '']) =>
+            !/^\s*type\b/.test(clause) && /^drizzle-orm\b|^postgres$|\/schema\.ts$/.test(path),
+        )
+        .map(([, , path]) => `${file} imports ${path}`),
+    )
+    // One file, which reads the migrations.
+    expect(direct).toEqual(['database/migrations.ts imports drizzle-orm/migrator'])
   })
 
   test('open evidence in report/ only: nothing is decided by it', () => {

@@ -15,9 +15,6 @@ import { runChecks } from './run.ts'
 import { createTimeline } from './timeline.ts'
 import type { Announce } from './witness/awaited.ts'
 
-// Drizzle and the driver, whose loading takes longer than most dials: begun here, awaited by the check `database`.
-import('../row/index.ts').catch(() => undefined)
-
 export interface ProbeHooks {
   /** aborted with a ProbeError INTERRUPTED when the run is to end */
   readonly signal: AbortSignal

@@ -28,7 +28,7 @@ export interface Sessions {
   another(budget?: Context['budget'], endpoint?: Endpoint): Promise<Session>
 }
 
-/** Drizzle and the driver are loaded by now, or loading (attempts.ts). */
+/** Drizzle and the driver are loaded here: whoever does not get this far does without. */
 async function sessionsOn(context: Context, inUse: Opened, second: Second): Promise<Sessions> {
   const { openSession } = await recorded(context.budget, 'loading of the driver', () => import('../row/index.ts'))
   const { budget, dialler, sessions, lostIn } = context

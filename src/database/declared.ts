@@ -2,10 +2,9 @@
  * What schema.ts declares, as data: every table with its columns, defaults, keys, indexes and checks, every enum, and the
  * grants. A table that is exported there is declared; nothing else lists it.
  */
-import { is, SQL } from 'drizzle-orm'
-import { getTableConfig, isPgEnum, type PgColumn, PgDialect, PgTable } from 'drizzle-orm/pg-core'
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import { getTableConfig, is, isPgEnum, PgDialect, PgTable, SQL, schema } from '../driver/index.ts'
 import type { Grant } from '../schema.ts'
-import * as schema from '../schema.ts'
 import { literal } from './sql.ts'
 
 export interface DeclaredColumn {

@@ -1,6 +1,8 @@
 /** A database held against schema.ts: the probe's own table for its check, every declared table after a migration. */
+
+import { connectionProbe } from '../driver/index.ts'
 import { ProbeError } from '../failure/error.ts'
-import { connectionProbe, type Grant } from '../schema.ts'
+import type { Grant } from '../schema.ts'
 import { withText } from '../session/answers.ts'
 import type { Session } from '../session/postgres.ts'
 import { type Catalogue, type CatalogueColumn, type CatalogueGrant, columnsQuery } from './catalogue.ts'

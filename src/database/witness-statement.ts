@@ -5,9 +5,9 @@
  * The two ids stand in it as literals, near its beginning: by the row's id the server's list of sessions shows who ran
  * it, and that list is cut (at 1,024 bytes on PostgreSQL).
  */
-import { getTableColumns } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import { connectionProbe, type NewProbeRow } from '../schema.ts'
+import { connectionProbe, getTableColumns } from '../driver/index.ts'
+import type { NewProbeRow } from '../schema.ts'
 import type { Engine } from './engine.ts'
 import { identifier, literal, TABLE_NAME } from './sql.ts'
 

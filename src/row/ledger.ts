@@ -8,9 +8,9 @@
  *            statement to end, where reading could see nothing a moment before the row appears
  */
 import { rowsById } from '../database/sql.ts'
+import { connectionProbe } from '../driver/index.ts'
 import { CODES } from '../failure/codes.ts'
 import { type Facts, ProbeError } from '../failure/error.ts'
-import { connectionProbe } from '../schema.ts'
 import type { Session } from '../session/postgres.ts'
 import { retried } from '../session/retry.ts'
 import type { WrittenRow } from './row.ts'

@@ -1,8 +1,8 @@
 /** Rows read and changed through Drizzle. Every statement about a row gives back which session it was that answered. */
-import { eq, getTableColumns, inArray, sql } from 'drizzle-orm'
 import { pause } from '../budget.ts'
 import { rowsById } from '../database/sql.ts'
-import { connectionProbe, type ProbeRow } from '../schema.ts'
+import { connectionProbe, eq, getTableColumns, inArray, sql } from '../driver/index.ts'
+import type { ProbeRow } from '../schema.ts'
 import type { Session } from '../session/postgres.ts'
 import { retried } from '../session/retry.ts'
 

@@ -3,10 +3,10 @@
  * guarded socket and nothing else (link.ts, guarded-socket.ts).
  */
 import type { EventEmitter } from 'node:events'
-import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
-import postgres from 'postgres'
+import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import { type Budget, recorded, roundMs } from '../budget.ts'
 import { type Engine, engineOf } from '../database/engine.ts'
+import { drizzle, postgres } from '../driver/index.ts'
 import { startupHint } from '../failure/classify.ts'
 import { classifyStatement, type StatementKind, statementHint, TIMEOUTS } from '../failure/classify-statement.ts'
 import { isServerError, ProbeError } from '../failure/error.ts'

@@ -1,0 +1,11 @@
+/**
+ * Drizzle, postgres.js, and the tables: whoever needs them imports them from here. The one directory of CommonJS, as its
+ * package.json says: what is required here Node loads by itself. As ES modules each of their 116 files goes through tsx,
+ * and a run took twice the time on Node 24.
+ */
+export { eq, getTableColumns, inArray, is, SQL, sql } from 'drizzle-orm'
+export { getTableConfig, isPgEnum, PgDialect, PgTable } from 'drizzle-orm/pg-core'
+export { drizzle } from 'drizzle-orm/postgres-js'
+export { default as postgres } from 'postgres'
+export * as schema from '../schema.ts'
+export { connectionProbe } from '../schema.ts'
