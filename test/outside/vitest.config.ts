@@ -8,6 +8,8 @@ import { OUTSIDE, project, settings } from '../vitest.config.ts'
 export default defineConfig({
   test: {
     ...settings,
+    // Four workers start processes of every kind: the machine is as busy as it gets.
+    testTimeout: 60_000,
     // A schema change is a job on CockroachDB, where there is one: seconds each.
     hookTimeout: 300_000,
     projects: [project('postgresql', { include: [...OUTSIDE, 'test/attribution/**/*.test.ts'], exclude: [] })],

@@ -12,7 +12,7 @@ const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 const read = (pem: string): X509Certificate => new X509Certificate(pem)
 const time = (text: string): number => new Date(text).getTime()
 
-describe('the certificate authority', { timeout: 20_000 }, () => {
+describe('the certificate authority', () => {
   it('signs a node certificate that CockroachDB and PostgreSQL take', async () => {
     const ca = await createAuthority({ name: 'a CA' })
     const root = read(ca.certificate)
@@ -67,7 +67,7 @@ describe('the certificate authority', { timeout: 20_000 }, () => {
   })
 })
 
-describe('the --certs-dir', { timeout: 20_000 }, () => {
+describe('the --certs-dir', () => {
   it('has the layout of cockroach, with keys that only the owner reads', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'certs-'))
     try {

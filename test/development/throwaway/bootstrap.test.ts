@@ -3,7 +3,7 @@ import { bootstrapSql, bootstrapSteps } from '../../../src/database/bootstrap/in
 import { startThrowaway, type Throwaway } from '../../../src/development/throwaway/index.ts'
 import { runSteps } from '../../../src/development/throwaway/root.ts'
 
-describe('the bootstrap', { timeout: 20_000 }, () => {
+describe('the bootstrap', () => {
   it('is one statement a line, each once, in the database it is for', () => {
     for (const engine of ['postgresql', 'cockroachdb'] as const) {
       const text = bootstrapSql(engine, 'other')

@@ -42,7 +42,7 @@ async function recorded(): Promise<Recorded[]> {
   return lines.map(line => JSON.parse(line) as Recorded)
 }
 
-describe('finding CockroachDB', { timeout: 20_000 }, () => {
+describe('finding CockroachDB', () => {
   it('takes COCKROACH_BINARY, then PATH, then nothing', async () => {
     expect(findCockroach({ COCKROACH_BINARY: FAKE, PATH: '' })).toBe(FAKE)
     expect(findCockroach({ PATH: scratch })).toBeNull()
@@ -62,7 +62,7 @@ describe('finding CockroachDB', { timeout: 20_000 }, () => {
   })
 })
 
-describe('the throwaway CockroachDB', { timeout: 20_000 }, () => {
+describe('the throwaway CockroachDB', () => {
   it('starts, bootstraps as root over TLS, and stops at SIGTERM', async () => {
     const server = await startThrowaway()
     const directory = dirname(server.certsDir)

@@ -50,7 +50,7 @@ async function login(
   }
 }
 
-describe('the throwaway PostgreSQL', { timeout: 20_000 }, () => {
+describe('the throwaway PostgreSQL', () => {
   it('starts from nothing, bootstrapped, and leaves nothing', async () => {
     const server = await startThrowaway({ engine: 'postgresql' })
     const directory = dirname(server.certsDir)
