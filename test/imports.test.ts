@@ -115,14 +115,15 @@ describe('the imports of src/', () => {
   // A second way to them would load them twice under tsx, once as CommonJS and once as ES modules.
   test('reach Drizzle, the driver and the tables through driver/ only, but for types', () => {
     const elsewhere = FILES.filter(file => !/^(driver|development)\/|^schema\.ts$/.test(file))
-    const direct = elsewhere.flatMap(file =>
-      [...withoutComments(readFileSync(join(ROOT, 'src', file), 'utf8')).matchAll(STATIC)]
-        .filter(
-          ([, clause = '', path = '']) =>
-            !/^\s*type\b/.test(clause) && /^drizzle-orm\b|^postgres$|\/schema\.ts$/.test(path),
-        )
-        .map(([, , path]) => `${file} imports ${path}`),
-    )
+    const isTheirs = (path: string) => /^drizzle-orm\b|^postgres$|\/schema\.ts$/.test(path)
+    const direct = elsewhere.flatMap(file => {
+      const source = withoutComments(readFileSync(join(ROOT, 'src', file), 'utf8'))
+      const statically = [...source.matchAll(STATIC)]
+        .filter(([, clause = '']) => !/^\s*type\b/.test(clause))
+        .map(([, , path = '']) => path)
+      const dynamically = [...source.matchAll(DYNAMIC)].map(([, path = '']) => path)
+      return [...statically, ...dynamically].filter(isTheirs).map(path => `${file} imports ${path}`)
+    })
     // One file, which reads the migrations.
     expect(direct).toEqual(['database/migrations.ts imports drizzle-orm/migrator'])
   })
