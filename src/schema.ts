@@ -1,7 +1,7 @@
 /**
  * What the database must hold: every table and enum that is exported here, and the grants on them. drizzle-kit generates
- * the migrations from this file, development/schema-check holds them against it, database/verify.ts a live catalogue. It
- * is loaded as CommonJS (driver/), and by drizzle-kit so, too: no top-level await.
+ * the migrations from this file, development/schema-check holds them against it, database/verify.ts a live catalogue.
+ * Both drizzle-kit and driver/ load it as CommonJS: it cannot await at its top level.
  */
 import { sql } from 'drizzle-orm'
 import { bigint, jsonb, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'

@@ -1,5 +1,4 @@
 /** A database held against schema.ts: the probe's own table for its check, every declared table after a migration. */
-
 import { connectionProbe } from '../driver/index.ts'
 import { ProbeError } from '../failure/error.ts'
 import type { Grant } from '../schema.ts'

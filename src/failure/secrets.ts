@@ -37,17 +37,17 @@ export const settingWithoutSecrets = (value: string): string =>
 
 /**
  * Whether a word is base64 of bytes. Letters of both cases and digits alternate there; in names and paths they seldom do.
- * The last line of a key is short, and its padding gives it away: no path ends so, and few names have a value behind them
- * that begins with a blank. What is not padded and shorter than 44 characters is missed once in a hundred times.
+ * The last line of a key is short, and its padding gives it away: no path ends so. Without padding a word of less than 44
+ * characters is missed once in a hundred times.
  */
 function isKeyMaterial(word: string): boolean {
   if (BEGINNINGS.test(word)) return true
   const letters = word.replace(/[+/=]/g, '')
-  if (letters.length < 17 || !/[a-z]/.test(letters) || !/[A-Z]/.test(letters)) return false
+  const isPadded = word.endsWith('=') && word.length % 4 === 0
+  if (letters.length < (isPadded ? 17 : 20) || !/[a-z]/.test(letters) || !/[A-Z]/.test(letters)) return false
   const changes = letters.match(/[a-z](?![a-z])|[A-Z](?![A-Z])|[0-9](?![0-9])/g)?.length ?? 0
   const share = (changes - 1) / (letters.length - 1)
-  if (word.endsWith('=') && word.length % 4 === 0) return share >= (word.endsWith('==') ? 0.2 : 0.32)
-  if (letters.length < 20) return false
+  if (isPadded) return share >= (word.endsWith('==') ? 0.2 : 0.32)
   // A name in camel case, the nearest thing to it, stays below 0.4 and has no digits.
   if (!/[0-9]/.test(letters)) return share >= 0.45
   return share >= (letters.length < 40 ? 0.42 : 0.35)
