@@ -176,7 +176,7 @@ describe('the imports of src/', () => {
   }
 
   test('of a text about refused settings reach no check: who forgot one waits for it', () => {
-    const reached = reachedFrom(['commands/probe.ts', 'settings/config.ts', 'report/refusal.ts', 'report/evidence.ts'])
+    const reached = reachedFrom(['commands/probe.ts', 'settings/config.ts', 'commands/refused-settings.ts'])
     const light = /^(commands|invocation|failure|settings|report\/(evidence|lines|parts|plain|refusal))[/.]/
     expect([...reached].filter(file => !light.test(file))).toEqual([])
   })

@@ -12,7 +12,7 @@ export const probe = defineCommand({
   async run({ flags }, program) {
     const { delivery, options } = probeArguments(flags)
     // Loading goes on in another thread while the settings are read. Without a URL there will be no run.
-    const next: Promise<unknown> = process.env.DATABASE_URL ? import('./prove.ts') : import('../report/refusal.ts')
+    const next: Promise<unknown> = process.env.DATABASE_URL ? import('./prove.ts') : import('./refused-settings.ts')
     next.catch(() => undefined)
     const { loadConfig } = await import('../settings/config.ts')
     const loaded = loadConfig({ role: 'writer', env: process.env, options })

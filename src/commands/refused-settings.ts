@@ -1,6 +1,8 @@
 /** Wrong settings are a report, too: what was to be run is blocked, every check of it. */
 import { randomUUID } from 'node:crypto'
 import type { AnyCheck } from '../checks/check.ts'
+import { opened, withoutSecretTexts, withValues } from '../report/evidence.ts'
+import { renderRefusal } from '../report/refusal.ts'
 import type { ReportCommand } from '../report/report.ts'
 import type { Loaded } from '../settings/config.ts'
 import { EXIT, type Program } from './command.ts'
@@ -44,10 +46,6 @@ async function refuseAsText(
   { error, target, origin, warnings }: Loaded & { ok: false },
   refused: Refused,
 ): Promise<number> {
-  const [{ renderRefusal }, { opened, withoutSecretTexts, withValues }] = await Promise.all([
-    import('../report/refusal.ts'),
-    import('../report/evidence.ts'),
-  ])
   const { delivery, program } = refused
   const { colour, columns } = program
   const refusal = {

@@ -4,7 +4,6 @@ import { commandLine, separator } from '../invocation.ts'
 import type { Loaded, ProbeConfig } from '../settings/config.ts'
 import { type Asked, defineCommand, EXIT, type Flags, type Program } from './command.ts'
 import { PROBE_FLAGS, probeArguments, REPORT_FLAGS } from './probe-options.ts'
-import { refuseSettings } from './refused-settings.ts'
 import { rewrittenLine } from './terminal.ts'
 import { quoted, UsageError } from './usage.ts'
 
@@ -39,6 +38,7 @@ export const witness = defineCommand({
     if (!loaded.ok) {
       const { user } = loaded.target
       const checks = async () => (await import('../checks/witness/index.ts')).witnessChecksFor(app, user ?? undefined)
+      const { refuseSettings } = await import('./refused-settings.ts')
       return refuseSettings(loaded, { command: 'witness', runId, checks, delivery, program })
     }
     const { reportAndPrint } = await import('./prove.ts')
