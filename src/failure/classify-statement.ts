@@ -100,11 +100,16 @@ const RAISED =
 const NO_PARTITION =
   'the table is partitioned, and none of its partitions takes the row: psql \\d+ connection_probe lists them; as owner CREATE TABLE … PARTITION OF public.connection_probe DEFAULT, or migrate into a table that is not partitioned'
 
+/** A subscriber could not tell which row is meant: PostgreSQL says it of UPDATE and DELETE, not of INSERT. */
+const NO_REPLICA_IDENTITY =
+  'the table is published (SELECT pubname FROM pg_publication_tables) and has no replica identity: as gateway_admin ALTER TABLE public.connection_probe REPLICA IDENTITY DEFAULT, its primary key'
+
 /** What to do where PostgreSQL's function that said it (field R) tells more than the SQLSTATE. */
 const ROUTINE_HINTS: Readonly<Record<string, string>> = {
   exec_stmt_raise: RAISED,
   ExecFindPartition: NO_PARTITION,
   ExecPartitionCheckEmitError: NO_PARTITION,
+  CheckCmdReplicaIdentity: NO_REPLICA_IDENTITY,
 }
 
 /** A policy decides, and not a privilege: PostgreSQL's function that checks a new row against it. */

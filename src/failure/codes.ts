@@ -311,7 +311,7 @@ const ENTRIES = {
   },
   WRITE_REFUSED: {
     layer: 'write',
-    hint: 'look up the SQLSTATE in the PostgreSQL manual, appendix A; as root: SHOW CREATE TABLE public.connection_probe',
+    hint: 'look up the SQLSTATE in the PostgreSQL manual, appendix A; as root: SHOW CREATE TABLE public.connection_probe (PostgreSQL: psql \\d+ connection_probe)',
   },
   WRITE_TIMEOUT: {
     layer: 'write',

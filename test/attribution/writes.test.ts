@@ -127,6 +127,18 @@ const REFUSED: readonly Case[] = [
     hint: /^an EXCLUDE constraint that .* DROP CONSTRAINT alone$/,
   },
   {
+    fault: 'a publication that cannot tell which row is changed',
+    engines: POSTGRESQL,
+    sql: `ALTER TABLE public.connection_probe REPLICA IDENTITY NOTHING;
+      DROP PUBLICATION IF EXISTS changes; CREATE PUBLICATION changes FOR TABLE public.connection_probe`,
+    check: 'dml',
+    code: 'WRITE_REFUSED',
+    evidence: { sqlstate: '55000' },
+    hint: /^the table is published .* REPLICA IDENTITY DEFAULT/,
+    afterwards: 'ALTER TABLE public.connection_probe REPLICA IDENTITY DEFAULT',
+    rowsLeft: 'exactly',
+  },
+  {
     fault: 'a limit on the rows that one transaction may write',
     engines: ['cockroachdb'],
     sql: 'ALTER ROLE gateway_writer SET transaction_rows_written_err = 1',
