@@ -2,7 +2,7 @@
 import { type Budget, remainingMs, startBudget } from '../budget.ts'
 import { rowsById, TABLE_NAME } from '../database/sql.ts'
 import type { Warning } from '../failure/codes.ts'
-import { asProbeError, type ProbeError } from '../failure/error.ts'
+import { asProbeError, count, type ProbeError } from '../failure/error.ts'
 import type { Rows } from '../row/index.ts'
 import { withText } from '../session/answers.ts'
 import type { Session } from '../session/postgres.ts'
@@ -27,7 +27,7 @@ function cleanUpBudget(budget: Budget): Budget {
 /** The warning about rows that stay behind, which says how to remove them. */
 export const rowsLeft = (ids: readonly string[], { code, message }: Pick<ProbeError, 'code' | 'message'>): Warning => ({
   code: 'ROWS_LEFT',
-  message: `${ids.length} rows could not be removed (${code}: ${message}); remove them with: DELETE FROM ${rowsById(ids)};`,
+  message: `${count(ids.length, 'row')} could not be removed (${code}: ${message}); when that is fixed, remove what is left: DELETE FROM ${rowsById(ids)};`,
 })
 
 /**
@@ -88,7 +88,7 @@ export async function sweep({ budget, sessions, note }: Context): Promise<void> 
     )
     if (old.length === 0) return
     await session.send('write', 'the sweep', `DELETE FROM ${rowsById(old.map(({ id }) => id))}`)
-    note(`swept ${old.length} rows that earlier runs left behind`)
+    note(`swept ${count(old.length, 'row')} that earlier runs left behind`)
   } catch (error) {
     const { code, message } = asProbeError(error)
     note(`rows of earlier runs could not be swept: ${code}: ${message}`)

@@ -1,5 +1,5 @@
 /** The server holds no named statement of the session that all the writes went through. */
-import { ProbeError } from '../failure/error.ts'
+import { count, ProbeError } from '../failure/error.ts'
 import { ifKnown } from '../session/if-known.ts'
 import type { Session } from '../session/postgres.ts'
 import { defineCheck } from './check.ts'
@@ -52,7 +52,7 @@ export const statementsUnnamed = defineCheck({
     if (named.length > 0)
       throw new ProbeError(
         'STATEMENTS_NAMED',
-        `the server holds ${named.length} named prepared ${named.length === 1 ? 'statement' : 'statements'} of this session`,
+        `the server holds ${count(named.length, 'named prepared statement')} of this session`,
         { evidence: { named } },
       )
     return { evidence: { named }, found: {} }

@@ -12,6 +12,9 @@ import { redact } from './secrets.ts'
 
 export { redact } from './secrets.ts'
 
+/** "1 row", "2 rows", as every text counts. */
+export const count = (n: number, one: string, several = `${one}s`): string => `${n} ${n === 1 ? one : several}`
+
 /** One link of the chain of original errors, outermost first. */
 export interface Cause {
   readonly name: string

@@ -3,10 +3,11 @@
  * tried in one line for each check that it waits for. `--verbose` shows every check instead.
  */
 import { LAYERS } from '../failure/codes.ts'
+import { count } from '../failure/error.ts'
 import { type Blocks, blockLines, mark } from './blocks.ts'
 import { EMPTY, type Line, line, type Palette } from './lines.ts'
 import { targetLines } from './parts.ts'
-import { count, duration, keyFacts, proved } from './plain.ts'
+import { duration, keyFacts, proved } from './plain.ts'
 import type { CheckResult, Report } from './report.ts'
 
 /** How wide the column of the layers is. */

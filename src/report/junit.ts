@@ -2,17 +2,8 @@
  * The report as JUnit XML, which CI systems read: one testsuite, a testcase for each check. Valid by the schema that the
  * Jenkins xunit plugin publishes (junit-10.xsd), which test/report/junit.xsd restates.
  */
-import {
-  count,
-  duration,
-  explainCommand,
-  headline,
-  hostPort,
-  LONGEST_WARNING,
-  originLine,
-  plain,
-  programOf,
-} from './plain.ts'
+import { count } from '../failure/error.ts'
+import { duration, explainCommand, headline, hostPort, LONGEST_WARNING, originLine, plain, programOf } from './plain.ts'
 import type { CheckResult, Report } from './report.ts'
 
 const ESCAPES: Readonly<Record<string, string>> = {

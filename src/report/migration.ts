@@ -2,10 +2,10 @@
 import { DECLARED, type DeclaredTable } from '../database/declared.ts'
 import type { MigrationState } from '../database/journal.ts'
 import type { Migrated } from '../database/migrate.ts'
-import { type Failure, failureLine } from '../failure/error.ts'
+import { count, type Failure, failureLine } from '../failure/error.ts'
 import type { ProbeConfig, Target } from '../settings/config.ts'
 import { opened, withoutSecretTexts, withValues } from './evidence.ts'
-import { count, plain, printableJson } from './plain.ts'
+import { plain, printableJson } from './plain.ts'
 
 /**
  * What a run found:
@@ -36,7 +36,7 @@ function tableLine({ name, columns, keys, indexes, checks }: DeclaredTable): str
     count(columns.length, 'column'),
     count(defaults, 'default'),
     count(keys.length, 'key'),
-    ...(indexes.length > 0 ? [`${indexes.length} ${indexes.length === 1 ? 'index' : 'indexes'}`] : []),
+    ...(indexes.length > 0 ? [count(indexes.length, 'index', 'indexes')] : []),
     ...(checks.length > 0 ? [count(checks.length, 'check')] : []),
   ]
   return `${name} (${parts.join(', ')})`

@@ -3,6 +3,7 @@
  * whatever is printed passes through `plain` first, so that it can neither move a terminal's cursor nor break a table.
  */
 import type { Code } from '../failure/codes.ts'
+import { count } from '../failure/error.ts'
 import { hostAndPort } from '../failure/hints.ts'
 import { plain } from '../failure/secrets.ts'
 import { asTyped } from '../invocation.ts'
@@ -50,9 +51,6 @@ export function timings({ count, latencyMs }: TimelineEntry): string | null {
   const each = Object.entries({ p50, p95, p99, max }).map(([name, ms]) => `${name} ${duration(ms)}`)
   return `${count} times: ${each.join(', ')}`
 }
-
-/** "1 check", "2 checks". */
-export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`
 
 /** The host and the port of the target. */
 export const hostPort = ({ host, port }: Target): string => plain(hostAndPort(host ?? '(no host)', port))

@@ -3,10 +3,10 @@
  * tried, so there is nothing to say of the checks; their list is not loaded for it, since somebody who forgot a setting
  * waits for this.
  */
-import type { Cause, Facts, Failure } from '../failure/error.ts'
+import { type Cause, count, type Facts, type Failure } from '../failure/error.ts'
 import { EMPTY, type Line, layout, line, type Palette, palette } from './lines.ts'
 import { endLines, evidenceLines, INDENT, startedLine, type TextOptions, targetLines, warningLines } from './parts.ts'
-import { count, headline, LONGEST_HINT, plain } from './plain.ts'
+import { headline, LONGEST_HINT, plain } from './plain.ts'
 import type { Report } from './report.ts'
 
 /** What is known of a run that was not begun. */

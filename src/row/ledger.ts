@@ -10,7 +10,7 @@
 import { rowsById } from '../database/sql.ts'
 import { connectionProbe } from '../driver/index.ts'
 import { CODES } from '../failure/codes.ts'
-import { type Facts, ProbeError } from '../failure/error.ts'
+import { count, type Facts, ProbeError } from '../failure/error.ts'
 import type { Session } from '../session/postgres.ts'
 import { retried } from '../session/retry.ts'
 import type { WrittenRow } from './row.ts'
@@ -217,7 +217,7 @@ async function remove(books: Books, session: Session, ids: readonly string[]): P
   if (absent.length > 0)
     throw new ProbeError(
       'ROW_NOT_VISIBLE',
-      `${absent.length} of ${ids.length} rows that were reported written were missing when they should be removed`,
+      `missing when they should be removed: ${absent.length} of ${count(ids.length, 'row')} reported written`,
       { evidence: { absent: absent.slice(0, 10) }, hint: NEVER_THERE },
     )
 }

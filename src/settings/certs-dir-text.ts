@@ -1,5 +1,6 @@
 /** The result of certs:check, and its text for a terminal: a pure function, nothing is read here. */
 
+import { count } from '../failure/error.ts'
 import type { CertificateFacts } from './certificate.ts'
 import { printable, quotePath } from './pem.ts'
 
@@ -52,8 +53,10 @@ export function renderCertsCheck({ ok, dir, files, findings }: Omit<CertsCheck, 
       ...file.findings.map(marked),
     ].map((line, index) => (index === 0 ? line : `    ${line}`)),
   )
-  const count = [...findings, ...files.flatMap(file => file.findings)].filter(one => one.severity === 'refused').length
-  const verdict = ok ? 'nothing here would be refused' : `${count} thing${count === 1 ? '' : 's'} would be refused`
+  const refused = [...findings, ...files.flatMap(file => file.findings)].filter(
+    one => one.severity === 'refused',
+  ).length
+  const verdict = ok ? 'nothing here would be refused' : `${count(refused, 'thing')} would be refused`
   return [`${quotePath(dir)}: ${verdict}`, ...findings.map(marked), ...lines, ''].join('\n')
 }
 

@@ -5,7 +5,7 @@
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import type { Code, Warning } from '../failure/codes.ts'
-import type { Problem } from '../failure/error.ts'
+import { count, type Problem } from '../failure/error.ts'
 import {
   allows,
   type CertificateFacts,
@@ -273,6 +273,6 @@ export function validityProblem(certificate: X509Certificate, now: number): { co
 function expiresSoon(what: string, end: number, now: number): Warning[] {
   const days = Math.floor((end - now) / DAY_MS)
   if (days >= EXPIRES_SOON_DAYS) return []
-  const message = `${what} expires on ${new Date(end).toISOString()}, in ${days} day${days === 1 ? '' : 's'}`
+  const message = `${what} expires on ${new Date(end).toISOString()}, in ${count(days, 'day')}`
   return [{ code: 'CERT_EXPIRES_SOON', message }]
 }

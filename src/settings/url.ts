@@ -9,7 +9,7 @@
  */
 
 import { CODES } from '../failure/codes.ts'
-import type { Problem } from '../failure/error.ts'
+import { count, type Problem } from '../failure/error.ts'
 import { isHostName, isIPv4Notation, isIPv6Literal, isWrappedIPv4, needsZone } from './address.ts'
 import { type Complain, ENCODE, NO_PASSWORD, type Parts, SHAPE, split } from './url-parts.ts'
 
@@ -243,7 +243,7 @@ function parseHostaddr(text: string, hosts: number, complain: Complain): (string
   if (text === '') return []
   const addresses = text.split(',')
   if (addresses.length !== hosts) {
-    const message = `has ${addresses.length} addresses in hostaddr for ${hosts} hosts`
+    const message = `has ${count(addresses.length, 'address', 'addresses')} in hostaddr for ${count(hosts, 'host')}`
     complain('CONFIG_INVALID', message, `give one address for each host, ${OR_NO_HOSTADDR}`)
   }
   return addresses.map(address => {

@@ -2,9 +2,10 @@
  * The page for people: the report of the last run, and above its details since when its verdict holds and what the runs
  * before it came to. Without a run that says something of now there is no verdict, and the page says why.
  */
+
+import { count } from '../failure/error.ts'
 import { renderHtml } from '../report/html.ts'
 import { escapeHtml, htmlPage } from '../report/html-page.ts'
-import { count } from '../report/plain.ts'
 import type { History, Past } from './history.ts'
 
 /** CSS besides that of the report. A failed run is told by its height, too. */

@@ -1,5 +1,5 @@
 /** No named prepared statement in that session, after a query of Ecto's: the server tells it to nobody but that session. */
-import { ProbeError } from '../../failure/error.ts'
+import { count, ProbeError } from '../../failure/error.ts'
 import { defineCheck } from '../check.ts'
 import type { backEndRowOf } from './back-end-row.ts'
 import type { backEndSessionOf } from './back-end-session.ts'
@@ -28,7 +28,7 @@ export const backEndUnnamedOf = (
       if (Number(named) > 0)
         throw new ProbeError(
           'STATEMENTS_NAMED',
-          `the session of the back end holds ${named} named prepared ${Number(named) === 1 ? 'statement' : 'statements'}`,
+          `the session of the back end holds ${count(Number(named), 'named prepared statement')}`,
           {
             evidence,
             hint: 'prepare: :unnamed in the Repo configuration of the back end (config/runtime.exs), then deploy it: named ones pile up in the memory of the server',

@@ -1,6 +1,8 @@
 /** The review as Markdown, for a pull request: the verdict first, then what to do, then what it rests on. */
+
+import { count } from '../../failure/error.ts'
 import { escapeMarkdown } from '../../report/markdown.ts'
-import { count, plain } from '../../report/plain.ts'
+import { plain } from '../../report/plain.ts'
 import { ALONE } from '../schema-check/cockroachdb.ts'
 import type { Finding } from '../schema-check/rule.ts'
 import { ROWS } from './fill.ts'
