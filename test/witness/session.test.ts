@@ -507,6 +507,22 @@ describe('through a pooler', () => {
 })
 
 it.each([
+  ['that has no machine is said before the row is awaited', {}, 'no machine of --app uro is found (DNS_FAILED: '],
+  ['that has one is not remarked upon', { 'uro.internal': ['::1'] }, ''],
+])('an app %s', async (_, records, begins) => {
+  const ids = newIds(engine)
+  const said: string[] = []
+  const config = target(server, pemOf(server, 'gateway_writer'), {
+    ...{ deadlineMs: 20_000, waitMs: 1, names: { ...namesOf(records), servers: ['[::1]:9'] } },
+  })
+  const backEnd = async () => void said.push('what to run')
+  await runWitness(config, { ids, app: 'uro', backEnd, note: text => said.push(text) })
+  const [first = '', ...rest] = said
+  expect(first.startsWith(begins)).toBe(true)
+  expect([...(begins === '' ? [first] : []), ...rest]).toEqual(['what to run'])
+})
+
+it.each([
   ['[::1]:34494', '::1'],
   ['[fe80::1%eth0]:34494', 'fe80::1%eth0'],
   ['[fdaa:0:1::3]', 'fdaa:0:1::3'],

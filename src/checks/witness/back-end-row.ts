@@ -26,6 +26,7 @@ import { expectHeld } from '../dml.ts'
 import { proveOwnSession } from '../own-session.ts'
 import { table } from '../table.ts'
 import type { Awaited } from './awaited.ts'
+import { noteUnknownApp } from './machines.ts'
 
 /** Between two looks, ms. */
 const LOOK_EVERY_MS = 100
@@ -64,12 +65,12 @@ async function look(session: Session, { rowId }: Awaited, runId: string): Promis
 }
 
 /** Looks until the row is there, or time is up: null. */
-async function awaitRow({ runId }: Context, session: Session, awaited: Awaited) {
+async function awaitRow(context: Context, session: Session, awaited: Awaited) {
   const from = performance.now()
   const until = awaited.until()
   for (let looks = 1; ; looks++) {
     const startedAt = performance.now()
-    const row = await look(session, awaited, runId)
+    const row = await look(session, awaited, context.runId)
     if (row) awaited.seen()
     const before = awaited.lookedAt()
     const unwatchedMs = before === null ? null : performance.now() - before
@@ -78,7 +79,10 @@ async function awaitRow({ runId }: Context, session: Session, awaited: Awaited) 
     const waitedMs = roundMs(performance.now() - from)
     if (session.budget.signal.aborted) throw session.budget.signal.reason
     if (row || leftMs <= 0) return { row, looks, waitedMs, unwatchedMs }
-    if (looks === 1) await awaited.announce(session.engine.id)
+    if (looks === 1) {
+      if (awaited.app !== null) await noteUnknownApp(context, awaited.app)
+      await awaited.announce(session.engine.id)
+    }
     awaited.waiting(leftMs)
     await pause(Math.min(LOOK_EVERY_MS, until - performance.now()), session.budget)
   }

@@ -8,7 +8,6 @@
  */
 import { isIPv6 } from 'node:net'
 import type { ListedSession } from '../../database/sessions.ts'
-import { resolve } from '../../dial/resolve.ts'
 import { asProbeError, ProbeError } from '../../failure/error.ts'
 import { settingWithoutSecrets } from '../../failure/secrets.ts'
 import { microseconds } from '../../row/row.ts'
@@ -16,6 +15,7 @@ import { isWrappedIPv4, sameAddress } from '../../settings/address.ts'
 import { type Context, defineCheck } from '../check.ts'
 import type { Awaited } from './awaited.ts'
 import { type backEndRowOf, unwatched, type Witnessed } from './back-end-row.ts'
+import { machinesOf } from './machines.ts'
 
 /** How far the clocks of two nodes may be apart (CockroachDB's --max-offset), µs. */
 const MAX_OFFSET_US = 500_000n
@@ -116,13 +116,12 @@ const lookupHint = (app: string, { hint }: ProbeError): string =>
 
 /** Whether AAAA of APP.internal has the address of each. @throws ProbeError WITNESS_ELSEWHERE, or what became of the lookup */
 async function expectMachines(
-  { config, budget }: Context,
+  context: Context,
   app: string,
   writers: readonly ListedSession[],
 ): Promise<readonly string[]> {
   const name = `${app}.internal`
-  const host = { host: name, port: 0, hostaddr: null, tlsName: name }
-  const { addresses } = await resolve(host, config.names, budget).catch(error => {
+  const addresses = await machinesOf(context, app).catch(error => {
     // Their own next steps are about the host of the database.
     throw asProbeError(error).with({ hint: lookupHint(app, asProbeError(error)), evidence: { app } })
   })
