@@ -70,6 +70,6 @@ function describe(facts: CertificateFacts): string[] {
     `subject    ${facts.subject} (issuer ${facts.issuer}; ${facts.key})`,
     ...(facts.isCa ? [] : [`usage      ${usage}`]),
     ...(names.length > 0 ? [`names      ${names.join(', ')}`] : []),
-    `valid      ${facts.notBefore.slice(0, 10)} to ${facts.notAfter.slice(0, 10)}, ${facts.daysLeft} days left`,
+    `valid      ${facts.notBefore.slice(0, 10)} to ${facts.notAfter.slice(0, 10)}, ${count(facts.daysLeft, 'day')} left`,
   ]
 }
