@@ -7,6 +7,8 @@
  *
  * login     the StartupMessage that it writes is not sent, ours has been; it is told AuthenticationOk and ReadyForQuery
  * answers   messages are cut, limited and looked at here; what does not belong ends the session
+ * rows      the driver counts them until CommandComplete, and goes on counting in the next answer where an error came
+ *           instead: it is told that they end first
  * notices   N, S and A (notice, parameter, notification) may come at any time, and are for nobody; a notice that the
  *           server goes away is the reason if the connection ends next
  * FATAL     ends the session, even where the server leaves the connection open
@@ -26,9 +28,15 @@ const EXCHANGE_LIMIT = 4 * 1024 * 1024
 const LOGIN_ANSWER = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 0, 0x5a, 0, 0, 0, 5, 0x49])
 const EMPTY_ANSWER = Buffer.from([0x49, 0, 0, 0, 4, 0x5a, 0, 0, 0, 5, 0x49])
 
+/** CommandComplete, for rows that an error has cut off. */
+const SELECT_0 = Buffer.from('C\0\0\0\x0dSELECT 0\0')
+const END_OF_ROWS: Message = { type: 'C', bytes: SELECT_0, body: SELECT_0.subarray(5) }
+
 /** T row description, D row, C complete, E error, Z ready, 1 parsed, 2 bound, n no data, t parameters, I empty query */
 const ANSWERS: ReadonlySet<string> = new Set('TDCEZ12ntI')
 const NOTICES: ReadonlySet<string> = new Set('NSA')
+/** What may follow a row. */
+const ENDS_ROWS: ReadonlySet<string> = new Set('DCE')
 
 export interface GuardedSocket {
   /** as much of a socket as postgres.js's connection.js uses */
@@ -108,6 +116,8 @@ function checkedAnswers(
   let said: Error | null = null
   /** an error that ends the session */
   let last: Error | null = null
+  /** rows have come, and nothing has ended them */
+  let inRows = false
   const hear = (message: Message): void => {
     if (message.type === 'Z') said = null
     if (message.type !== 'E' && message.type !== 'N') return
@@ -126,7 +136,7 @@ function checkedAnswers(
       // What stands together goes on together, as it would from the socket.
       let piece: Message[] = []
       for (const message of reader.push(chunk)) {
-        const why = objection(message)
+        const why = objection(message, inRows)
         if (why !== null || NOTICES.has(message.type)) {
           if (!pass(piece)) return
           piece = []
@@ -136,6 +146,11 @@ function checkedAnswers(
           return
         }
         hear(message)
+        if (inRows && message.type === 'E') {
+          if (!pass(piece) || !pass([END_OF_ROWS])) return
+          piece = []
+        }
+        inRows = message.type === 'D' || (inRows && NOTICES.has(message.type))
         if (!NOTICES.has(message.type)) piece.push(message)
       }
       if (!pass(piece)) return
@@ -156,7 +171,8 @@ function inOne(messages: readonly Message[]): Buffer | null {
 }
 
 /** What is wrong with a message that comes while a statement is answered, null if nothing is. */
-function objection({ type, body }: Message): string | null {
+function objection({ type, body }: Message, inRows: boolean): string | null {
+  if (inRows && !ENDS_ROWS.has(type) && !NOTICES.has(type)) return `a message of type ${type} in the middle of rows`
   if (type === 'E' && !serverError(body)) return 'an ErrorResponse without a SQLSTATE'
   if (type === 'T' && !isRowDescription(body)) return 'a RowDescription that does not hold what it announces'
   if (!ANSWERS.has(type) && !NOTICES.has(type)) return `a message of type ${type} has no place in an answer`

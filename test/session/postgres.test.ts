@@ -8,8 +8,16 @@ import { makeCredentials } from '../helpers/clients.ts'
 import { relay } from '../helpers/relay.ts'
 import { scriptedServer } from '../helpers/scripted.ts'
 import type { SessionServer } from '../helpers/sessions.ts'
+import { once } from '../helpers/statement-faults.ts'
 import type { Reply } from '../helpers/statements.ts'
-import { dataRow, noticeResponse, rowDescription } from '../helpers/wire.ts'
+import {
+  commandComplete,
+  dataRow,
+  errorResponse,
+  noticeResponse,
+  readyForQuery,
+  rowDescription,
+} from '../helpers/wire.ts'
 import { type Credentials, noUnhandled, targetOf } from '../hostile/bounds.ts'
 
 noUnhandled()
@@ -64,6 +72,33 @@ test('an answer that is not understood ends the session', async () => {
   const session = await sessionOn(server)
   expect(await codeOf(session.ask('a question', 'SELECT 1'))).toBe('SESSION_PROTOCOL')
   expect(session.isLost()).toBe(true)
+})
+
+const ROW = [rowDescription(['a']), dataRow(['1'])]
+const ERROR = errorResponse({ S: 'ERROR', V: 'ERROR', C: '23505', M: 'duplicate key value' })
+const NOTICE = noticeResponse({ S: 'NOTICE', C: '00000', M: 'by the way' })
+
+test.each([
+  ['an error', [...ROW, ERROR]],
+  ['a notice and an error', [...ROW, NOTICE, ERROR]],
+  ['an error, in an answer of several statements', [...ROW, commandComplete('SELECT 1'), ...ROW, ERROR]],
+])('%s after rows leaves none of them in the next answer', async (_name, messages) => {
+  const send = Buffer.concat([...messages, readyForQuery()])
+  const isFirst = once(sql => sql === 'SELECT 1', { send, next: 'go on' } as const)
+  const answer = { columns: ['a'], rows: [['2']] }
+  await using server = await scriptedServer({
+    tls: credentials.server,
+    onStatement: sql => isFirst(sql) ?? answer,
+  })
+  const session = await sessionOn(server)
+  expect(await codeOf(session.ask('a question', 'SELECT 1'))).toBe('CATALOGUE_FAILED')
+  expect(await session.ask('the next question', 'SELECT 2')).toEqual([{ a: '2' }])
+})
+
+test('rows that nothing ends are not understood', async () => {
+  await using server = await silentServer({ send: Buffer.concat([...ROW, readyForQuery()]), next: 'go on' })
+  const session = await sessionOn(server)
+  expect(await codeOf(session.ask('a question', 'SELECT 1'))).toBe('SESSION_PROTOCOL')
 })
 
 test.each([
