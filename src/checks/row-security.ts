@@ -19,6 +19,7 @@ interface Policy {
 const isSuspect = ({ code, sqlstate, hint }: ProbeError): boolean =>
   (code === 'DML_DENIED' && sqlstate !== null) ||
   (code === 'WRITE_REFUSED' && sqlstate === null) ||
+  code === 'ROW_NOT_VISIBLE' ||
   (code === 'WITNESS_NO_ROW' && hint === undefined)
 
 /** What it takes for the row of a witness to come and to be seen; UPDATE and DELETE keep none away. */

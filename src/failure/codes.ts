@@ -232,7 +232,7 @@ const ENTRIES = {
   },
   SERVER_DRAINING: {
     layer: 'session',
-    hint: 'the node is shutting down: fly status -a {app}; if it is being restarted, run again with --wait 60',
+    hint: 'the node is shutting down: fly status -a {app}; if it is being restarted, run again with --wait 60; if it was drained and stays so: fly machine restart ID -a {app}',
     retryable: true,
     tryNextAddress: true,
     endsSession: true,
@@ -315,7 +315,7 @@ const ENTRIES = {
   },
   WRITE_TIMEOUT: {
     layer: 'write',
-    hint: 'as root: SHOW STATEMENTS and SHOW JOBS (a lock, a schema change); fly logs -a {app} shows a stalling disk',
+    hint: 'as root: SHOW SESSIONS (CANCEL SESSION ends one that holds a lock), SHOW JOBS (a schema change), cockroach node status (a node that is gone); fly logs -a {app} shows a stalling disk',
     retryable: true,
     tryNextAddress: true,
   },
@@ -348,7 +348,7 @@ const ENTRIES = {
   },
   ROW_MISMATCH: {
     layer: 'visibility',
-    hint: 'the evidence names the column; as root: SHOW CREATE TABLE public.connection_probe (a trigger, another type?)',
+    hint: 'the evidence names the column; as root: SHOW CREATE TABLE public.connection_probe (a trigger, ON UPDATE, another type?)',
   },
   READ_FAILED: {
     layer: 'visibility',
@@ -356,7 +356,7 @@ const ENTRIES = {
   },
   READ_TIMEOUT: {
     layer: 'visibility',
-    hint: 'as root: SHOW STATEMENTS, then SHOW SESSIONS; CANCEL QUERY ends the one that blocks',
+    hint: 'as root: SHOW SESSIONS; CANCEL QUERY ends a statement that blocks, CANCEL SESSION a transaction that was left open; cockroach node status shows a node that is gone',
     retryable: true,
     tryNextAddress: true,
   },

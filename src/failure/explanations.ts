@@ -38,6 +38,7 @@ const MACHINES = `$ fly machine list -a ${APP}`
 const START = `$ fly machine start ID -a ${APP}`
 const RESTART = `$ fly machine restart ID -a ${APP}`
 const SECRETS = `$ fly secrets list -a ${BACK_END}`
+const NODES = `crdb$ cockroach node status --certs-dir=${CERTS}`
 const CERT_LIST = `crdb$ cockroach cert list --certs-dir=${CERTS}`
 const HANDSHAKE =
   `$ openssl s_client -starttls postgres -connect ${HOST}:26257 -CAfile ca.crt` +
@@ -533,7 +534,13 @@ export const EXPLANATIONS = {
       'The node is shutting down in an orderly way and sends clients elsewhere; on a single node there is no elsewhere.',
     causes: ['a deployment or restart of the database machine', 'an operator ran cockroach node drain'],
     confirm: [LOGS, STATUS],
-    fix: ['$ npm run probe -- --wait 60', 'If the machine does not come back:', START],
+    fix: [
+      '$ npm run probe -- --wait 60',
+      'If the machine does not come back:',
+      START,
+      'A node that was drained and not stopped takes no sessions until it is restarted:',
+      RESTART,
+    ],
   },
   SESSION_TIMEOUT: {
     meaning: 'TLS is up, and the server did not finish the login in time.',
@@ -808,8 +815,12 @@ export const EXPLANATIONS = {
       'a cluster without a majority',
       "the link was lost meanwhile: then not even the server's own timeout came back, and the hint says so",
     ],
-    confirm: ['root> SHOW STATEMENTS;', 'root> SHOW JOBS;', LOGS],
-    fix: ["root> CANCEL QUERY 'ID';", 'A stalling disk shows in the log; a schema change ends by itself: --wait 60.'],
+    confirm: ['root> SHOW SESSIONS;', 'root> SHOW JOBS;', NODES, LOGS],
+    fix: [
+      "root> CANCEL SESSION 'ID'; -- of a transaction that was left open: it runs nothing, and holds its locks",
+      "root> CANCEL QUERY 'ID';",
+      'A stalling disk shows in the log; a schema change ends by itself: --wait 60.',
+    ],
   },
   WRITE_CONTENDED: {
     meaning:
@@ -895,12 +906,15 @@ export const EXPLANATIONS = {
   ROW_MISMATCH: {
     meaning: 'The row came back with another value than was written; the evidence names the column and both values.',
     causes: [
-      'a trigger or a computed default changes it',
+      'a trigger, a computed default or ON UPDATE changes it',
       "a column's type was changed (rounding, time zone, JSON)",
       'a proxy alters data',
     ],
     confirm: ['root> SHOW CREATE TABLE public.connection_probe;', '$ npm run schema:check'],
-    fix: ['Undo what was changed on the table by hand, as gateway_admin, or migrate.'],
+    fix: [
+      'Undo what was changed on the table by hand, as gateway_admin, or migrate.',
+      'root> ALTER TABLE public.connection_probe ALTER COLUMN NAME DROP ON UPDATE;',
+    ],
   },
   READ_FAILED: {
     meaning: 'The SELECT on the second connection failed with an error of the server; the SQLSTATE is in the report.',
@@ -918,8 +932,12 @@ export const EXPLANATIONS = {
       'a stalling disk or an overloaded machine',
       'a cluster without a majority',
     ],
-    confirm: ['root> SHOW STATEMENTS;', 'root> SHOW SESSIONS;', LOGS],
-    fix: ["root> CANCEL QUERY 'ID';", '$ npm run probe -- --wait 120'],
+    confirm: ['root> SHOW SESSIONS;', 'root> SHOW STATEMENTS;', NODES, LOGS],
+    fix: [
+      "root> CANCEL SESSION 'ID'; -- of a transaction that was left open: it runs nothing, and holds its locks",
+      "root> CANCEL QUERY 'ID';",
+      '$ npm run probe -- --wait 120',
+    ],
   },
   CONNECTION_REPLACED: {
     meaning:

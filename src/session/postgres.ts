@@ -6,10 +6,12 @@ import type { EventEmitter } from 'node:events'
 import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import { type Budget, recorded, roundMs } from '../budget.ts'
 import { type Engine, engineOf } from '../database/engine.ts'
+import { TABLE_NAME } from '../database/sql.ts'
 import { drizzle, postgres } from '../driver/index.ts'
 import { startupHint } from '../failure/classify.ts'
 import { classifyStatement, type StatementKind, statementHint, TIMEOUTS } from '../failure/classify-statement.ts'
 import { isServerError, ProbeError } from '../failure/error.ts'
+import { sqlName } from '../failure/hints.ts'
 import { createLink } from './link.ts'
 import type { Opened } from './open.ts'
 import { retried } from './retry.ts'
@@ -137,12 +139,13 @@ export function statementFailure(error: unknown, lost: Error | null, kind: State
   const server = serverErrorIn(error)
   if (server) {
     const { code: sqlstate, routine = null, message, severity = server.severity_local ?? '' } = server
-    const { constraint_name: constraint, column_name: column } = server
-    return new ProbeError(classifyStatement({ sqlstate, severity }, kind), `${what}: ${message.slice(0, 1000)}`, {
+    const named = namedBy(server)
+    const code = classifyStatement({ sqlstate, severity }, kind, named.inFunction)
+    return new ProbeError(code, `${what}: ${message.slice(0, 1000)}`, {
       cause: error,
       origin: { kind: 'server', sqlstate, routine },
       evidence: { sqlstate, routine },
-      hint: statementHint(sqlstate, kind, { constraint, column, routine }) ?? startupHint({ sqlstate, message }),
+      hint: statementHint(sqlstate, kind, named) ?? startupHint({ sqlstate, message }),
     })
   }
   if (error === lost) return new ProbeError('CONNECTION_LOST', `${what}: the connection was lost`, { cause: error })
@@ -182,6 +185,21 @@ interface ServerSaid {
   readonly routine?: string | null
   readonly constraint_name?: string
   readonly column_name?: string
+  readonly schema_name?: string
+  readonly table_name?: string
+  /** where it happened inside the server, one line for each level */
+  readonly where?: string
+}
+
+/** What else an error names (PostgreSQL manual, "Error and Notice Message Fields"). */
+function namedBy({ constraint_name, column_name, routine, schema_name, table_name, where = '' }: ServerSaid) {
+  const isOther = table_name !== undefined && (table_name !== TABLE_NAME || (schema_name ?? 'public') !== 'public')
+  return {
+    ...{ constraint: constraint_name, column: column_name, routine },
+    otherTable: isOther ? [schema_name, table_name].flatMap(name => (name ? [sqlName(name)] : [])).join('.') : null,
+    // "PL/pgSQL function f() line 1 at SQL statement", "SQL function …"; of a constraint it is a statement, of a lock a tuple.
+    inFunction: /^(?:PL\/\w+|SQL) function /m.test(where),
+  }
 }
 
 /** A server's error inside whatever the driver and Drizzle wrapped around it. */

@@ -60,6 +60,17 @@ const SEEN: readonly Case[] = [
     evidence: { limitMs: 40, reads: expect.any(Number) },
   },
   {
+    fault: 'never, since a policy hides it',
+    engines: POSTGRESQL,
+    sql: `ALTER TABLE public.connection_probe ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY hides ON public.connection_probe USING (sequence <> 0) WITH CHECK (true)`,
+    options: { visibleWithinMs: 40 },
+    check: 'row-visible',
+    code: 'ROW_NOT_VISIBLE',
+    hint: 'policy hides (PERMISSIVE, ALL) lets some rows through only',
+    rowsLeft: 'exactly',
+  },
+  {
     fault: 'not before the deadline, which is nearer than the limit',
     proxy: onRead(0, () => ({ row: () => undefined })),
     options: { visibleWithinMs: 60_000, deadlineMs: 4000 },

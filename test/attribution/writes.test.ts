@@ -34,6 +34,8 @@ const POSTGRESQL: readonly Engine[] = ['postgresql']
 /** One wait is a quarter of it, and the server gives up a tenth of that earlier: enough on a busy machine. */
 const SHORT = { deadlineMs: 5000 }
 
+const OUT_OF_MEMORY = /^the server is out of memory/
+
 const REFUSED: readonly Case[] = [
   {
     fault: 'a database that is read-only for the role',
@@ -125,6 +127,125 @@ const REFUSED: readonly Case[] = [
     code: 'WRITE_REFUSED',
     evidence: { sqlstate: '23P01', writes: 1 },
     hint: /^an EXCLUDE constraint that .* DROP CONSTRAINT alone$/,
+  },
+  ...(
+    [
+      ['a table that is gone', 'INSERT INTO public.gone VALUES (1); RETURN NEW;', '42P01'],
+      ['a column that is gone', 'NEW.gone := 1; RETURN NEW;', '42703'],
+      ['a function that is gone', 'PERFORM public.gone(); RETURN NEW;', '42883'],
+    ] as const
+  ).map(
+    ([what, body, sqlstate]): Case => ({
+      fault: `a trigger that uses ${what}`,
+      engines: POSTGRESQL,
+      sql: insertTrigger(body),
+      check: 'dml',
+      code: 'WRITE_REFUSED',
+      evidence: { sqlstate },
+      hint: /^a function that the table runs fails, a trigger as a rule/,
+    }),
+  ),
+  ...(
+    [
+      [
+        'a CHECK constraint',
+        'n int CONSTRAINT "Only Few" CHECK (n < 0)',
+        /ALTER TABLE public[.]audit DROP CONSTRAINT "Only Few"$/,
+      ],
+      [
+        'a UNIQUE constraint',
+        'n int CONSTRAINT one UNIQUE',
+        /ALTER TABLE public[.]audit DROP CONSTRAINT one, or DROP INDEX/,
+      ],
+      [
+        'a column without NULL',
+        'n int, who text NOT NULL',
+        /^a trigger on the table writes into public[.]audit, whose column who takes no NULL/,
+      ],
+    ] as const
+  ).map(
+    ([what, columns, hint]): Case => ({
+      fault: `a trigger that writes into another table, which has ${what}`,
+      engines: POSTGRESQL,
+      sql: `CREATE TABLE public.audit (${columns}); INSERT INTO public.audit VALUES (${columns.includes('who') ? "1, ''" : columns.includes('CHECK') ? '-1' : '1'});
+        ${insertTrigger('INSERT INTO public.audit VALUES (1); RETURN NEW;')}; ALTER FUNCTION public.meddle() SECURITY DEFINER`,
+      check: 'dml',
+      code: 'WRITE_REFUSED',
+      hint,
+    }),
+  ),
+  {
+    fault: 'a trigger that writes into another table, which has no partition for it',
+    engines: POSTGRESQL,
+    sql: `CREATE TABLE public.audit (n int) PARTITION BY LIST (n);
+      ${insertTrigger('INSERT INTO public.audit VALUES (1); RETURN NEW;')}; ALTER FUNCTION public.meddle() SECURITY DEFINER`,
+    check: 'dml',
+    code: 'WRITE_REFUSED',
+    hint: /^a trigger on the table writes into public[.]audit, which is partitioned/,
+  },
+  {
+    fault: 'a trigger that writes into another table, whose policies refuse it',
+    engines: POSTGRESQL,
+    sql: `CREATE TABLE public.audit (n int); ALTER TABLE public.audit ENABLE ROW LEVEL SECURITY;
+      GRANT INSERT ON public.audit TO gateway_writer; ${insertTrigger('INSERT INTO public.audit VALUES (1); RETURN NEW;')}`,
+    check: 'dml',
+    code: 'DML_DENIED',
+    hint: 'what is denied is what the message names',
+  },
+  {
+    fault: 'a foreign key of another table that names the row',
+    engines: POSTGRESQL,
+    sql: `CREATE TABLE public.child (id uuid CONSTRAINT "Of Child" REFERENCES public.connection_probe (id) DEFERRABLE INITIALLY DEFERRED);
+      ${insertTrigger('INSERT INTO public.child VALUES (NEW.id); RETURN NEW;')}; ALTER FUNCTION public.meddle() SECURITY DEFINER`,
+    check: 'dml',
+    code: 'WRITE_REFUSED',
+    hint: /ALTER TABLE public[.]child DROP CONSTRAINT "Of Child"$/,
+    afterwards: 'DROP TABLE public.child',
+    rowsLeft: 'exactly',
+  },
+  {
+    fault: 'a CHECK constraint whose name needs quotes',
+    sql: `ALTER TABLE public.connection_probe ADD CONSTRAINT "No Origin" CHECK (origin = '')`,
+    check: 'dml',
+    code: 'WRITE_REFUSED',
+    hint: 'ALTER TABLE public.connection_probe DROP CONSTRAINT "No Origin"',
+  },
+  {
+    fault: 'a rule that rewrites the insert',
+    engines: POSTGRESQL,
+    sql: `CREATE TABLE public.kept (LIKE public.connection_probe);
+      CREATE RULE elsewhere AS ON INSERT TO public.connection_probe DO INSTEAD INSERT INTO public.kept VALUES (NEW.*)`,
+    check: 'dml',
+    code: 'WRITE_REFUSED',
+    evidence: { sqlstate: '0A000' },
+    hint: /^a rule on the table rewrites the statement: .* DROP RULE NAME/,
+  },
+  {
+    fault: 'row_security that is off for the role, and a policy',
+    engines: POSTGRESQL,
+    sql: `ALTER ROLE gateway_writer SET row_security = off; ALTER TABLE public.connection_probe ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY open ON public.connection_probe USING (true)`,
+    check: 'dml',
+    code: 'DML_DENIED',
+    hint: /ALTER ROLE gateway_writer RESET row_security$/,
+  },
+  {
+    fault: 'SQL memory that is used up',
+    proxy: () => ({
+      onStatement: once(isInsert, error('53200', 'root: memory budget exceeded: 10240 bytes requested')),
+    }),
+    check: 'dml',
+    code: 'WRITE_REFUSED',
+    hint: OUT_OF_MEMORY,
+  },
+  {
+    fault: 'a catalogue that the role may not read',
+    proxy: () => ({
+      onStatement: once(sql => /^SELECT rolname/.test(sql), error('42501', 'permission denied for view pg_roles')),
+    }),
+    check: 'role',
+    code: 'CATALOGUE_FAILED',
+    hint: /^every role may look this up unless somebody took it away: as root GRANT/,
   },
   {
     fault: 'a publication that cannot tell which row is changed',
@@ -409,6 +530,7 @@ const GONE: readonly Case[] = [
       check,
       code,
       sqlstate: C,
+      ...(C === '53200' && { hint: OUT_OF_MEMORY }),
     }
   }),
 ]
