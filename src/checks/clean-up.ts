@@ -32,7 +32,8 @@ export const rowsLeft = (ids: readonly string[], { code, message }: Pick<ProbeEr
 
 /**
  * Has rows removed at the end of a run, on a living session if there is one, else on a new one, under a budget of its
- * own. What cannot be removed is a warning.
+ * own. A session may be dead and nobody know it yet: then the next one has them removed. What cannot be removed is a
+ * warning.
  */
 export async function cleanUp(
   context: Context,
@@ -43,11 +44,10 @@ export async function cleanUp(
   const budget = cleanUpBudget(context.budget)
   let extra: Session | null = null
   try {
-    const living = context.sessions.find(session => !session.isLost())?.withBudget(budget)
-    if (!living) extra = await sessions.another(budget)
-    const session = living ?? extra
-    if (!session) throw new Error('there is a session')
-    await remove(session)
+    for (const living of context.sessions.filter(session => !session.isLost()))
+      if (await isDoneOn(living.withBudget(budget), remove)) return
+    extra = await sessions.another(budget)
+    await remove(extra)
   } catch (error) {
     const failed = asProbeError(error)
     if (unremoved.size === 0) return
@@ -55,6 +55,17 @@ export async function cleanUp(
     warn(code, message)
   } finally {
     await extra?.close()
+  }
+}
+
+/** Whether the session did it; false where it turned out to be dead. Rejects with anything else. */
+async function isDoneOn(session: Session, work: (session: Session) => Promise<void>): Promise<boolean> {
+  try {
+    await work(session)
+    return true
+  } catch (error) {
+    if (session.isLost()) return false
+    throw error
   }
 }
 

@@ -467,6 +467,22 @@ const LOST: readonly Case[] = [
   lost('the connection closed after the insert, before its answer', 0, 'closed after', 'the row had been written'),
   lost('the connection cut in the middle of the sequential writes', 3, 'after', 'the row had been written'),
   {
+    fault: 'both connections cut, of which the second is found so by the removal of the rows',
+    proxy() {
+      const isCut = { insert: false, removal: false }
+      return {
+        onStatement(sql, params) {
+          if (isInsert(sql) && sequenceOf(params) === 3) isCut.insert = true
+          else if (!isCut.insert || isCut.removal || !isDelete(sql)) return undefined
+          else isCut.removal = true
+          return cut('before')
+        },
+      }
+    },
+    check: 'sequential-writes',
+    code: 'CONNECTION_LOST',
+  },
+  {
     fault: 'a pooler that lost the server behind it once the row had landed',
     proxy: onInsert(0, { instead: { S: 'FATAL', C: '08P01', M: 'server conn crashed?' } }),
     check: 'row-visible',
