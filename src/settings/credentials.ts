@@ -234,6 +234,12 @@ function consequence({ kind, name, settings: [ca] }: Source, role: CredentialsIn
   return `the back end, which reads these three, would ${ca?.empty ? 'fail to connect, or ' : ''}${plaintext}`
 }
 
+/** Keys that are or make an administrator's: the node user may do all that root may, and a CA's key signs for anybody. */
+const ADMIN_KEYS = [
+  ...['client.gateway_admin.key', 'client.root.key', 'client.node.key', 'node.key'],
+  ...['ca.key', 'ca-client.key'],
+] as const
+
 /** The administrator's key beside the writer's: a leak of the one is then a leak of both. */
 function adminCredentials({ role, env }: CredentialsInput, source: Source): Warning[] {
   if (role !== 'writer') return []
@@ -241,11 +247,11 @@ function adminCredentials({ role, env }: CredentialsInput, source: Source): Warn
   if (env.CRDB_CLIENT_ADMIN_KEY) found.push('CRDB_CLIENT_ADMIN_KEY is set')
   if (env.CRDB_ADMIN_KEY && isReadable(env.CRDB_ADMIN_KEY)) found.push('CRDB_ADMIN_KEY points to a readable file')
   const directory = source.kind === 'directory' ? source.settings[0]?.value : null
-  for (const name of ['client.gateway_admin.key', 'client.root.key']) {
+  for (const name of ADMIN_KEYS) {
     if (directory && isReadable(join(directory, name))) found.push(`${name} can be read in ${source.name}`)
   }
   if (found.length === 0) return []
-  const message = `the probe can reach an administrator's key, which the running application must not: ${found.join('; ')}`
+  const message = `the probe can reach an administrator's key, or one that makes administrators, which the running application must not: ${found.join('; ')}`
   return [{ code: 'ADMIN_CREDENTIALS_PRESENT', message }]
 }
 

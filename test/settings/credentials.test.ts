@@ -602,7 +602,10 @@ describe('the administrator in reach', () => {
     ])
   })
 
-  test.each(['client.root.key', 'client.gateway_admin.key'])('as %s in the directory used', name => {
+  test.each([
+    ...['client.root.key', 'client.gateway_admin.key', 'node.key', 'client.node.key'],
+    ...['ca.key', 'ca-client.key'],
+  ])('as %s in the directory used', name => {
     const path = certsDir(`with-${name}`)
     writeFileSync(join(path, name), good.key)
     expect(warnings(input({}, { certsDir: path }))).toEqual(['ADMIN_CREDENTIALS_PRESENT'])
