@@ -174,6 +174,22 @@ export const isIssuedBy = (certificate: X509Certificate, ca: X509Certificate): b
   }
 }
 
+/** Whether a chain may end at it: at a CA, or at one that signed itself, which then vouches for itself alone (OpenSSL). */
+export const isAnchor = (certificate: X509Certificate): boolean => {
+  try {
+    return certificate.ca || certificate.verify(certificate.publicKey)
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Whether TLS has a signature for its key: in TLS 1.3 DSA and EC on any other curve have none that Go and OpenSSL both
+ * know (RFC 8446, 4.2.3), and such a certificate is not even shown.
+ */
+export const fitsTls = (certificate: X509Certificate): boolean =>
+  /^(?:rsa|ed25519|ed448|ec (?:prime256v1|secp384r1|secp521r1))\b/.test(keyName(certificate))
+
 /** Everything above, for evidence. `now` is epoch milliseconds. */
 export function describeCertificate(certificate: X509Certificate, now: number): CertificateFacts {
   const names = namesOf(certificate)
@@ -205,7 +221,8 @@ export const DAY_MS = 86_400_000
 /** Node puts one attribute on a line, and a line end inside a value is escaped there. */
 const oneLine = (name: string | undefined): string => printable((name ?? '').replaceAll('\n', ', '))
 
-function keyName(certificate: X509Certificate): string {
+/** Kind and size of its key, as in `CertificateFacts.key`. */
+export function keyName(certificate: X509Certificate): string {
   try {
     const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey
     const size = asymmetricKeyDetails?.namedCurve ?? asymmetricKeyDetails?.modulusLength

@@ -15,7 +15,15 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Problem } from '../failure/error.ts'
 import { fillIn } from '../failure/hints.ts'
-import { describeCertificate, namesOf, parseCertificates, principalsOf, type Usage, validity } from './certificate.ts'
+import {
+  describeCertificate,
+  isAnchor,
+  namesOf,
+  parseCertificates,
+  principalsOf,
+  type Usage,
+  validity,
+} from './certificate.ts'
 import { type CertsCheck, type CheckedFile, type FileKind, type Finding, renderCertsCheck } from './certs-dir-text.ts'
 import { findIssuer, lintAuthorities, lintPair } from './lint.ts'
 import { type Pem, printable, quotePath, readPemFile } from './pem.ts'
@@ -164,9 +172,9 @@ function checkAuthority({ dir, now }: Context, name: string): CheckedFile {
     ...problems.map(one => fromProblem(one)),
     ...warnings.map(({ code, message }) => note(code, message)),
   ]
-  for (const certificate of certificates.filter(one => !one.ca)) {
+  for (const certificate of problems.length === 0 ? certificates.filter(one => !isAnchor(one)) : []) {
     const subject = describeCertificate(certificate, now).subject
-    findings.push(refused('CERT_INVALID', `${subject} is no CA certificate (basic constraints): it signs nothing`))
+    findings.push(note(null, `${subject} is no CA certificate (basic constraints): it signs nothing`))
   }
   return {
     ...plain(name, 'ca', 'CA certificate', findings),
@@ -184,7 +192,8 @@ function checkPair(context: Context, name: string, base: string, role: Role): Ch
   const key = readPemFile(keyName, join(dir, keyName))
   const certPem = 'text' in cert ? named(cert) : null
   const keyPem = 'text' in key ? named(key) : null
-  const pair = lintPair({ cert: certPem, key: keyPem, usages: role.usages, now })
+  const authorities = [...context.authorities.values()].flat()
+  const pair = lintPair({ cert: certPem, key: keyPem, usages: role.usages, authorities, now })
   const [leaf] = pair.certificates
   const chain = leaf ? signature(context, leaf, pair.certificates, role) : { signedBy: null, findings: [] }
   return {

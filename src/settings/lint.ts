@@ -2,7 +2,7 @@
  * What can be wrong with a CA, a client certificate and its key before any packet is sent.
  * Used by the configuration and by certs:check, so that both say the same.
  */
-import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
+import type { X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import type { Code, Warning } from '../failure/codes.ts'
 import { count, type Problem } from '../failure/error.ts'
@@ -11,14 +11,17 @@ import {
   type CertificateFacts,
   DAY_MS,
   describeCertificate,
+  fitsTls,
+  isAnchor,
   isIssuedBy,
+  keyName,
   parseCertificates,
   principalsOf,
   type Usage,
   validity,
 } from './certificate.ts'
-import { GIVE, notPem, type Wrong } from './der.ts'
-import { type Pem, type PemFile, pemBlocks, printable, quotePath } from './pem.ts'
+import { type Pem, printable, problem } from './pem.ts'
+import { loadKey } from './private-key.ts'
 
 /** A certificate that ends within so many days is a warning. */
 export const EXPIRES_SOON_DAYS = 30
@@ -54,7 +57,7 @@ interface ClientLint {
 /** Holds the three against each other and against the clock. A part that is null was reported by the caller. */
 export function lintClient({ ca, cert, key, user, now }: ClientFiles): ClientLint {
   const authorities = ca ? lintAuthorities(ca, now) : NONE
-  const pair = lintPair({ cert, key, usages: ['clientAuth'], now })
+  const pair = lintPair({ cert, key, usages: ['clientAuth'], authorities: authorities.certificates, now })
   const [leaf] = pair.certificates
   const principals = leaf ? principalsOf(leaf) : []
   const problems = [...authorities.problems, ...pair.problems]
@@ -95,8 +98,10 @@ function refusedByOpenSsl(cert: Pem, pem: { ca: string; cert: string; key: strin
   }
 }
 
-const NEW_CERTIFICATE =
-  'make a new one with a key of at least 2048 bits and SHA-256, as cockroach cert create-client {user} does'
+const CREATE_CLIENT = 'cockroach cert create-client {user}'
+const NEW_CERTIFICATE = `make a new one with an RSA key of at least 2048 bits or an EC key on P-256, and SHA-256, as ${CREATE_CLIENT} does`
+const GIVE_AUTHORITY =
+  'give the ca.crt of the database machine here; openssl x509 -in FILE -noout -subject -ext basicConstraints shows CA:TRUE of a CA'
 const NEW_AUTHORITY =
   'set the CA certificate that is in force now; where there is none, make a new CA on the database machine, and every certificate with it'
 
@@ -109,16 +114,18 @@ interface PairLint {
   readonly warnings: readonly Warning[]
 }
 
-/** A certificate, what it must be good for, and its key. A part that is null is left out. */
+/** A certificate, what it must be good for, the CAs beside it, and its key. A part that is null is left out. */
 export function lintPair({
   cert,
   key,
   usages,
+  authorities,
   now,
 }: {
   cert: Pem | null
   key: Pem | null
   usages: readonly Usage[]
+  authorities: readonly X509Certificate[]
   now: number
 }): PairLint {
   const problems: Problem[] = []
@@ -134,6 +141,12 @@ export function lintPair({
       const message = `holds a certificate whose extended key usage lacks ${usage}`
       problems.push(problem(cert, 'CERT_USAGE', { message }))
     }
+    problems.push(...unfitKey(cert, leaf, usages))
+  }
+  const isKeyOfCa = privateKey && !leaf?.ca && authorities.some(one => one.ca && one.checkPrivateKey(privateKey.object))
+  if (key && isKeyOfCa) {
+    const message = `is the key of a CA, too: whoever has it ${CAN_ISSUE}`
+    problems.push(problem(key, 'CERT_USAGE', { message, hint: reissue(usages) }))
   }
   const keyMatches = leaf && privateKey ? leaf.checkPrivateKey(privateKey.object) : null
   if (key && keyMatches === false) {
@@ -143,14 +156,40 @@ export function lintPair({
   return { certificates, privateKey, keyMatches, problems, warnings }
 }
 
+const CAN_ISSUE = 'can issue certificates for any user'
+
+const reissue = (usages: readonly Usage[]): string =>
+  `reissue it, with a key of its own: ${usages.includes('serverAuth') ? 'cockroach cert create-node HOST' : CREATE_CLIENT} ... --overwrite`
+
+/** A key that TLS cannot sign with, or that signs more than it should: Node's `ca` is what OpenSSL takes for an issuer. */
+function unfitKey(cert: Pem, leaf: X509Certificate, usages: readonly Usage[]): Problem[] {
+  const problems: Problem[] = []
+  if (leaf.ca) {
+    const message = `holds a certificate that is a CA: whoever has its key ${CAN_ISSUE}`
+    problems.push(problem(cert, 'CERT_USAGE', { message, hint: reissue(usages) }))
+  }
+  if (!fitsTls(leaf)) {
+    const message = `holds a certificate with a key that TLS cannot use (${keyName(leaf)})`
+    problems.push(problem(cert, 'CERT_INVALID', { message, hint: NEW_CERTIFICATE }))
+  }
+  return problems
+}
+
 /** The CA certificates of a text. Of several one in force is enough: during a change of CA the old one may be over. */
 export function lintAuthorities(pem: Pem, now: number): Pick<PairLint, 'certificates' | 'problems' | 'warnings'> {
   const problems: Problem[] = []
   const certificates = certificatesOf(pem, problems)
   const [first] = certificates
   if (!first) return { certificates, problems, warnings: [] }
-  const inForce = certificates.filter(one => validityProblem(one, now) === null)
-  const over = inForce.length === 0 ? validityProblem(first, now) : null
+  const anchors = certificates.filter(isAnchor)
+  if (anchors.length === 0) {
+    const message = `holds no CA certificate: ${describeCertificate(first, now).subject} is none (basic constraints), and signs nothing`
+    problems.push(problem(pem, 'CERT_INVALID', { message, hint: GIVE_AUTHORITY }))
+    return { certificates, problems, warnings: [] }
+  }
+  const inForce = anchors.filter(one => validityProblem(one, now) === null)
+  const [anchor = first] = anchors
+  const over = inForce.length === 0 ? validityProblem(anchor, now) : null
   if (over) {
     const hint = over.code === 'CERT_EXPIRED' ? NEW_AUTHORITY : undefined
     problems.push(problem(pem, over.code, { message: `holds a CA certificate that ${over.message}`, hint }))
@@ -185,75 +224,12 @@ export function leadsToRoot(authority: X509Certificate, authorities: readonly X5
   return next !== undefined && leadsToRoot(next, others)
 }
 
-const problem = ({ name, file }: Pem, code: Code, { message, hint, fileHint }: Wrong): Problem => ({
-  ...{ name, code, hint: file ? (fileHint ?? hint) : hint },
-  message: file ? `${quotePath(file.path)} ${message}` : message,
-})
-
 function certificatesOf(pem: Pem, problems: Problem[]): X509Certificate[] {
   const { certificates, broken } = parseCertificates(pem.text, pem.binary)
   if (broken === null) return certificates
   problems.push(problem(pem, 'CERT_INVALID', broken))
   return []
 }
-
-/**
- * libpq's rule for the key's file (fe-secure-openssl.c, manual 34.19): 0600 or less, or 0640 or less when root owns it.
- * @returns whether the permissions are too wide
- */
-const isKeyTooOpen = ({ mode, uid }: Pick<PemFile, 'mode' | 'uid'>): boolean =>
-  (mode & (uid === 0 ? 0o037 : 0o077)) !== 0
-
-/** A private key as text and object; null, and problems, if it cannot be used. */
-function loadKey(pem: Pem, problems: Problem[]): { text: string; object: KeyObject } | null {
-  const complain = (code: Code, wrong: Wrong) => void problems.push(problem(pem, code, wrong))
-  if (pem.file && isKeyTooOpen(pem.file)) {
-    const mode = pem.file.mode.toString(8).padStart(4, '0')
-    const message = `has permissions ${mode}: more than 0600, or 0640 for a file that root owns`
-    complain('KEY_PERMISSIONS', { message })
-  }
-  const { blocks } = pemBlocks(pem.text)
-  const block = blocks.find(({ label }) => label.endsWith('PRIVATE KEY'))
-  if (!block) {
-    complain(...insteadOfKey(pem, blocks[0]?.label))
-    return null
-  }
-  if (block.label === 'OPENSSH PRIVATE KEY') {
-    const message = 'holds a private key in the form of OpenSSH'
-    complain('CERT_INVALID', { message, hint: 'ssh-keygen -p -m PKCS8 -f FILE' })
-    return null
-  }
-  if (block.label === 'ENCRYPTED PRIVATE KEY' || /^Proc-Type:.*ENCRYPTED/m.test(block.text)) {
-    complain('KEY_ENCRYPTED', { message: 'is encrypted: nobody is there to type the passphrase' })
-    return null
-  }
-  try {
-    return { text: block.text, object: createPrivateKey(block.text) }
-  } catch {
-    complain('CERT_INVALID', {
-      message: 'holds a private key that is garbage or of an unknown kind',
-      hint: LOOK_AT_KEY,
-    })
-    return null
-  }
-}
-
-/** What a text without a private key holds. */
-function insteadOfKey({ binary }: Pem, label: string | undefined): [code: Code, wrong: Wrong] {
-  if (binary) {
-    const code = binary.kind === 'encrypted private key' ? 'KEY_ENCRYPTED' : 'CERT_INVALID'
-    const wrong = notPem(binary.kind, binary.form, 'private key')
-    return [code, { ...wrong, hint: wrong.hint ?? LOOK_AT_KEY }]
-  }
-  return [
-    'CERT_INVALID',
-    label === 'CERTIFICATE'
-      ? { message: 'holds a certificate where a private key is expected', hint: GIVE['private key'] }
-      : { message: 'holds no private key', hint: LOOK_AT_KEY },
-  ]
-}
-
-const LOOK_AT_KEY = 'look at what the setting really holds: openssl pkey -in FILE -noout'
 
 function identityWarnings(principals: readonly string[], user: string | null): Warning[] {
   if (user === null || principals.includes(user)) return []

@@ -2,9 +2,10 @@
  * PEM texts and the files they come in. Nothing here quotes a text; paths are quoted only when they are paths.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs'
+import type { Code } from '../failure/codes.ts'
 import type { Problem } from '../failure/error.ts'
 import { settingWithoutSecrets } from '../failure/secrets.ts'
-import { bareBase64Kind, type DerKind, derKind } from './der.ts'
+import { bareBase64Kind, type DerKind, derKind, type Wrong } from './der.ts'
 
 /** What one setting holds or points to. */
 export interface Pem {
@@ -139,3 +140,9 @@ export function quotePath(path: string): string {
 
 /** Text from outside, fit for a terminal: control, format and separator characters are shown as `?`. */
 export const printable = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029]/gu, '?')
+
+/** What is wrong with a setting, as a problem that names it; where it points to a file, the file. */
+export const problem = ({ name, file }: Pem, code: Code, { message, hint, fileHint }: Wrong): Problem => ({
+  ...{ name, code, hint: file ? (fileHint ?? hint) : hint },
+  message: file ? `${quotePath(file.path)} ${message}` : message,
+})

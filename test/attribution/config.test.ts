@@ -167,6 +167,21 @@ const faults: Readonly<Record<string, readonly [() => Promise<Settings>, Code, s
     'CERT_NOT_YET_VALID',
     'CRDB_CLIENT_WRITER_CRT',
   ],
+  'a certificate that is a CA': [
+    async () => {
+      const { chain, key } = await pki.authority.issueIntermediate({ name: 'gateway_writer', usages: ['clientAuth'] })
+      return { ...base(), CRDB_CLIENT_WRITER_CRT: chain, CRDB_CLIENT_WRITER_KEY: key }
+    },
+    'CERT_USAGE',
+    'CRDB_CLIENT_WRITER_CRT',
+    /^reissue it, with a key of its own: cockroach cert create-client gateway_writer/,
+  ],
+  'a certificate for the CA': [
+    async () => ({ ...base(), CRDB_CA_CRT: pki.pem.cert }),
+    'CERT_INVALID',
+    'CRDB_CA_CRT',
+    /^give the ca\.crt of the database machine here/,
+  ],
   'a certificate for servers': [issued({ usages: ['serverAuth'] }), 'CERT_USAGE', 'CRDB_CLIENT_WRITER_CRT'],
 }
 

@@ -109,6 +109,21 @@ describe('a set with one fault', () => {
       ['ca.crt refused CERT_INVALID', 'node.crt refused TLS_SERVER_UNTRUSTED'],
     ],
     [
+      'a CA, and what is none beside it',
+      dir => writeFileSync(join(dir, 'ca.crt'), readFileSync(join(dir, 'node.crt'), 'utf8') + ca.certificate),
+      ['ca.crt note null'],
+    ],
+    [
+      'a client that is a CA',
+      async dir => writePair(dir, 'client.root', await ca.issueIntermediate({ name: 'root', usages: ['clientAuth'] })),
+      ['client.root.crt refused CERT_USAGE'],
+    ],
+    [
+      'a server that is a CA',
+      async dir => writePair(dir, 'node', await ca.issueIntermediate({ name: 'node' })),
+      ['node.crt refused CERT_USAGE', 'node.crt refused TLS_SERVER_NAME'],
+    ],
+    [
       'a garbage CA',
       dir => writeFileSync(join(dir, 'ca.crt'), 'x'),
       ['ca.crt refused CERT_INVALID', 'node.crt refused TLS_SERVER_UNTRUSTED'],

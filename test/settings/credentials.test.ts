@@ -260,7 +260,7 @@ describe('the lint', () => {
 
   test('refuses what OpenSSL does not work with', ({ skip }) => {
     const [key, cert] = [join(dir, 'weak.key'), join(dir, 'weak.crt')]
-    const args = `req -x509 -newkey rsa:512 -nodes -keyout ${key} -out ${cert} -days 99 -subj /CN=${USER}`
+    const args = `req -x509 -newkey rsa:512 -nodes -keyout ${key} -out ${cert} -days 99 -subj /CN=${USER} -addext basicConstraints=CA:FALSE`
     try {
       execFileSync('openssl', args.split(' '), { stdio: 'ignore' })
     } catch {
@@ -268,6 +268,104 @@ describe('the lint', () => {
     }
     const text = (path: string) => readFileSync(path, 'utf8')
     expect(problemsOf({ cert: text(cert), key: text(key) })).toEqual(['CERT CERT_INVALID'])
+  })
+
+  /** A certificate that the throwaway authority does not make: with these extensions, and a key of OpenSSL's. */
+  function byOpenssl(issuer: Issued | null, extensions: string, key: string, skip: (note: string) => void): Issued {
+    const path = join(dir, 'made')
+    const run = (words: string) => execFileSync('openssl', words.split(' '), { stdio: 'ignore' })
+    const write = (name: string, text: string) => writeFileSync(`${path}.${name}`, text)
+    try {
+      if (key.startsWith('---')) write('key', key)
+      else run(`genpkey ${key} -out ${path}.key`)
+      run(`req -new -key ${path}.key -subj /CN=${USER} -out ${path}.csr`)
+      write('ext', extensions)
+      if (issuer) {
+        write('ca.crt', issuer.certificate)
+        write('ca.key', issuer.key)
+      }
+      const signer = issuer ? `-CA ${path}.ca.crt -CAkey ${path}.ca.key -set_serial 7` : `-signkey ${path}.key`
+      run(`x509 -req -in ${path}.csr ${signer} -days 99 -extfile ${path}.ext -out ${path}.crt`)
+    } catch {
+      skip('no openssl command here, or one that no longer makes such certificates')
+    }
+    const certificate = readFileSync(`${path}.crt`, 'utf8')
+    return { certificate, chain: certificate, key: readFileSync(`${path}.key`, 'utf8') }
+  }
+  const curve = (name: string) => `-algorithm EC -pkeyopt ec_paramgen_curve:${name} -pkeyopt ec_param_enc:named_curve`
+
+  test('refuses a client certificate that is a CA, or has the key of one', async ({ skip }) => {
+    const issuer = await ca.issueIntermediate({ name: USER, usages: ['clientAuth'] })
+    expect(lint({ cert: issuer.certificate, key: issuer.key }).problems).toEqual([
+      {
+        ...{ name: 'CERT', code: 'CERT_USAGE' },
+        message: 'holds a certificate that is a CA: whoever has its key can issue certificates for any user',
+        hint: 'reissue it, with a key of its own: cockroach cert create-client {user} ... --overwrite',
+      },
+    ])
+    expect(problemsOf({ cert: ca.certificate, key: ca.key })).toEqual(['CERT CERT_USAGE'])
+    const extensions = ['basicConstraints=CA:TRUE', 'keyUsage=digitalSignature,keyCertSign']
+    const both = byOpenssl(ca, extensions.join('\n'), curve('P-256'), skip)
+    expect(problemsOf({ cert: both.certificate, key: both.key })).toEqual(['CERT CERT_USAGE'])
+    const shared = byOpenssl(ca, 'basicConstraints=CA:FALSE', ca.key, skip)
+    expect(problemsOf({ cert: shared.certificate, key: shared.key })).toEqual(['KEY CERT_USAGE'])
+    expect(problemsOf({ key: ca.key })).toEqual(['KEY CERT_USAGE', 'KEY KEY_MISMATCH'])
+  })
+
+  // OpenSSL and Go let none of these issue anything.
+  test.for([
+    'basicConstraints=CA:TRUE\nkeyUsage=digitalSignature',
+    'basicConstraints=CA:FALSE\nkeyUsage=digitalSignature,keyCertSign',
+    'keyUsage=digitalSignature,keyCertSign',
+  ])('passes what OpenSSL takes for no CA: %j', (extensions, { skip }) => {
+    const { certificate, key } = byOpenssl(ca, extensions, curve('P-256'), skip)
+    expect(problemsOf({ cert: certificate, key })).toEqual([])
+  })
+
+  test.for(['P-224', 'secp256k1', 'brainpoolP256r1'])('refuses a key that TLS cannot use: %s', (name, { skip }) => {
+    const { certificate, key } = byOpenssl(ca, 'extendedKeyUsage=clientAuth', curve(name), skip)
+    expect(lint({ cert: certificate, key }).problems).toEqual([
+      {
+        ...{ name: 'CERT', code: 'CERT_INVALID' },
+        message: expect.stringMatching(/^holds a certificate with a key that TLS cannot use \(ec \w+\)$/),
+        hint: expect.stringMatching(/an EC key on P-256, .* as cockroach cert create-client \{user\} does$/),
+      },
+    ])
+  })
+
+  test('passes the curves that TLS can use, and DSA not', ({ skip }) => {
+    for (const kind of [curve('P-384'), curve('P-521'), '-algorithm RSA-PSS', '-algorithm ED448']) {
+      const { certificate, key } = byOpenssl(ca, 'extendedKeyUsage=clientAuth', kind, skip)
+      expect([kind, problemsOf({ cert: certificate, key })]).toEqual([kind, []])
+    }
+    const { privateKey } = generateKeyPairSync('dsa', { modulusLength: 2048, divisorLength: 224 })
+    const dsa = String(privateKey.export({ type: 'pkcs8', format: 'pem' }))
+    const { certificate, key } = byOpenssl(ca, 'extendedKeyUsage=clientAuth', dsa, skip)
+    expect(problemsOf({ cert: certificate, key })).toEqual(['CERT CERT_INVALID'])
+  })
+
+  test('refuses a CA that is none, and passes what a chain may end at', ({ skip }) => {
+    expect(lint({ ca: good.certificate }).problems).toEqual([
+      {
+        ...{ name: 'CA', code: 'CERT_INVALID' },
+        message: `holds no CA certificate: O=connection-probe, CN=${USER} is none (basic constraints), and signs nothing`,
+        hint: expect.stringMatching(/^give the ca\.crt of the database machine here/),
+      },
+    ])
+    expect(problemsOf({ ca: good.certificate + ca.certificate })).toEqual([])
+    for (const extensions of [
+      'basicConstraints=CA:FALSE',
+      'basicConstraints=CA:FALSE\nkeyUsage=digitalSignature',
+      'keyUsage=keyCertSign',
+    ]) {
+      const self = byOpenssl(null, extensions, curve('P-256'), skip)
+      expect([extensions, problemsOf({ ca: self.certificate })]).toEqual([extensions, []])
+    }
+  })
+
+  test('does not take a certificate beside the CA for a CA that is in force', async () => {
+    const past = await createAuthority({ name: 'CA', notBefore: days(-9), notAfter: days(-1) })
+    expect(problemsOf({ ca: good.certificate + past.certificate })).toEqual(['CA CERT_EXPIRED'])
   })
 })
 
