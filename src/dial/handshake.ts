@@ -2,7 +2,7 @@
 import net from 'node:net'
 import tls from 'node:tls'
 import { type Budget, within } from '../budget.ts'
-import { classifyTls } from '../failure/classify.ts'
+import { alertHint, classifyTls } from '../failure/classify-tls.ts'
 import { asProbeError, type Evidence, evidence, ProbeError } from '../failure/error.ts'
 import { describeCertificate, extendedKeyUsage } from '../settings/certificate.ts'
 import { aboutOurKey } from './client-key.ts'
@@ -101,6 +101,7 @@ export function tlsFailure(error: NodeJS.ErrnoException, at: 'hello' | 'keys' | 
     cause: error,
     origin: { kind: 'tls', alert, keysExchanged },
     evidence: { alert, error: error.code ?? null, keysExchanged },
+    hint: alertHint(verdict),
   })
 }
 

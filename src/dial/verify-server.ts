@@ -6,7 +6,7 @@
  */
 import type { X509Certificate } from 'node:crypto'
 import type tls from 'node:tls'
-import { classifyVerify } from '../failure/classify.ts'
+import { classifyVerify } from '../failure/classify-tls.ts'
 import type { Code } from '../failure/codes.ts'
 import { type Facts, ProbeError } from '../failure/error.ts'
 import { describeCertificate, extendedKeyUsage, parseCertificates } from '../settings/certificate.ts'

@@ -246,8 +246,8 @@ describe('by a CockroachDB, as recorded', () => {
     ['unknown role, certificate of gateway_writer', { code: 'AUTH_ROLE_UNKNOWN', check: 'session' }],
     ['role without LOGIN', { code: 'AUTH_LOGIN_DENIED', check: 'session', hint: NOLOGIN }],
     ['certificate of another user', { code: 'AUTH_IDENTITY', check: 'session' }],
-    ['client certificate of another CA, TLS 1.3', { code: 'TLS_CLIENT_REJECTED', check: 'tls' }],
-    ['client certificate of another CA, TLS 1.2', { code: 'TLS_CLIENT_REJECTED', check: 'tls' }],
+    ['client certificate of another CA, TLS 1.3', { code: 'TLS_CLIENT_REJECTED', check: 'tls', hint: /^did the CA/ }],
+    ['client certificate of another CA, TLS 1.2', { code: 'TLS_CLIENT_REJECTED', check: 'tls', hint: /^did the CA/ }],
     ['draining node', { code: 'SERVER_DRAINING', check: 'tls' }],
   ]
   test.each(replayed)('%s, word by word', async (name, expected) => {

@@ -2,6 +2,11 @@
  * Layer tls, the client's certificate: what the server says of it is blamed on `tls` with a TLS_CLIENT code, whether it
  * comes inside the handshake (TLS 1.2) or after it (TLS 1.3), from the scriptable server and from a real PostgreSQL.
  */
+import { webcrypto, X509Certificate } from 'node:crypto'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Extension } from '@peculiar/x509'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startBudget } from '../../src/budget.ts'
 import {
@@ -11,6 +16,7 @@ import {
   type IssueOptions,
 } from '../../src/development/throwaway/authority.ts'
 import type { Throwaway } from '../../src/development/throwaway/index.ts'
+import { loadX509, makeKeys, pemOfKey } from '../../src/development/throwaway/keys.ts'
 import { open } from '../../src/session/open.ts'
 import type { ProbeConfig } from '../../src/settings/config.ts'
 import type { HandshakeAct } from '../helpers/acts.ts'
@@ -30,7 +36,19 @@ beforeAll(async () => {
 })
 
 type Verdict = Omit<Expected, 'check'>
-const rejected = (alert: string): Verdict => ({ code: 'TLS_CLIENT_REJECTED', evidence: { alert } })
+/** What to do by the alert, where that is not the code's own next step. */
+const NEXT: Readonly<Record<string, RegExp>> = {
+  bad_certificate: /^did the CA that the server runs with .*; if so, is it valid by the server's clock\? date -u there/,
+  unsupported_certificate: /^the server wants keyUsage digitalSignature and clientAuth: .*client\.gateway_writer\.crt/,
+  certificate_revoked: /^the server's revocation list has the client certificate: .* -serial .*SHOW ssl_crl_file/,
+  certificate_expired: /^by this clock the client certificate is valid: .* -nextupdate\)$/,
+  certificate_unknown: /an unknown critical extension\? openssl x509 -in client\.gateway_writer\.crt -noout -text/,
+  unknown_ca: /^did the CA that the server runs with .*; if so, .* its revocation list is another CA's/,
+}
+const rejected = (alert: string): Verdict => ({
+  ...{ code: 'TLS_CLIENT_REJECTED', evidence: { alert } },
+  ...(NEXT[alert] && { hint: NEXT[alert] }),
+})
 const required = (alert: string): Verdict => ({ code: 'TLS_CLIENT_REQUIRED', evidence: { alert } })
 
 describe.each(VERSIONS)('an alert about the client certificate, %s', maxVersion => {
@@ -232,6 +250,77 @@ describe.each(VERSIONS)('a CockroachDB turns the certificate down, %s', maxVersi
       const report = await run(presenting(target(server, pki.pem), certificate))
       expectVerdict(report, { check: 'tls', ...rejected(alert) })
     }
+  })
+})
+
+describe('a real PostgreSQL turns down a certificate that looks right here', () => {
+  let directory: string
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), 'probe-crl-'))
+    chmodSync(directory, 0o755) // the server is another user where this is root
+  })
+  afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+  /** Signs, with the clients' CA, a list of what is revoked. */
+  async function revocations(of: Authority, { serials = [] as string[], nextUpdate = days(9) } = {}): Promise<string> {
+    const x509 = await loadX509()
+    const list = await x509.X509CrlGenerator.create({
+      issuer: new x509.X509Certificate(of.certificate).subject,
+      ...{ thisUpdate: days(-9), nextUpdate },
+      entries: serials.map(serialNumber => ({ serialNumber })),
+      signingAlgorithm: ECDSA,
+      signingKey: await signingKey(of),
+    })
+    const file = join(directory, `${nextUpdate.getTime()}-${of.name}.crl`)
+    writeFileSync(file, list.toString('pem').replaceAll(/(BEGIN|END) CRL/g, '$1 X509 CRL'))
+    return file
+  }
+  const ECDSA = { name: 'ECDSA', hash: 'SHA-256' } as const
+  const P256 = { name: 'ECDSA', namedCurve: 'P-256' } as const
+  const signingKey = ({ key }: Issued) =>
+    webcrypto.subtle.importKey('pkcs8', Buffer.from(key.replace(/-.*-/g, ''), 'base64'), P256, false, ['sign'])
+
+  /** The writer's certificate with another extension. */
+  async function withExtension(make: (x509: Awaited<ReturnType<typeof loadX509>>) => Extension): Promise<Issued> {
+    const x509 = await loadX509()
+    const keys = await makeKeys()
+    const certificate = await x509.X509CertificateGenerator.create({
+      subject: 'CN=gateway_writer',
+      issuer: new x509.X509Certificate(clients.certificate).subject,
+      ...{ notBefore: days(-1), notAfter: days(9), publicKey: keys.publicKey, extensions: [make(x509)] },
+      ...{ signingKey: await signingKey(clients), signingAlgorithm: ECDSA },
+    })
+    const pem = `${certificate.toString('pem')}\n`
+    return { certificate: pem, chain: pem, key: await pemOfKey(keys.privateKey) }
+  }
+
+  const lists: readonly (readonly [string, (serial: string) => Promise<string>, string])[] = [
+    ['it is revoked', serial => revocations(clients, { serials: [serial] }), 'certificate_revoked'],
+    ['the list is over', () => revocations(clients, { nextUpdate: days(-1) }), 'certificate_expired'],
+    ['the list is of another CA', async () => revocations(await createAuthority({ name: 'other' })), 'unknown_ca'],
+  ]
+  test.each(lists)('%s', async (_name, list, alert) => {
+    const issued = await clients.issue(CLIENT)
+    const { serialNumber } = new X509Certificate(issued.certificate)
+    const file = await list(serialNumber)
+    await using server = await startServer({ engine: 'postgresql', clientAuthority: clients })
+    // Afterwards: the list may keep root out, too.
+    await server.runAsRoot(`ALTER SYSTEM SET ssl_crl_file = '${file}'`)
+    await server.runAsRoot('SELECT pg_reload_conf()')
+    let report = await run(presenting(writerConfig(server), issued))
+    while (report.failure?.code === 'TABLE_MISSING') report = await run(presenting(writerConfig(server), issued))
+    expectVerdict(report, { check: 'tls', ...rejected(alert) })
+  })
+
+  test('its key is for no signature, or it has an extension that nobody knows', async () => {
+    await using server = await startServer({ engine: 'postgresql', clientAuthority: clients })
+    const unsigned = await withExtension(x509 => new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyEncipherment, true))
+    const unknown = await withExtension(x509 => new x509.Extension('1.2.3.4', true, new Uint8Array([5, 0])))
+    for (const [issued, alert] of [
+      [unsigned, 'unsupported_certificate'],
+      [unknown, 'certificate_unknown'],
+    ] as const)
+      expectVerdict(await run(presenting(writerConfig(server), issued)), { check: 'tls', ...rejected(alert) })
   })
 })
 

@@ -1,7 +1,7 @@
 /** The codes that are promised are there, and each has everything that an operator needs. */
 import { describe, expect, it } from 'vitest'
 import { troubleshootingTable } from '../../src/development/docs.ts'
-import { classifyTls } from '../../src/failure/classify.ts'
+import { classifyTls } from '../../src/failure/classify-tls.ts'
 import { CODES, type Code, LAYERS } from '../../src/failure/codes.ts'
 import { explain } from '../../src/failure/explain.ts'
 import { EXPLANATIONS } from '../../src/failure/explanations.ts'
