@@ -45,7 +45,13 @@ const STARTUP_SQLSTATES: Readonly<Record<string, Code>> = {
   '57P02': 'SERVER_UNAVAILABLE',
   '57P01': 'SERVER_DRAINING',
   '3D000': 'DATABASE_MISSING',
-  '42501': 'DATABASE_DENIED',
+}
+
+/** SQLSTATEs that are about the database only where these routines of PostgreSQL say them. */
+const DATABASE_REFUSALS: Readonly<Record<string, readonly string[]>> = {
+  '42501': ['CheckMyDatabase'],
+  // ALLOW_CONNECTIONS false; a DROP DATABASE that was cut off
+  '55000': ['CheckMyDatabase', 'InitPostgres'],
 }
 
 interface Refusal {
@@ -146,6 +152,7 @@ const refusalOf = (error: ServerError): Refusal | undefined =>
 export function classifyStartup(error: ServerError, namesUser: boolean): Code {
   const direct = STARTUP_SQLSTATES[error.sqlstate]
   if (direct) return direct
+  if (DATABASE_REFUSALS[error.sqlstate]?.includes(error.routine ?? '')) return 'DATABASE_DENIED'
   if (!error.sqlstate.startsWith('28')) return 'SESSION_REFUSED'
   return refusalOf(error)?.code ?? (namesUser ? 'AUTH_LOGIN_DENIED' : 'AUTH_IDENTITY')
 }
@@ -154,8 +161,24 @@ export function classifyStartup(error: ServerError, namesUser: boolean): Code {
 export const startupDoubt = (error: ServerError): Doubt | null =>
   error.sqlstate === '28000' ? (refusalOf(error)?.doubt ?? null) : null
 
+/** By text; by routine where it alone says it, in every language. */
+type StartupHint = { readonly sqlstate: string; readonly hint: string } & (
+  | { readonly text: RegExp }
+  | { readonly routine: string }
+)
+
 /** What to do where a refusal at startup says more than its code. */
-const STARTUP_HINTS: readonly { readonly sqlstate: string; readonly text: RegExp; readonly hint: string }[] = [
+const STARTUP_HINTS: readonly StartupHint[] = [
+  {
+    sqlstate: '55000',
+    routine: 'CheckMyDatabase',
+    hint: 'the database is closed: as superuser, in another database: ALTER DATABASE {db} ALLOW_CONNECTIONS true',
+  },
+  {
+    sqlstate: '55000',
+    routine: 'InitPostgres',
+    hint: 'a DROP DATABASE was cut off, and nothing can be read from it: as superuser, in another database: DROP DATABASE {db}; then restore it from a backup',
+  },
   {
     // pgbouncer, of every parameter that it neither tracks nor was told to ignore
     sqlstate: '08P01',
@@ -164,8 +187,19 @@ const STARTUP_HINTS: readonly { readonly sqlstate: string; readonly text: RegExp
   },
   {
     sqlstate: '28000',
-    text: /not permitted to log in|does not have login privilege/,
+    text: /not permitted to log in/,
     hint: 'as root: ALTER ROLE {role} WITH LOGIN',
+  },
+  {
+    // NOLOGIN and NOSQLLOGIN, in the same words
+    sqlstate: '28000',
+    text: /does not have login privilege/,
+    hint: 'as root: ALTER ROLE {role} WITH LOGIN; if it has LOGIN: ALTER ROLE {role} WITH SQLLOGIN',
+  },
+  {
+    sqlstate: '28000',
+    text: /did not map to a database role|does not correspond to any mapping/,
+    hint: 'the map of the rule in server.host_based_authentication.configuration has no such user: as root SHOW CLUSTER SETTING server.identity_map.configuration',
   },
   {
     sqlstate: '28000',
@@ -189,6 +223,16 @@ const STARTUP_HINTS: readonly { readonly sqlstate: string; readonly text: RegExp
   },
 ]
 
+/** What to do where an event trigger on login refuses (PostgreSQL 17 and later), with whatever SQLSTATE it likes. */
+export const LOGIN_TRIGGER =
+  "an event trigger on login refuses it: psql -c '\\dy' lists them; as superuser, with PGOPTIONS='-c event_triggers=off': ALTER EVENT TRIGGER NAME DISABLE, or GRANT to {role} what its function uses"
+
 /** The hint of an ErrorResponse at startup; undefined where its code's own says all. */
-export const startupHint = ({ sqlstate, message }: Pick<ServerError, 'sqlstate' | 'message'>): string | undefined =>
-  STARTUP_HINTS.find(one => one.sqlstate === sqlstate && one.text.test(message))?.hint
+export const startupHint = ({
+  sqlstate,
+  message,
+  routine = null,
+}: Pick<ServerError, 'sqlstate' | 'message'> & Partial<Pick<ServerError, 'routine'>>): string | undefined =>
+  STARTUP_HINTS.find(
+    one => one.sqlstate === sqlstate && ('text' in one ? one.text.test(message) : one.routine === routine),
+  )?.hint

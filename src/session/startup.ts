@@ -17,7 +17,7 @@ import {
   serverError,
   startupMessage,
 } from '../dial/wire.ts'
-import { classifyStartup, type ServerError, startupDoubt, startupHint } from '../failure/classify.ts'
+import { classifyStartup, LOGIN_TRIGGER, type ServerError, startupDoubt, startupHint } from '../failure/classify.ts'
 import { isGoingAway } from '../failure/classify-statement.ts'
 import type { Code } from '../failure/codes.ts'
 import { type Facts, ProbeError } from '../failure/error.ts'
@@ -138,30 +138,32 @@ function takeError(heard: Heard, body: Buffer, options: StartupOptions): End {
     heard.passwordStored = false
     return noCertificate(heard)
   }
-  return refusal(error, options)
+  return refusal(heard, error, options)
 }
 
 /** What to do where the server does not take the certificate for the user's; CockroachDB says itself whose it takes it for. */
-function identityHint(
-  code: Code,
-  { routine }: ServerError,
-  { identityMatches, principals }: Pick<StartupOptions, 'identityMatches' | 'principals'>,
-): string | undefined {
+function identityHint(code: Code, { routine }: ServerError, options: StartupOptions): string | undefined {
   if (code !== 'AUTH_IDENTITY') return undefined
-  if (!identityMatches) return wrongCertificate(principals)
+  if (!options.identityMatches) return wrongCertificate(options.principals)
   return routine === 'auth_failed' ? NOT_TAKEN : undefined
 }
 
-function refusal(error: ServerError, { identityMatches, principals }: StartupOptions): ProbeError {
+/** Whether PostgreSQL had let us in (BackendKeyData): what it runs after that is the event triggers on login. */
+const isLoginTrigger = ({ processId, parameters }: Heard, { sqlstate }: ServerError): boolean =>
+  processId !== null && parameters.crdb_version === undefined && !isGoingAway(sqlstate)
+
+function refusal(heard: Heard, error: ServerError, options: StartupOptions): ProbeError {
   const { sqlstate, routine, message } = error
-  const code = classifyStartup(error, identityMatches)
+  const byTrigger = isLoginTrigger(heard, error)
+  const code = byTrigger ? 'SESSION_REFUSED' : classifyStartup(error, options.identityMatches)
   const doubt = startupDoubt(error)
   const why = doubt ? ` (${doubt.causes})` : ''
+  const hint = startupHint(error) ?? identityHint(code, error, options) ?? doubt?.hint
   return new ProbeError(code, `the server refuses the session${why}: ${message}`, {
     cause: asCause(error),
     origin: { kind: 'server', sqlstate, routine },
     evidence: { sqlstate, routine },
-    hint: identityHint(code, error, { identityMatches, principals }) ?? doubt?.hint ?? startupHint(error),
+    hint: byTrigger ? LOGIN_TRIGGER : hint,
   })
 }
 
@@ -238,7 +240,7 @@ function converse(
     }
     const closed = (cause?: Error) =>
       heard.parting
-        ? refusal(heard.parting, options)
+        ? refusal(heard, heard.parting, options)
         : new ProbeError('SESSION_CLOSED', 'the server closed the connection during startup', { cause })
     const ended = () => settle(closed())
     const failed = (error: NodeJS.ErrnoException) => {

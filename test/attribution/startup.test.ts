@@ -35,7 +35,10 @@ beforeAll(async () => {
 const NOT_FORKED = 'Ecould not fork new process for connection: Resource temporarily unavailable\n\0'
 
 /** What to do about a role without LOGIN, the role's name in it. */
-const NOLOGIN = /^as root: ALTER ROLE (nologin|gateway_writer) WITH LOGIN$/
+const NOLOGIN = /^as root: ALTER ROLE nologin WITH LOGIN$/
+/** The same on CockroachDB, where another option does the same in the same words. */
+const NO_LOGIN_OPTION =
+  /^as root: ALTER ROLE gateway_writer WITH LOGIN; if it has LOGIN: ALTER ROLE gateway_writer WITH SQLLOGIN$/
 
 describe('by a real PostgreSQL', () => {
   /** Each user is one fault: the rule that lets it in or not, and how the role is made. */
@@ -108,6 +111,8 @@ describe('by a real PostgreSQL', () => {
     const roles = Object.entries(users).flatMap(([user, { role }]) => (role ? [`CREATE ROLE ${user} ${role}`] : []))
     await server.runAsRoot(roles.join(';'))
     await server.runAsRoot('CREATE DATABASE closed ALLOW_CONNECTIONS false')
+    await server.runAsRoot('CREATE DATABASE "half-dropped"')
+    await server.runAsRoot("UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'half-dropped'")
     await server.runAsRoot('CREATE DATABASE denied')
     await server.runAsRoot('REVOKE CONNECT ON DATABASE denied FROM PUBLIC')
   })
@@ -147,12 +152,43 @@ describe('by a real PostgreSQL', () => {
   const databases: readonly (readonly [string, Omit<Expected, 'check'>])[] = [
     ['nope', { code: 'DATABASE_MISSING', sqlstate: '3D000' }],
     ['denied', { code: 'DATABASE_DENIED', sqlstate: '42501' }],
-    ['closed', { code: 'SESSION_REFUSED', sqlstate: '55000' }],
+    [
+      'closed',
+      {
+        ...{ code: 'DATABASE_DENIED', sqlstate: '55000' },
+        hint: /^the database is closed: .* ALTER DATABASE closed ALLOW_CONNECTIONS true$/,
+      },
+    ],
+    [
+      'half-dropped',
+      {
+        ...{ code: 'DATABASE_DENIED', sqlstate: '55000' },
+        hint: /^a DROP DATABASE was cut off.* DROP DATABASE "half-dropped"/,
+      },
+    ],
   ]
   test.each(databases)('database %s', async (database, expected) => {
     const report = await run(configAs('gateway_writer', database))
     expectVerdict(report, { check: 'database', ...expected })
     expect(check(report, 'certificate-required').status).toBe('passed')
+  })
+
+  // PostgreSQL 17 and later: with any SQLSTATE, also one that means something else by itself.
+  test.each([
+    ['what it lacks a grant for', 'PERFORM 1 FROM logins', '42501'],
+    ['what it raises', "RAISE 'not now'", 'P0001'],
+    ['what it raises with an SQLSTATE of its own', "RAISE 'no' USING ERRCODE = '3D000'", '3D000'],
+  ])('an event trigger on login: %s', async (_name, statement, sqlstate) => {
+    await using triggered = await startServer({ engine: 'postgresql' })
+    await triggered.runAsRoot(`CREATE TABLE logins (who text);
+      CREATE FUNCTION on_login() RETURNS event_trigger LANGUAGE plpgsql AS $$
+      BEGIN IF session_user = 'gateway_writer' THEN ${statement}; END IF; END $$;
+      CREATE EVENT TRIGGER on_login ON login EXECUTE FUNCTION on_login()`)
+    const options = { options: { certsDir: triggered.certsDir, deadlineMs: 8_000 } }
+    expectVerdict(await run(configOf({ DATABASE_URL: triggered.url('gateway_writer') }, options)), {
+      ...{ code: 'SESSION_REFUSED', check: 'database', sqlstate },
+      hint: /^an event trigger on login refuses it: .*ALTER EVENT TRIGGER NAME DISABLE, or GRANT to gateway_writer/,
+    })
   })
 
   test('as processes: session and database, exit code 1', async () => {
@@ -194,7 +230,8 @@ describe('by a CockroachDB, as recorded', () => {
 
   test('a role without LOGIN', async () => {
     await using server = await cockroachServer({ tls: tls(), roles: { ...roles, gateway_writer: false } })
-    expectVerdict(await run(target(server, pki.pem)), { code: 'AUTH_LOGIN_DENIED', check: 'session', hint: NOLOGIN })
+    const expected = { code: 'AUTH_LOGIN_DENIED', check: 'session', hint: NO_LOGIN_OPTION } as const
+    expectVerdict(await run(target(server, pki.pem)), expected)
   })
 
   test('the certificate of somebody else', async () => {
@@ -244,7 +281,7 @@ describe('by a CockroachDB, as recorded', () => {
   const replayed: readonly (readonly [string, Expected])[] = [
     ['no client certificate', { code: 'AUTH_NO_CERTIFICATE', check: 'session' }],
     ['unknown role, certificate of gateway_writer', { code: 'AUTH_ROLE_UNKNOWN', check: 'session' }],
-    ['role without LOGIN', { code: 'AUTH_LOGIN_DENIED', check: 'session', hint: NOLOGIN }],
+    ['role without LOGIN', { code: 'AUTH_LOGIN_DENIED', check: 'session', hint: NO_LOGIN_OPTION }],
     ['certificate of another user', { code: 'AUTH_IDENTITY', check: 'session' }],
     ['client certificate of another CA, TLS 1.3', { code: 'TLS_CLIENT_REJECTED', check: 'tls', hint: /^did the CA/ }],
     ['client certificate of another CA, TLS 1.2', { code: 'TLS_CLIENT_REJECTED', check: 'tls', hint: /^did the CA/ }],
@@ -341,8 +378,13 @@ describe('by bytes', () => {
     ['another refusal, nothing known of it', toUs(refusal('28000', 'no', 'x')), session('AUTH_LOGIN_DENIED')],
     [
       'CONNECT revoked',
-      toUs({ send: letIn(fatal('42501', 'permission denied')), next: 'close' }),
+      toUs({ send: letIn(fatal('42501', 'permission denied', 'CheckMyDatabase')), next: 'close' }),
       database('DATABASE_DENIED'),
+    ],
+    [
+      'something else that is denied',
+      toUs({ send: letIn(fatal('42501', 'access to library "x" is not allowed', 'load_libraries')), next: 'close' }),
+      database('SESSION_REFUSED', { sqlstate: '42501' }),
     ],
     [
       'no such database',

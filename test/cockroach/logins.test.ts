@@ -37,6 +37,29 @@ async function withSettings(settings: Readonly<Record<string, string>>, probe: (
 }
 
 describe('logins', () => {
+  it('of a role with NOSQLLOGIN: what the next step says cures it', async () => {
+    await server.runAsRoot('ALTER ROLE gateway_writer WITH NOSQLLOGIN', 'postgres')
+    const report = await probeServer(server)
+    await server.runAsRoot('ALTER ROLE gateway_writer WITH LOGIN', 'postgres')
+    const still = await probeServer(server)
+    await server.runAsRoot('ALTER ROLE gateway_writer WITH SQLLOGIN', 'postgres')
+    for (const refused of [report, still])
+      expectVerdict(refused, {
+        ...{ code: 'AUTH_LOGIN_DENIED', check: 'session' },
+        hint: /^as root: ALTER ROLE gateway_writer WITH LOGIN; if it has LOGIN: ALTER ROLE gateway_writer WITH SQLLOGIN$/,
+      })
+    expectVerdict(await probeServer(server), {})
+  })
+
+  it('by a map that has no such user', async () => {
+    const settings = { [HBA]: 'host all all all cert map=m', [MAP]: 'm gateway_admin gateway_admin' }
+    const report = await withSettings(settings, () => probeServer(server))
+    expectVerdict(report, {
+      ...{ code: 'AUTH_IDENTITY', check: 'session', message: /did not map to a database role/ },
+      hint: /SHOW CLUSTER SETTING server\.identity_map\.configuration$/,
+    })
+  })
+
   it('without a certificate, by a rule that trusts everybody', async () => {
     await server.runAsRoot(`SET CLUSTER SETTING ${HBA} = 'host all gateway_writer all trust'`, 'postgres')
     try {
