@@ -375,6 +375,11 @@ describe('by bytes', () => {
       toUs({ send: letIn(fatal('22023', 'invalid value')), next: 'close' }),
       database('SESSION_REFUSED', { sqlstate: '22023' }),
     ],
+    [
+      'after AuthenticationOk, before anything says what the server is',
+      toUs({ send: [authenticationOk(), fatal('0A000', 'unimplemented')], next: 'close' }),
+      database('SESSION_REFUSED', { sqlstate: '0A000' }),
+    ],
     ['another refusal, nothing known of it', toUs(refusal('28000', 'no', 'x')), session('AUTH_LOGIN_DENIED')],
     [
       'CONNECT revoked',
@@ -418,6 +423,8 @@ describe('by bytes', () => {
     await using server = await scriptedServer({ tls: pki.server, ...script })
     const report = await run(target(server, pki.pem))
     expectVerdict(report, expected)
+    const named = report.warnings.some(({ code }) => code === 'ENGINE_NOT_COCKROACHDB')
+    expect(named).toBe(report.target.engine !== null)
     // two to the path, and what must be refused: two without a certificate; one with a broken one, dialled again perhaps
     expect(server.connections).toBeLessThanOrEqual(expected.check === 'session' ? 2 : 6)
     expect(server.maxOpen).toBeLessThanOrEqual(4)

@@ -60,6 +60,17 @@ describe('logins', () => {
     })
   })
 
+  it('refused before the parameters come: nothing says that it is PostgreSQL', async () => {
+    // Root is refused as well from then on: a server of its own.
+    await using refusing = await migrated()
+    await refusing.runAsRoot("SET CLUSTER SETTING sql.defaults.intervalstyle = 'iso_8601'", 'postgres')
+    let report = await probeServer(refusing)
+    for (let tries = 0; report.verdict === 'pass' && tries < 50; tries++) report = await probeServer(refusing)
+    expectVerdict(report, { code: 'SESSION_REFUSED', check: 'database', sqlstate: '0A000' })
+    expect(report.target.engine).toBeNull()
+    expect(report.warnings.map(({ code }) => code)).not.toContain('ENGINE_NOT_COCKROACHDB')
+  })
+
   it('without a certificate, by a rule that trusts everybody', async () => {
     await server.runAsRoot(`SET CLUSTER SETTING ${HBA} = 'host all gateway_writer all trust'`, 'postgres')
     try {
