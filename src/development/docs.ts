@@ -29,7 +29,8 @@ const WARNINGS: Readonly<Record<WarningCode, string>> = {
   CERT_EXPIRES_SOON: 'a certificate expires within 30 days',
   NODE_CERT_USAGE: 'the server certificate lacks clientAuth, which CockroachDB needs between nodes',
   CERT_IDENTITY: 'neither the CN nor a DNS name of the client certificate is the user',
-  ADMIN_CREDENTIALS_PRESENT: "the probe can read an administrator's key, which the running application must not",
+  ADMIN_CREDENTIALS_PRESENT:
+    "the probe can read an administrator's key, or a CA's or a node's, which the running application must not",
   PLAINTEXT_ACCEPTED: 'the server answers a login without TLS with a challenge; it let nobody in',
   ROLE_TIMEOUT: "a timeout set for the role or the database ends the back end's statements, and not the probe's",
   ROWS_LEFT: 'rows of the probe could not be removed; the message has the statement that removes them',

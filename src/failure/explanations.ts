@@ -128,6 +128,8 @@ export const EXPLANATIONS = {
       'line breaks lost when the PEM text was put into the secret',
       'certificate and key, or CA and certificate, exchanged',
       'a file of another format (DER, PKCS#12), or an error page saved as a file',
+      'a certificate that is no CA stands in ca.crt',
+      'its key is one that TLS cannot use: EC on another curve than P-256, P-384 and P-521, or DSA',
     ],
     confirm: [
       '$ openssl x509 -in FILE -noout -subject -dates',
@@ -178,10 +180,14 @@ export const EXPLANATIONS = {
   },
   CERT_USAGE: {
     meaning:
-      'The client certificate has an extended key usage without clientAuth: it is made for something else, usually' +
-      ' for a server.',
-    causes: ["a server certificate was given as the client's", 'a certificate made by hand with serverAuth only'],
-    confirm: ['$ openssl x509 -in FILE -noout -subject -ext extendedKeyUsage'],
+      'The certificate is not for a client alone: its extended key usage lacks clientAuth, or it is a CA or has the key' +
+      ' of one, and whoever has its key can issue certificates for any user.',
+    causes: [
+      "a server certificate was given as the client's",
+      'a certificate made by hand with serverAuth only',
+      "a CA's own certificate or key was given, or the certificate was made with CA:true",
+    ],
+    confirm: ['$ openssl x509 -in FILE -noout -subject -ext basicConstraints,keyUsage,extendedKeyUsage'],
     fix: [NEW_CLIENT, ...REFRESH_SECRETS],
   },
   DNS_NOT_FOUND: {
@@ -501,6 +507,7 @@ export const EXPLANATIONS = {
     meaning: 'The role exists, the certificate is its own, and the server does not let it in.',
     causes: [
       'the role was made without LOGIN (CREATE ROLE instead of CREATE USER) or had it taken away',
+      'NOSQLLOGIN (CockroachDB)',
       'no rule of the server matches this user and address, or one says reject',
     ],
     confirm: ['root> SHOW USERS;', HBA],
@@ -573,7 +580,11 @@ export const EXPLANATIONS = {
   SESSION_REFUSED: {
     meaning:
       'The server refused the login with an SQLSTATE that none of the other codes stands for; the report has it.',
-    causes: ['a startup setting that this server version does not take', 'a fault of the server'],
+    causes: [
+      'a startup setting that this server version does not take',
+      'an event trigger on login (PostgreSQL 17 and later)',
+      'a fault of the server',
+    ],
     confirm: [`$ cockroach sql --certs-dir=DIR --host=${HOST}:26257 --user=gateway_writer -e "SELECT 1"`, LOGS],
     fix: ["Look the SQLSTATE up (PostgreSQL manual, appendix A); the server's log of that second says more."],
   },
@@ -652,8 +663,13 @@ export const EXPLANATIONS = {
   },
   DATABASE_DENIED: {
     meaning:
-      'The database exists and the user may not connect to it. CockroachDB does not enforce CONNECT, PostgreSQL does.',
-    causes: ['CONNECT was revoked from public and not granted to the user'],
+      'The database exists and the user may not connect to it: CONNECT is missing, or the database is closed or half' +
+      ' dropped. CockroachDB does not enforce CONNECT, PostgreSQL does.',
+    causes: [
+      'CONNECT was revoked from public and not granted to the user',
+      'ALTER DATABASE … ALLOW_CONNECTIONS false',
+      'a DROP DATABASE that was cut off',
+    ],
     confirm: ['root> SHOW GRANTS ON DATABASE uro;', 'On PostgreSQL: \\l uro in psql.'],
     fix: ['root> GRANT CONNECT ON DATABASE uro TO gateway_writer;'],
   },
