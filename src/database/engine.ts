@@ -38,36 +38,36 @@ export interface Engine {
    * (pg_temp_N, pg_toast_temp_N), and not those that exist in name only
    */
   readonly ownSchema: (column: string) => string
-  /** role options beyond LOGIN that pg_roles does not show, rows { held }; each is asked alone, since a release may not
-   * know it */
+  /** role options beyond LOGIN that pg_roles does not show, rows { held }; asked one by one: a release may not know it */
   readonly roleOptions: readonly { readonly option: string; readonly sql: string }[]
   /** the privileges on the whole cluster of a user and of PUBLIC, rows { grantee, privilege }; null: there are none */
   readonly systemGrants: ((user: string) => string) | null
   /** what must be set before those questions, where the release knows it */
   readonly roleOptionSettings: readonly string[]
-  /**
-   * Privileges on tables of this database that the user or PUBLIC holds and that are beyond the four verbs or come
-   * with a grant option: rows { schema, table, column, grantee, privilege, grantable }
-   */
+  /** what the user or PUBLIC holds on tables of this database beyond the four verbs, or with a grant option: rows
+   * { schema, table, column, grantee, privilege, grantable } */
   readonly excessPrivileges: string
   /**
-   * What the user or PUBLIC may do besides, beyond CONNECT on this database and USAGE on its schemas, every grant option,
-   * and the default privileges that would give either more than the four verbs on what is made here next. CREATE is
-   * another question's matter.
+   * What the user or PUBLIC may do besides, beyond CONNECT on this database and USAGE on its schemas (CREATE is asked
+   * elsewhere), every grant option, and the default privileges that give more than the four verbs on what is made next.
    */
   readonly otherExcess: (here: Here) => readonly ExcessQuestion[]
-  /** every grant on these tables of schema public, rows { table, grantee, privilege, grantable, column }; PUBLIC is
-   * 'public' */
+  /** the grants on tables of schema public, rows { table, grantee, privilege, grantable, column }; PUBLIC is 'public' */
   readonly tableGrants: (tables: readonly string[]) => string
   /** what this engine makes of a type of schema.ts, as format_type() prints it, where that is another one; else null */
   readonly typeMadeOf: (type: string) => string | null
   /** whether format_type() prints the 3 of timestamp(3) */
   readonly printsTimePrecision: boolean
-  /** what a migration's session sets first; a setting that the release does not know is passed over */
+  /**
+   * What a migration's session sets first: its statements name no schema, and it is public's tables that are verified. A
+   * setting that the release does not know is passed over.
+   */
   readonly migrationSettings: readonly string[]
   /** taken first in the migrations' transaction; null where transactions are serializable */
   readonly migrationLock: string | null
 }
+
+const IN_PUBLIC = 'SET search_path = public'
 
 /** The verbs as an SQL list. */
 const FOUR_VERBS = `(${VERBS.map(literal).join(',')})`
@@ -169,7 +169,7 @@ const postgresql: Engine = {
     ORDER BY 1, 2, 5, 3`,
   typeMadeOf: () => null,
   printsTimePrecision: true,
-  migrationSettings: [],
+  migrationSettings: [IN_PUBLIC],
   // Released with the transaction; the number stands for this program.
   migrationLock: 'SELECT pg_advisory_xact_lock(727365831)',
 }
@@ -283,7 +283,7 @@ const cockroachdb: Engine = {
   // measured on 22.1
   printsTimePrecision: false,
   // On by default from 25.1 (docs): DDL would commit at once, and a failed migration leave the journal behind it.
-  migrationSettings: ['SET autocommit_before_ddl = false'],
+  migrationSettings: [IN_PUBLIC, 'SET autocommit_before_ddl = false'],
   migrationLock: null,
 }
 

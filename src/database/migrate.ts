@@ -17,7 +17,7 @@ import { type Engine, engineName, engineOf } from './engine.ts'
 import { type Compared, compareJournal, readJournal, tagsOf } from './journal.ts'
 import { advised } from './migrate-hints.ts'
 import { type Migration, readMigrations } from './migrations.ts'
-import { type FoundByName, otherGrants, readBareName, verifyDeclared } from './verify.ts'
+import { otherGrants, verifyDeclared } from './verify.ts'
 
 /** What every visit to the database ends with. */
 interface Visited {
@@ -86,10 +86,7 @@ export async function migrate(
 async function verifyAll(session: Session, engine: Engine, progress: Progress): Promise<void> {
   const catalogue = await readCatalogue(session, engine, DECLARED)
   progress.catalogue = catalogue
-  const there = new Set(catalogue.columns.map(({ table }) => table))
-  const bareNames = new Map<string, FoundByName | null>()
-  for (const table of there) bareNames.set(table, await readBareName(session, table))
-  verifyDeclared(catalogue, bareNames, engine)
+  verifyDeclared(catalogue, engine)
 }
 
 const factsOf = ({ columns, grants }: Catalogue): Facts => ({

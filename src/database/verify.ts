@@ -6,7 +6,7 @@ import { withText } from '../session/answers.ts'
 import type { Session } from '../session/postgres.ts'
 import { type Catalogue, type CatalogueColumn, type CatalogueGrant, columnsQuery } from './catalogue.ts'
 import { DECLARED, type Declared, type DeclaredTable, declare } from './declared.ts'
-import { identifier, literal, TABLE_NAME } from './sql.ts'
+import { TABLE_NAME } from './sql.ts'
 import { columnDifferences, enumDifferences, type TypesOf, tableDifferences } from './table-differences.ts'
 
 /** The probe's own table. */
@@ -22,9 +22,6 @@ export async function readColumns(session: Session): Promise<readonly CatalogueC
   return withText(withText(rows, 'name', what), 'type', what)
 }
 
-/** A name that needs no quotes. */
-const PLAIN_NAME = /^[a-z_][a-z0-9_]*$/
-
 /** A table that a bare name finds. */
 export interface FoundByName {
   readonly oid: string
@@ -32,14 +29,13 @@ export interface FoundByName {
 }
 
 /** The table that a bare name finds; null if it finds none. */
-export async function readBareName(session: Session, table: string = TABLE_NAME): Promise<FoundByName | null> {
-  const name = literal(PLAIN_NAME.test(table) ? table : identifier(table))
+export async function readBareName(session: Session): Promise<FoundByName | null> {
   try {
     const [row] = await session.ask<FoundByName>(
       'the query for the table that the bare name finds',
       `SELECT c.oid::text AS oid, n.nspname AS schema
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       WHERE c.oid = ${name}::regclass::oid`,
+       WHERE c.oid = '${TABLE_NAME}'::regclass::oid`,
     )
     return row ?? null
   } catch (error) {
@@ -53,10 +49,10 @@ const SEARCH_PATH =
   'the table is right, but the search path hides it: as root ALTER ROLE {role} RESET search_path; ALTER DATABASE {db} RESET search_path; where it finds one in a schema called like the role, which "$user" puts first: ALTER ROLE {role} SET search_path = public'
 
 /** What a bare name finds instead of the table; empty where it finds that, or where it was not asked for. */
-function shadowed(table: string, oid: string | undefined, bareName: FoundByName | null | undefined): string[] {
+function shadowed(oid: string | undefined, bareName: FoundByName | null | undefined): string[] {
   if (bareName === undefined || bareName?.oid === oid) return []
-  const finds = bareName === null ? 'no table' : `${bareName.schema}.${table}, not public.${table}`
-  return [`the bare name ${table} finds ${finds} (search_path)`]
+  const finds = bareName === null ? 'no table' : `${bareName.schema}.${TABLE_NAME}, not public.${TABLE_NAME}`
+  return [`the bare name ${TABLE_NAME} finds ${finds} (search_path)`]
 }
 
 /**
@@ -71,7 +67,7 @@ export function verifyTable(
 ): void {
   if (found.length === 0) throw missing([TABLE_NAME])
   const columns = columnDifferences(found, OWN, engine)
-  const differences = [...columns, ...shadowed(TABLE_NAME, found[0]?.oid, bareName)]
+  const differences = [...columns, ...shadowed(found[0]?.oid, bareName)]
   if (differences.length > 0)
     throw mismatch([{ table: TABLE_NAME, differences }], columns.length === 0 ? SEARCH_PATH : undefined)
 }
@@ -104,31 +100,19 @@ function mismatch(all: readonly Differing[], hint: string | undefined): ProbeErr
 
 /**
  * Holds every declared table against the catalogue: columns, defaults, keys, checks, indexes, enums, and the grants.
- * @param bareNames by table the oid that its bare name finds
  * @throws ProbeError TABLE_MISSING, TABLE_MISMATCH, DML_DENIED or GRANT_EXCESS
  */
-export function verifyDeclared(
-  catalogue: Catalogue,
-  bareNames: ReadonlyMap<string, FoundByName | null>,
-  engine: TypesOf,
-  declared: Declared = DECLARED,
-): void {
-  const oidOf = (table: string) => catalogue.columns.find(column => column.table === table)?.oid
-  const gone = declared.tables.map(({ name }) => name).filter(name => oidOf(name) === undefined)
+export function verifyDeclared(catalogue: Catalogue, engine: TypesOf, declared: Declared = DECLARED): void {
+  const there = new Set(catalogue.columns.map(({ table }) => table))
+  const gone = declared.tables.map(({ name }) => name).filter(name => !there.has(name))
   if (gone.length > 0) throw missing(gone, gone.length === declared.tables.length ? REMAKE.all : REMAKE.some)
   const enums = { table: null, differences: enumDifferences(catalogue, declared) }
   const tables = declared.tables.map(table => ({
     table: table.name,
     differences: tableDifferences(catalogue, table, engine),
   }))
-  const hidden = declared.tables.map(({ name }) => ({
-    table: name,
-    differences: shadowed(name, oidOf(name), bareNames.get(name)),
-  }))
   const differing = [enums, ...tables].filter(({ differences }) => differences.length > 0)
-  const unfound = hidden.filter(({ differences }) => differences.length > 0)
-  if (differing.length + unfound.length > 0)
-    throw mismatch([...differing, ...unfound], differing.length === 0 ? SEARCH_PATH : undefined)
+  if (differing.length > 0) throw mismatch(differing, undefined)
   verifyGrants(catalogue.grants, declared)
 }
 

@@ -90,7 +90,7 @@ async function found(): Promise<readonly [string, string] | null> {
   const session = { ask: async <T>(_: string, text: string) => [...(await admin.unsafe(text))] as T[] }
   const catalogue = await readCatalogue(session, engine, declared)
   try {
-    verifyDeclared(catalogue, new Map(), engine, declared)
+    verifyDeclared(catalogue, engine, declared)
     return null
   } catch (error) {
     const { code, message } = asProbeError(error)
