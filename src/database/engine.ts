@@ -1,6 +1,5 @@
 /**
  * What differs between CockroachDB and PostgreSQL, in one place. Everything else is one code path.
- *
  * README.md beside this file has the facts; "docs" marks what was read and not run.
  */
 import type { Startup } from '../session/startup.ts'
@@ -33,11 +32,11 @@ export interface Engine {
   readonly sessionName: string
   /** whether that is the process ID of BackendKeyData, too */
   readonly sessionNameIsProcessId: boolean
-  /**
-   * SQL, true for a schema in which something can be made or granted to last: not a session's temporary ones
-   * (pg_temp_N, pg_toast_temp_N), and not those that exist in name only
-   */
+  /** SQL, true for a schema in which something can be made or granted to last: not a session's temporary ones (pg_temp_N,
+   * pg_toast_temp_N), and not those that exist in name only */
   readonly ownSchema: (column: string) => string
+  /** whether an index takes its name from the tables of its schema, so that a bare name finds it */
+  readonly indexesHideTables: boolean
   /** role options beyond LOGIN that pg_roles does not show, rows { held }; asked one by one: a release may not know it */
   readonly roleOptions: readonly { readonly option: string; readonly sql: string }[]
   /** the privileges on the whole cluster of a user and of PUBLIC, rows { grantee, privilege }; null: there are none */
@@ -97,6 +96,7 @@ const postgresql: Engine = {
   sessionName: 'pg_backend_pid()::text',
   sessionNameIsProcessId: true,
   ownSchema: column => `NOT ${isTemporary(column)}`,
+  indexesHideTables: true,
   roleOptions: [],
   roleOptionSettings: [],
   systemGrants: null,
@@ -187,6 +187,7 @@ const cockroachdb: Engine = {
   sessionNameIsProcessId: false,
   // Virtual schemas: nothing can be made in them.
   ownSchema: column => `${column} NOT IN (${VIRTUAL_SCHEMAS}) AND NOT ${isTemporary(column)}`,
+  indexesHideTables: false,
   // CREATELOGIN with CREATEROLE makes passwords; the rest is administration (docs: role options).
   roleOptions: [
     'CREATELOGIN',

@@ -1,6 +1,8 @@
 /** The table is not what src/ declares, or cannot be touched: which of the two it is, is never confused. */
 import { expect } from 'vitest'
 import { type Case, describeFaults, tableWith, useBase } from '../helpers/faults.ts'
+import { configOf } from '../helpers/probe.ts'
+import { run, settings } from '../helpers/target.ts'
 
 const mismatch = (fault: string, sql: Case['sql'], difference: string, more: Partial<Case> = {}): Case => ({
   fault,
@@ -16,6 +18,15 @@ const OTHER = `CREATE SCHEMA other; GRANT USAGE ON SCHEMA other TO gateway_write
   CREATE TABLE other.connection_probe (n int); GRANT SELECT ON other.connection_probe TO gateway_writer`
 
 const ANOTHER = 'the bare name connection_probe finds other.connection_probe, not public.connection_probe (search_path)'
+
+/** The probe has run before: CockroachDB keeps plans, and asks again for the privileges of what is in them. */
+const AGAIN: Case['meanwhile'] = async ({ server, pem }, database) => {
+  await run(configOf(settings({ port: server.port, database, pem: pem('gateway_writer') })))
+  return { [Symbol.asyncDispose]: async () => undefined }
+}
+
+/** A search path on which the schema of the other table comes first. */
+const FIRST = 'ALTER ROLE gateway_writer SET search_path = other, public'
 
 const CASES: readonly Case[] = [
   {
@@ -98,12 +109,57 @@ const CASES: readonly Case[] = [
     'the bare name connection_probe finds no table (search_path)',
     { hint: /^the table is right, but the search path hides it: as root ALTER ROLE gateway_writer RESET search_path/ },
   ),
+  mismatch(
+    'another table found first by the bare name, without a grant on it, when it is probed again',
+    `${OTHER}; REVOKE ALL ON other.connection_probe FROM gateway_writer; ${FIRST}`,
+    ANOTHER,
+    { hint: /^the table is right, but the search path hides it/, meanwhile: AGAIN },
+  ),
+  mismatch(
+    'another table found first by the bare name, in a schema without USAGE',
+    `${OTHER}; REVOKE USAGE ON SCHEMA other FROM gateway_writer; ${FIRST}`,
+    ANOTHER,
+    { hint: /^the table is right, but the search path hides it/, engines: ['cockroachdb'] },
+  ),
   {
-    fault: 'a table without any grant does not look like a missing one',
-    sql: 'REVOKE ALL ON public.connection_probe FROM gateway_writer',
+    fault: 'PostgreSQL looks for a bare name in no schema without USAGE',
+    sql: `${OTHER}; REVOKE USAGE ON SCHEMA other FROM gateway_writer; ${FIRST}`,
+    engines: ['postgresql'],
+  },
+  {
+    fault: 'another table that the bare name finds later',
+    sql: `${OTHER}; ALTER ROLE gateway_writer SET search_path = public, other`,
+  },
+  mismatch(
+    'an index of that name found first by the bare name',
+    `${OTHER}; ALTER TABLE other.connection_probe RENAME TO hidden;
+     CREATE INDEX connection_probe ON other.hidden (n); ${FIRST}`,
+    ANOTHER,
+    { hint: /^the table is right, but the search path hides it/, engines: ['postgresql'] },
+  ),
+  {
+    fault: 'an index hides no table of its name on CockroachDB',
+    sql: `${OTHER}; CREATE INDEX connection_probe ON other.connection_probe (n);
+      ALTER TABLE other.connection_probe RENAME TO other.hidden; ${FIRST}`,
+    engines: ['cockroachdb'],
+  },
+  ...[undefined, AGAIN].map(
+    (meanwhile): Case => ({
+      fault: `a table without any grant does not look like a missing one${meanwhile ? ', probed again' : ''}`,
+      sql: 'REVOKE ALL ON public.connection_probe FROM gateway_writer',
+      check: 'dml',
+      code: 'DML_DENIED',
+      evidence: { held: [], missing: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'] },
+      ...(meanwhile && { meanwhile }),
+    }),
+  ),
+  {
+    fault: 'a table without SELECT, probed again',
+    sql: 'REVOKE SELECT ON public.connection_probe FROM gateway_writer',
     check: 'dml',
     code: 'DML_DENIED',
-    evidence: { held: [], missing: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'] },
+    evidence: { missing: ['SELECT'] },
+    meanwhile: AGAIN,
   },
   {
     fault: 'no USAGE on schema public',

@@ -32,7 +32,7 @@ const STATEMENTS: [string, RegExp, Code][] = [
   ['the session', /connection_probe\.session/, 'READ_TIMEOUT'],
   ['the clock', /^SELECT clock_timestamp/, 'READ_TIMEOUT'],
   ['the columns', /a\.attname::text AS name/, 'READ_TIMEOUT'],
-  ['the bare name', /::regclass/, 'READ_TIMEOUT'],
+  ['the bare name', /array_position/, 'READ_TIMEOUT'],
   ['the privileges', /^SELECT has_table_privilege/, 'READ_TIMEOUT'],
   ['the users', /^SELECT current_user/, 'READ_TIMEOUT'],
   ['the roles', /^SELECT rolname/, 'READ_TIMEOUT'],
