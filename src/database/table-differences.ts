@@ -41,12 +41,28 @@ function columnDifference(
   ]
 }
 
+/** What can have a table's name, by relkind, as DROP has it. */
+const OTHER_KINDS: Readonly<Record<string, string>> = {
+  v: 'view',
+  m: 'materialized view',
+  S: 'sequence',
+  f: 'foreign table',
+  c: 'type',
+}
+
+/** What it is that these columns are of, e.g. `view`; null of a table. */
+export function otherKind([column]: readonly CatalogueColumn[]): string | null {
+  const kind = column?.relkind ?? 'r'
+  return kind === 'r' || kind === 'p' ? null : (OTHER_KINDS[kind] ?? `relation of kind ${kind}`)
+}
+
 /** What CockroachDB adds to a table without a primary key. */
 const isHiddenKey = ({ name }: CatalogueColumn, { keys }: DeclaredTable): boolean =>
   name === 'rowid' && !keys.some(({ kind }) => kind === 'primary key')
 
 /**
- * How the columns of a table differ: name, type, nullability and key, not the text of defaults.
+ * How the columns of a table differ: name, type, nullability and key, not the text of defaults; nothing more of what is
+ * no table.
  * @param found the columns of this table
  */
 export function columnDifferences(
@@ -54,9 +70,9 @@ export function columnDifferences(
   table: DeclaredTable,
   engine: TypesOf = AS_WRITTEN,
 ): string[] {
-  const kind = found[0]?.relkind
+  const kind = otherKind(found)
+  if (kind !== null) return [`it is a ${kind}, not a table`]
   return [
-    ...(kind !== undefined && kind !== 'r' && kind !== 'p' ? [`public.${table.name} is no table (${kind})`] : []),
     ...table.columns.flatMap(column =>
       columnDifference(
         column,
@@ -141,8 +157,10 @@ const indexDifferences = ({ columns, indexes }: Catalogue, table: DeclaredTable)
 /** Every difference of one table that is there. */
 export function tableDifferences(catalogue: Catalogue, table: DeclaredTable, engine: TypesOf): string[] {
   const found = catalogue.columns.filter(column => column.table === table.name)
+  const columns = columnDifferences(found, table, engine)
+  if (otherKind(found) !== null) return columns
   return [
-    ...columnDifferences(found, table, engine),
+    ...columns,
     ...defaultDifferences(found, table),
     ...constraintDifferences(catalogue, table),
     ...indexDifferences(catalogue, table),

@@ -7,7 +7,7 @@ import type { Session } from '../session/postgres.ts'
 import { type Catalogue, type CatalogueColumn, type CatalogueGrant, columnsQuery } from './catalogue.ts'
 import { DECLARED, type Declared, type DeclaredTable, declare } from './declared.ts'
 import { TABLE_NAME } from './sql.ts'
-import { columnDifferences, enumDifferences, type TypesOf, tableDifferences } from './table-differences.ts'
+import { columnDifferences, enumDifferences, otherKind, type TypesOf, tableDifferences } from './table-differences.ts'
 
 /** The probe's own table. */
 const [OWN] = declare({ connectionProbe }).tables as readonly [DeclaredTable]
@@ -69,7 +69,17 @@ export function verifyTable(
   const columns = columnDifferences(found, OWN, engine)
   const differences = [...columns, ...shadowed(found[0]?.oid, bareName)]
   if (differences.length > 0)
-    throw mismatch([{ table: TABLE_NAME, differences }], columns.length === 0 ? SEARCH_PATH : undefined)
+    throw mismatch(
+      [{ table: TABLE_NAME, differences }],
+      columns.length === 0 ? SEARCH_PATH : replace(TABLE_NAME, found),
+    )
+}
+
+/** What to do where something that is no table has the name of one; undefined where it is one. */
+function replace(table: string, found: readonly CatalogueColumn[]): string | undefined {
+  const kind = otherKind(found)
+  if (kind === null || kind.startsWith('relation')) return undefined
+  return `a ${kind} has the name of the table: as root DROP ${kind.toUpperCase()} public.${table}, or rename it; then npm run migrate`
 }
 
 const missing = (tables: readonly string[], hint?: string): ProbeError =>
@@ -103,8 +113,8 @@ function mismatch(all: readonly Differing[], hint: string | undefined): ProbeErr
  * @throws ProbeError TABLE_MISSING, TABLE_MISMATCH, DML_DENIED or GRANT_EXCESS
  */
 export function verifyDeclared(catalogue: Catalogue, engine: TypesOf, declared: Declared = DECLARED): void {
-  const there = new Set(catalogue.columns.map(({ table }) => table))
-  const gone = declared.tables.map(({ name }) => name).filter(name => !there.has(name))
+  const columnsOf = (table: string) => catalogue.columns.filter(column => column.table === table)
+  const gone = declared.tables.map(({ name }) => name).filter(name => columnsOf(name).length === 0)
   if (gone.length > 0) throw missing(gone, gone.length === declared.tables.length ? REMAKE.all : REMAKE.some)
   const enums = { table: null, differences: enumDifferences(catalogue, declared) }
   const tables = declared.tables.map(table => ({
@@ -112,7 +122,8 @@ export function verifyDeclared(catalogue: Catalogue, engine: TypesOf, declared: 
     differences: tableDifferences(catalogue, table, engine),
   }))
   const differing = [enums, ...tables].filter(({ differences }) => differences.length > 0)
-  if (differing.length > 0) throw mismatch(differing, undefined)
+  const [hint] = declared.tables.flatMap(({ name }) => replace(name, columnsOf(name)) ?? [])
+  if (differing.length > 0) throw mismatch(differing, hint)
   verifyGrants(catalogue.grants, declared)
 }
 

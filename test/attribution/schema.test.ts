@@ -1,5 +1,4 @@
 /** The table is not what src/ declares, or cannot be touched: which of the two it is, is never confused. */
-import { expect } from 'vitest'
 import { type Case, describeFaults, tableWith, useBase } from '../helpers/faults.ts'
 import { configOf } from '../helpers/probe.ts'
 import { run, settings } from '../helpers/target.ts'
@@ -27,6 +26,8 @@ const AGAIN: Case['meanwhile'] = async ({ server, pem }, database) => {
 
 /** A search path on which the schema of the other table comes first. */
 const FIRST = 'ALTER ROLE gateway_writer SET search_path = other, public'
+
+const ALL_OF_HIDDEN = 'SELECT id, run_id, sequence, origin, written_by, payload, written_at FROM public.hidden'
 
 const CASES: readonly Case[] = [
   {
@@ -73,18 +74,25 @@ const CASES: readonly Case[] = [
     ),
     'column sequence is part of the primary key',
   ),
-  {
-    ...mismatch(
-      'a view of that name',
-      `ALTER TABLE public.connection_probe RENAME TO hidden;
-       CREATE VIEW public.connection_probe AS
-         SELECT id, run_id, sequence, origin, written_by, payload, written_at FROM public.hidden;
-       GRANT SELECT, INSERT, UPDATE, DELETE ON public.connection_probe TO gateway_writer`,
-      'public.connection_probe is no table (v)',
-    ),
-    evidence: { differences: expect.arrayContaining(['public.connection_probe is no table (v)']) },
-    table: false,
-  },
+  ...(
+    [
+      ['view', `VIEW public.connection_probe AS ${ALL_OF_HIDDEN}`],
+      ['materialized view', `MATERIALIZED VIEW public.connection_probe AS ${ALL_OF_HIDDEN}`],
+      ['sequence', 'SEQUENCE public.connection_probe'],
+      ['type', 'TYPE public.connection_probe AS (n int)', ['postgresql']],
+    ] as const
+  ).map(
+    ([kind, made, engines]): Case => ({
+      ...mismatch(
+        `a ${kind} of that name`,
+        `ALTER TABLE public.connection_probe RENAME TO hidden; CREATE ${made}`,
+        `it is a ${kind}, not a table`,
+      ),
+      hint: `as root DROP ${kind.toUpperCase()} public.connection_probe, or rename it; then npm run migrate`,
+      table: false,
+      ...(engines && { engines }),
+    }),
+  ),
   mismatch(
     'another table found first by the bare name, by the role',
     `${OTHER}; ALTER ROLE gateway_writer SET search_path = other, public`,

@@ -118,6 +118,14 @@ describe('migrate', () => {
       next: 'undo the differences',
     },
     {
+      fault: 'a sequence in the place of the table',
+      sql: 'DROP TABLE public.connection_probe; CREATE SEQUENCE public.connection_probe',
+      undo: 'DROP SEQUENCE public.connection_probe',
+      code: 'TABLE_MISMATCH',
+      says: 'is not what src/ declares: it is a sequence, not a table',
+      next: 'as root DROP SEQUENCE public.connection_probe',
+    },
+    {
       fault: 'a table that is gone, though the journal has it',
       sql: 'DROP TABLE public.connection_probe',
       code: 'TABLE_MISSING',
