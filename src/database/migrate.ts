@@ -17,7 +17,7 @@ import { type Engine, engineName, engineOf } from './engine.ts'
 import { type Compared, compareJournal, readJournal, tagsOf } from './journal.ts'
 import { advised } from './migrate-hints.ts'
 import { type Migration, readMigrations } from './migrations.ts'
-import { otherGrants, verifyDeclared } from './verify.ts'
+import { expectOnline, inTheWay, otherGrants, verifyDeclared } from './verify.ts'
 
 /** What every visit to the database ends with. */
 interface Visited {
@@ -69,7 +69,7 @@ export async function migrate(
       const isCurrent = tagsOf(progress.journal, 'pending').length + tagsOf(progress.journal, 'skipped').length === 0
       if (verify && isCurrent) await verifyAll(session, engine, progress)
     } catch (error) {
-      throw advised(asProbeError(error), progress.applied)
+      throw await inTheWay(session, advised(asProbeError(error), progress.applied))
     }
   })
   const { applied, journal, catalogue, settings } = progress
@@ -86,6 +86,8 @@ export async function migrate(
 async function verifyAll(session: Session, engine: Engine, progress: Progress): Promise<void> {
   const catalogue = await readCatalogue(session, engine, DECLARED)
   progress.catalogue = catalogue
+  for (const { name } of DECLARED.tables)
+    if (!catalogue.columns.some(({ table }) => table === name)) await expectOnline(session, name)
   verifyDeclared(catalogue, engine)
 }
 

@@ -3,10 +3,11 @@ import { connectionProbe } from '../driver/index.ts'
 import { ProbeError } from '../failure/error.ts'
 import type { Grant } from '../schema.ts'
 import { withText } from '../session/answers.ts'
+import { ifKnown } from '../session/if-known.ts'
 import type { Session } from '../session/postgres.ts'
 import { type Catalogue, type CatalogueColumn, type CatalogueGrant, columnsQuery } from './catalogue.ts'
 import { DECLARED, type Declared, type DeclaredTable, declare } from './declared.ts'
-import { TABLE_NAME } from './sql.ts'
+import { identifier, TABLE_NAME } from './sql.ts'
 import { columnDifferences, enumDifferences, otherKind, type TypesOf, tableDifferences } from './table-differences.ts'
 
 /** The probe's own table. */
@@ -15,11 +16,45 @@ const [OWN] = declare({ connectionProbe }).tables as readonly [DeclaredTable]
 /** The columns that schema.ts declares, a line each. */
 export const DECLARED_COLUMNS: readonly string[] = OWN.columns.map(({ name, type }) => `${name} ${type}`)
 
-/** The columns of the probe's table, none if there is no such table. */
+/**
+ * The columns of the probe's table, none if there is no such table.
+ * @throws ProbeError TABLE_MISMATCH if it is offline
+ */
 export async function readColumns(session: Session): Promise<readonly CatalogueColumn[]> {
   const what = 'the table query'
   const rows = await session.ask<CatalogueColumn>(what, columnsQuery([TABLE_NAME]))
+  if (rows.length === 0) await expectOnline(session, TABLE_NAME)
   return withText(withText(rows, 'name', what), 'type', what)
+}
+
+const OFFLINE =
+  'a job keeps the table offline, and its rows are still there: as root SHOW JOBS; wait until the job ends, or RESUME JOB ID, or CANCEL JOB ID; do not migrate and drop nothing before that'
+
+/**
+ * Looks whether a table that the catalogue does not list is there all the same: CockroachDB lists none that a job (IMPORT,
+ * RESTORE) has taken offline, and answers XXUUU "relation … is offline: importing" to who uses it (measured on 22.1).
+ * @throws ProbeError TABLE_MISMATCH if it is
+ */
+export async function expectOnline(session: Session, table: string): Promise<void> {
+  const use = session.ask('the first use of the table', `SELECT 1 FROM public.${identifier(table)} LIMIT 0`)
+  try {
+    // 42501: of a schema that one may not use.
+    await ifKnown(use, [], sqlstate => sqlstate === '42P01' || sqlstate === '42501')
+  } catch (error) {
+    const [said] = /(?<=" )is offline.*/.exec(error instanceof Error ? error.message : '') ?? []
+    if (said === undefined) throw error
+    throw mismatch([{ table, differences: [`it ${said}`] }], OFFLINE)
+  }
+}
+
+/**
+ * What a migration failed with, and what is in the way of the table where that is so: something else of its name, or the
+ * table itself.
+ * @throws ProbeError TABLE_MISMATCH if it is offline
+ */
+export async function inTheWay(session: Session, error: ProbeError): Promise<ProbeError> {
+  if (error.answered !== '42P07') return error
+  return error.with({ hint: replace(TABLE_NAME, await readColumns(session)) ?? error.hint })
 }
 
 /** A table that a bare name finds. */

@@ -1,6 +1,7 @@
 /** The table is not what src/ declares, or cannot be touched: which of the two it is, is never confused. */
 import { type Case, describeFaults, tableWith, useBase } from '../helpers/faults.ts'
 import { configOf } from '../helpers/probe.ts'
+import { error } from '../helpers/statement-faults.ts'
 import { run, settings } from '../helpers/target.ts'
 
 const mismatch = (fault: string, sql: Case['sql'], difference: string, more: Partial<Case> = {}): Case => ({
@@ -35,6 +36,17 @@ const CASES: readonly Case[] = [
     sql: 'DROP TABLE public.connection_probe',
     check: 'table',
     code: 'TABLE_MISSING',
+    table: false,
+  },
+  {
+    ...mismatch('a table that a job keeps offline', 'DROP TABLE public.connection_probe', 'it is offline: importing'),
+    proxy: () => ({
+      onStatement: sql =>
+        sql === 'SELECT 1 FROM public."connection_probe" LIMIT 0'
+          ? error('XXUUU', 'relation "connection_probe" is offline: importing')
+          : undefined,
+    }),
+    hint: 'as root SHOW JOBS; wait until the job ends, or RESUME JOB ID, or CANCEL JOB ID; do not migrate',
     table: false,
   },
   {

@@ -13,7 +13,7 @@ import { clientOf, pemOf } from '../helpers/clients.ts'
 import { EXPECTED_COLUMNS } from '../helpers/declared.ts'
 import { TAGS } from '../helpers/migrations.ts'
 import { faultyProxy } from '../helpers/proxy.ts'
-import { cut } from '../helpers/statement-faults.ts'
+import { cut, error } from '../helpers/statement-faults.ts'
 import { statementsOf } from '../helpers/statements.ts'
 import { cli, startServer } from '../helpers/target.ts'
 
@@ -145,6 +145,24 @@ describe('migrate', () => {
       says: 'already exists',
       next: 'DROP TABLE connection_probe',
     },
+    {
+      fault: 'a type in the way of the table',
+      sql: `DROP SCHEMA drizzle CASCADE; DROP TABLE public.connection_probe;
+        CREATE TYPE public.connection_probe AS ENUM ('one')`,
+      undo: 'DROP TYPE public.connection_probe',
+      code: 'WRITE_REFUSED',
+      says: 'already exists',
+      next: 'DROP TYPE public.connection_probe; then migrate again',
+    },
+    ...['VIEW', 'MATERIALIZED VIEW'].map(kind => ({
+      fault: `a ${kind} in the way of the table`,
+      sql: `DROP SCHEMA drizzle CASCADE; DROP TABLE public.connection_probe;
+        CREATE ${kind} public.connection_probe AS SELECT 1 AS n`,
+      undo: `DROP ${kind} public.connection_probe`,
+      code: 'WRITE_REFUSED' as const,
+      says: 'already exists',
+      next: `as root DROP ${kind} public.connection_probe`,
+    })),
   ])('finds $fault', async ({ sql, undo, code, says, next }) => {
     expect((await migrateAt()).failure).toBeNull()
     try {
@@ -186,6 +204,27 @@ describe('migrate', () => {
     expect([await journal(), await hasTable()]).toEqual([[], false])
     await root.unsafe('GRANT CREATE ON SCHEMA public TO gateway_admin')
     expect(await migrateAt()).toMatchObject({ applied: TAGS, failure: null })
+  })
+
+  it('says of a table that a job keeps offline that it is, and not how to make it anew', async () => {
+    await using importing = await proxy(sql => {
+      if (sql === 'SELECT 1 FROM public."connection_probe" LIMIT 0')
+        return error('XXUUU', 'relation "connection_probe" is offline: importing')
+      if (sql.startsWith('CREATE TABLE "connection_probe"'))
+        return error('42P07', 'relation "uro.public.connection_probe" already exists')
+      return undefined
+    })
+    const offline = {
+      code: 'TABLE_MISMATCH',
+      message: 'public.connection_probe is not what src/ declares: it is offline: importing',
+      hint: expect.stringContaining('do not migrate and drop nothing before that'),
+    }
+    await migrateAt()
+    // The catalogue hides such a table.
+    await root.unsafe('DROP TABLE public.connection_probe')
+    expect((await migrateAt(importing.port)).failure).toMatchObject(offline)
+    await root.unsafe('DROP SCHEMA drizzle CASCADE')
+    expect((await migrateAt(importing.port)).failure).toMatchObject(offline)
   })
 
   it('says what is granted to others, besides', async () => {
