@@ -15,6 +15,8 @@ export interface CatalogueColumn {
   readonly type: string
   readonly not_null: boolean
   readonly primary_key: boolean
+  /** computed, or GENERATED ALWAYS: it takes no value */
+  readonly generated: boolean
 }
 
 /** A column of a declared table. */
@@ -22,7 +24,7 @@ export interface DeclaredTableColumn extends CatalogueColumn {
   readonly table: string
   /** its number, by which constraints and indexes name it */
   readonly attnum: string
-  /** its default as the server prints it */
+  /** its default as the server prints it; IDENTITY where PostgreSQL keeps the sequence of one elsewhere */
   readonly default: string | null
 }
 
@@ -79,7 +81,8 @@ export const columnsQuery = (names: readonly string[], more = '', joins = ''): s
   SELECT c.oid::text AS oid, c.relkind::text AS relkind, a.attname::text AS name,
          format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS not_null,
          EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
-                 WHERE k.conrelid = c.oid AND k.contype = 'p' AND a.attnum = ANY (k.conkey)) AS primary_key${more}
+                 WHERE k.conrelid = c.oid AND k.contype = 'p' AND a.attnum = ANY (k.conkey)) AS primary_key,
+         a.attgenerated <> '' OR a.attidentity = 'a' AS generated${more}
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid${joins}
@@ -88,7 +91,8 @@ export const columnsQuery = (names: readonly string[], more = '', joins = ''): s
   ORDER BY a.attnum`
 
 const DEFAULTS = `,
-         c.relname::text AS "table", a.attnum::text AS attnum, pg_get_expr(d.adbin, d.adrelid) AS "default"`
+         c.relname::text AS "table", a.attnum::text AS attnum,
+         coalesce(pg_get_expr(d.adbin, d.adrelid), CASE WHEN a.attidentity = 'd' THEN 'IDENTITY' END) AS "default"`
 const DEFAULTS_JOIN = `
   LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum`
 

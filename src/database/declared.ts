@@ -16,7 +16,7 @@ export interface DeclaredColumn {
   /** the expression of its default; null: it has none */
   readonly default: string | null
   /** GENERATED: what the catalogue has in the place of a default is not compared */
-  readonly generated: boolean
+  readonly generated: 'always' | 'by default' | null
 }
 
 /** A constraint that has columns. */
@@ -67,6 +67,12 @@ function defaultText({ default: value }: PgColumn): string | null {
 
 const isSerial = (type: string): boolean => /^(small|big)?serial$/.test(type)
 
+function generatedHow({ generated, generatedIdentity }: PgColumn): DeclaredColumn['generated'] {
+  if (generated !== undefined) return 'always'
+  if (generatedIdentity === undefined) return null
+  return generatedIdentity.type === 'always' ? 'always' : 'by default'
+}
+
 function declareColumn(column: PgColumn, key: readonly string[]): DeclaredColumn {
   const type = column.getSQLType()
   return {
@@ -75,7 +81,7 @@ function declareColumn(column: PgColumn, key: readonly string[]): DeclaredColumn
     notNull: column.notNull || key.includes(column.name),
     primaryKey: key.includes(column.name),
     default: isSerial(type) ? 'nextval' : defaultText(column),
-    generated: column.generated !== undefined || column.generatedIdentity !== undefined,
+    generated: generatedHow(column),
   }
 }
 

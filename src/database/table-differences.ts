@@ -21,7 +21,7 @@ function isType(found: string, expected: string, { printsTimePrecision }: TypesO
   return form(typeName(found)) === form(expected)
 }
 
-/** Of one column: type, nullability and key. */
+/** Of one column: type, nullability, key, and whether it takes a value. */
 function columnDifference(
   declared: DeclaredColumn,
   actual: CatalogueColumn | undefined,
@@ -38,6 +38,9 @@ function columnDifference(
     ...(actual.primary_key === declared.primaryKey
       ? []
       : [`${what} is ${actual.primary_key ? '' : 'not '}part of the primary key`]),
+    ...(actual.generated === (declared.generated === 'always')
+      ? []
+      : [`${what} is ${actual.generated ? '' : 'not '}generated`]),
   ]
 }
 
@@ -61,7 +64,7 @@ const isHiddenKey = ({ name }: CatalogueColumn, { keys }: DeclaredTable): boolea
   name === 'rowid' && !keys.some(({ kind }) => kind === 'primary key')
 
 /**
- * How the columns of a table differ: name, type, nullability and key, not the text of defaults; nothing more of what is
+ * How the columns of a table differ: name, type, nullability, key, and whether they take a value, not the text of defaults; nothing more of what is
  * no table.
  * @param found the columns of this table
  */
@@ -90,7 +93,7 @@ export function columnDifferences(
 const defaultDifferences = (found: readonly DeclaredTableColumn[], { columns }: DeclaredTable): string[] =>
   columns.flatMap(({ name, type, default: declared, generated }) => {
     const actual = found.find(column => column.name === name)
-    if (!actual || generated || sameDefault(declared, actual.default, type)) return []
+    if (!actual || generated || actual.generated || sameDefault(declared, actual.default, type)) return []
     if (declared === null) return [`column ${name} has the default ${actual.default}, which is not declared`]
     return [
       actual.default === null

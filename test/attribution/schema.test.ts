@@ -73,6 +73,25 @@ const CASES: readonly Case[] = [
   ),
   mismatch('a nullable column', tableWith('"origin" text NOT NULL', '"origin" text'), 'column origin is nullable'),
   mismatch(
+    'an identity column',
+    tableWith('"sequence" bigint NOT NULL', '"sequence" bigint NOT NULL GENERATED ALWAYS AS IDENTITY'),
+    'column sequence is generated',
+  ),
+  mismatch(
+    'a computed column, stored',
+    tableWith(
+      '"written_by" text DEFAULT current_user NOT NULL',
+      '"written_by" text NOT NULL GENERATED ALWAYS AS (origin) STORED',
+    ),
+    'column written_by is generated',
+  ),
+  mismatch(
+    'a computed column, virtual',
+    tableWith('"sequence" bigint NOT NULL', '"sequence" bigint NOT NULL AS (7) VIRTUAL'),
+    'column sequence is generated',
+    { engines: ['cockroachdb'] },
+  ),
+  mismatch(
     'no primary key',
     'ALTER TABLE public.connection_probe DROP CONSTRAINT connection_probe_pkey',
     'column id is not part of the primary key',

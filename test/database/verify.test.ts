@@ -16,6 +16,7 @@ const COLUMNS: readonly CatalogueColumn[] = OWN.columns.map(({ name, type, notNu
   type,
   not_null: notNull,
   primary_key: primaryKey,
+  generated: false,
 }))
 
 const grant = (grantee: string, privilege: string, more: Partial<CatalogueGrant> = {}): CatalogueGrant => ({
@@ -73,6 +74,11 @@ describe('columns', () => {
           what: `${one.name} nullable`,
           found: now({ not_null: false }),
           differences: [`column ${one.name} is nullable`],
+        },
+        {
+          what: `${one.name} generated`,
+          found: now({ generated: true }),
+          differences: [`column ${one.name} is generated`],
         },
         {
           what: `${one.name} in or out of the key`,
