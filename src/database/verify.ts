@@ -180,13 +180,18 @@ export function otherGrants(
 const excessive = ({ privilege, column, grantable }: CatalogueGrant): string =>
   `${privilege}${column ? ` (${column})` : ''}${grantable ? ' with grant option' : ''}`
 
-/** The statement that takes it away; of a privilege that is declared only the grant option. */
+/** CockroachDB lists the four verbs, and whatever else there is, under this name where somebody holds them all. */
+const ALL = 'ALL'
+
+/** The statements that take it away; of a privilege that is declared only the grant option. */
 function revokeOf({ privilege, column, table, grantee, grantable }: CatalogueGrant, grants: readonly Grant[]): string {
-  const isDeclared = grants.some(
-    grant => grant.role === grantee && grant.table === table && grant.privileges.some(one => one === privilege),
-  )
+  const declared: readonly string[] = grants
+    .filter(grant => grant.role === grantee && grant.table === table)
+    .flatMap(({ privileges }) => privileges)
+  const isDeclared = declared.includes(privilege)
   const what = `${grantable && isDeclared ? 'GRANT OPTION FOR ' : ''}${privilege}${column ? ` (${column})` : ''}`
-  return `REVOKE ${what} ON TABLE ${table} FROM ${grantee}`
+  const again = privilege === ALL && declared.length > 0
+  return `REVOKE ${what} ON TABLE ${table} FROM ${grantee}${again ? `; GRANT ${declared.join(', ')} ON TABLE ${table} TO ${grantee}` : ''}`
 }
 
 /**
@@ -204,7 +209,8 @@ export function verifyGrants(found: readonly CatalogueGrant[], { tables, grants 
         .filter(grant => grant.role === role && grant.table === table)
         .flatMap(({ privileges }) => privileges)
       const held = found.filter(grant => grant.table === table && grant.grantee === role)
-      const has = (privilege: string) => held.some(grant => grant.privilege === privilege && !grant.column)
+      const has = (wanted: string) =>
+        held.some(({ privilege, column }) => (privilege === wanted || privilege === ALL) && !column)
       lacking.push({ role, table, missing: wanted.filter(privilege => !has(privilege)) })
       const isExcess = ({ privilege, grantable, column }: CatalogueGrant) =>
         grantable || column !== null || !wanted.includes(privilege)

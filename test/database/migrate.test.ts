@@ -110,6 +110,12 @@ describe('migrate', () => {
       code: 'GRANT_EXCESS',
       says: 'public holds SELECT',
     },
+    ...['', ' WITH GRANT OPTION'].map(option => ({
+      fault: `GRANT ALL${option}`,
+      sql: `GRANT ALL ON public.connection_probe TO gateway_writer${option}`,
+      code: 'GRANT_EXCESS' as const,
+      says: 'gateway_writer holds ',
+    })),
     {
       fault: 'a column that src/ does not declare',
       sql: 'ALTER TABLE public.connection_probe ADD COLUMN extra text',
@@ -171,6 +177,11 @@ describe('migrate', () => {
       expect(failure).toMatchObject({ code, message: expect.stringContaining(says) })
       if (next) expect(failure?.hint).toContain(next)
       expect(applied).toEqual([])
+      const [, typed] = /as gateway_admin: (.*)/.exec(failure?.hint ?? '') ?? []
+      if (typed === undefined) return
+      await using admin = clientOf(server, 'gateway_admin')
+      for (const statement of statementsOf(typed)) await admin.unsafe(statement)
+      expect((await migrateAt()).failure).toBeNull()
     } finally {
       for (const statement of statementsOf(undo ?? '')) await root.unsafe(statement)
     }

@@ -150,6 +150,14 @@ describe('grants', () => {
       ],
     },
     {
+      what: 'all there is, as CockroachDB lists it, lacks none of the four',
+      found: [grant('gateway_writer', 'ALL', { grantable: true }), grant('public', 'ALL')],
+      failure: [
+        'GRANT_EXCESS',
+        'public holds ALL on connection_probe; gateway_writer holds ALL with grant option on connection_probe, which src/ does not declare',
+      ],
+    },
+    {
       what: 'anything to PUBLIC',
       found: [...WRITER, grant('public', 'SELECT')],
       failure: ['GRANT_EXCESS', 'public holds SELECT on connection_probe, which src/ does not declare'],
