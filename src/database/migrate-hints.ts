@@ -31,20 +31,29 @@ const BY_SQLSTATE: Readonly<Record<string, string>> = {
 /** The server gave up waiting: whichever statement it was, it is a lock that it waited for. */
 const LOCK_SQLSTATES: readonly (string | null)[] = ['55P03', '57014']
 
-const AFTERWARDS =
-  'the journal says that all of drizzle/ was applied, so migrate changes nothing: the table was changed by hand'
+const NOTHING_TO_APPLY = 'the journal says that all of drizzle/ was applied, so migrate changes nothing'
+const AFTERWARDS = `${NOTHING_TO_APPLY}: the table was changed by hand`
 
 /** By code, for what is found when everything was applied before. */
 const BY_CODE: Readonly<Record<string, (found: string | undefined) => string>> = {
   TABLE_MISSING: found => `${AFTERWARDS}; ${found}`,
   TABLE_MISMATCH: found => found ?? `${AFTERWARDS}; undo the differences, or npm run generate a migration for them`,
   DML_DENIED: found => `${AFTERWARDS}; ${found}`,
-  GRANT_EXCESS: found => `${AFTERWARDS}; ${found}`,
+  GRANT_EXCESS: found => `${NOTHING_TO_APPLY}: somebody granted it, or default privileges; ${found}`,
 }
 
 /** Of what this run applied itself: nobody has changed anything, the files are wrong. */
 const JUST_APPLIED =
   'drizzle/ was applied just now and does not make what src/schema.ts declares: npm run schema:check says where; npm run generate writes what is missing'
+
+/** What CockroachDB shows of default privileges is not all, so the statements are printed that find nothing to do elsewhere. */
+const NO_DEFAULTS = ['', ' IN SCHEMA public']
+  .map(where => `ALTER DEFAULT PRIVILEGES${where} REVOKE ALL ON TABLES FROM gateway_writer, public`)
+  .join('; ')
+
+/** A grant too much: schema:check holds drizzle/ against src/schema.ts, so it is not from there. */
+const grantedBesides = (revoke: string | undefined): string =>
+  `default privileges granted it to the new table, or somebody by hand; ${revoke}; ${NO_DEFAULTS} (on CockroachDB as root the last two with FOR ALL ROLES as well: ALTER DEFAULT PRIVILEGES FOR ALL ROLES …); then migrate again`
 
 /** The same failure with what to do about it after a migration; `applied` is what this run applied. */
 export function advised(error: ProbeError, applied: readonly string[] = []): ProbeError {
@@ -53,6 +62,7 @@ export function advised(error: ProbeError, applied: readonly string[] = []): Pro
     return new ProbeError('WRITE_TIMEOUT', message, { cause, origin, evidence, hint: LOCKED })
   if (sqlstate !== null) return error.with({ hint: BY_SQLSTATE[sqlstate] ?? error.hint })
   const isVerification = error.code in BY_CODE
-  if (isVerification && applied.length > 0) return error.with({ hint: JUST_APPLIED })
+  if (isVerification && applied.length > 0)
+    return error.with({ hint: error.code === 'GRANT_EXCESS' ? grantedBesides(error.hint) : JUST_APPLIED })
   return isVerification ? error.with({ hint: BY_CODE[error.code]?.(error.hint) }) : error
 }

@@ -208,6 +208,35 @@ describe('migrate', () => {
     }
   })
 
+  it.each<readonly [how: string, grant: string, who: 'gateway_admin' | 'root']>([
+    ['', 'GRANT ALL ON TABLES TO gateway_writer', 'gateway_admin'],
+    [' IN SCHEMA public', 'GRANT ALL ON TABLES TO gateway_writer', 'gateway_admin'],
+    ['', `GRANT ${inject('engine') === 'cockroachdb' ? 'DROP' : 'TRUNCATE'} ON TABLES TO public`, 'gateway_admin'],
+    ...(inject('engine') === 'cockroachdb'
+      ? [[' FOR ALL ROLES IN SCHEMA public', 'GRANT ALL ON TABLES TO gateway_writer', 'root'] as const]
+      : []),
+  ])('says of DEFAULT PRIVILEGES%s %s that these granted it', async (how, grant, who) => {
+    await using admin = clientOf(server, 'gateway_admin')
+    const as = { gateway_admin: admin, root }
+    try {
+      await as[who].unsafe(`ALTER DEFAULT PRIVILEGES${how} ${grant}`)
+      const { failure, applied } = await migrateAt()
+      expect({ code: failure?.code, applied }).toEqual({ code: 'GRANT_EXCESS', applied: TAGS })
+      expect(failure?.hint).toMatch(/^default privileges granted it .* FOR ALL ROLES as well/)
+      // What is printed, typed: the table is right, and so is the next one.
+      const typed = statementsOf(/as gateway_admin: (.*?) \(/.exec(failure?.hint ?? '')?.[1] ?? '')
+      for (const statement of typed) await admin.unsafe(statement)
+      if (who === 'root')
+        for (const statement of typed.slice(-2))
+          await root.unsafe(statement.replace('PRIVILEGES', 'PRIVILEGES FOR ALL ROLES'))
+      expect(await migrateAt()).toMatchObject({ applied: [], failure: null })
+      await unmigrate()
+      expect(await migrateAt()).toMatchObject({ applied: TAGS, failure: null })
+    } finally {
+      await as[who].unsafe(`ALTER DEFAULT PRIVILEGES${how} REVOKE ALL ON TABLES FROM gateway_writer, public`)
+    }
+  })
+
   it('is refused where gateway_admin may not create, leaves nothing half done, and succeeds once it may', async () => {
     await root.unsafe('REVOKE CREATE ON SCHEMA public FROM gateway_admin')
     const { failure } = await migrateAt()
