@@ -9,6 +9,11 @@ const BOOTSTRAP =
 const LOCKED =
   'another session holds a lock (a schema change, a second migration): as root SHOW SESSIONS, CANCEL SESSION; then migrate again'
 
+const NOT_READ_ONLY = ['ROLE {role}', 'ROLE ALL', 'DATABASE {db}']
+  .map(whose => `ALTER ${whose} RESET default_transaction_read_only`)
+  .join('; ')
+const READ_ONLY = `the session is read-only: as root ${NOT_READ_ONLY} (where root is refused, too: SET default_transaction_read_only = off first); a standby (SELECT pg_is_in_recovery()) takes no migration: then migrate its primary`
+
 /** By SQLSTATE, for statements of the migrations and questions before and after them. */
 const BY_SQLSTATE: Readonly<Record<string, string>> = {
   '42501': BOOTSTRAP,
@@ -16,6 +21,7 @@ const BY_SQLSTATE: Readonly<Record<string, string>> = {
   '42704': BOOTSTRAP,
   '42710':
     'something of that name is there already (the message says what): if nobody needs it, as root DROP it, e.g. DROP TYPE public.connection_probe; then migrate again',
+  '25006': READ_ONLY,
   '42P07':
     'the table is there and the journal does not say so (made by hand, or a migration was cut off): if its rows are not wanted, as gateway_admin DROP TABLE connection_probe; then migrate again',
   // GRANT by a role that is neither the owner nor holds the grant option (measured on CockroachDB 22.1)

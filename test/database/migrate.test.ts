@@ -144,6 +144,15 @@ describe('migrate', () => {
       code: 'WRITE_REFUSED',
       says: 'but not 0000_connection_probe',
     },
+    ...['ROLE gateway_admin', 'ROLE ALL'].map(whose => ({
+      fault: `${whose} that may only read`,
+      sql: `DROP SCHEMA drizzle CASCADE; DROP TABLE public.connection_probe;
+        ALTER ${whose} SET default_transaction_read_only = on`,
+      undo: `ALTER ${whose} RESET default_transaction_read_only`,
+      code: 'WRITE_REFUSED' as const,
+      says: 'read-only transaction',
+      next: 'as root ALTER ROLE {role} RESET default_transaction_read_only; ALTER ROLE ALL RESET',
+    })),
     {
       fault: 'a journal that is gone, though the table is there',
       sql: 'DROP SCHEMA drizzle CASCADE',
