@@ -64,8 +64,8 @@ const isHiddenKey = ({ name }: CatalogueColumn, { keys }: DeclaredTable): boolea
   name === 'rowid' && !keys.some(({ kind }) => kind === 'primary key')
 
 /**
- * How the columns of a table differ: name, type, nullability, key, and whether they take a value, not the text of defaults; nothing more of what is
- * no table.
+ * How the columns of a table differ: name, type, nullability, key, and whether they take a value, not the text of
+ * defaults. Of what is no table nothing more is said.
  * @param found the columns of this table
  */
 export function columnDifferences(
