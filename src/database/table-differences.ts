@@ -59,9 +59,15 @@ export function otherKind([column]: readonly CatalogueColumn[]): string | null {
   return kind === 'r' || kind === 'p' ? null : (OTHER_KINDS[kind] ?? `relation of kind ${kind}`)
 }
 
-/** What CockroachDB adds to a table without a primary key. */
-const isHiddenKey = ({ name }: CatalogueColumn, { keys }: DeclaredTable): boolean =>
-  name === 'rowid' && !keys.some(({ kind }) => kind === 'primary key')
+/**
+ * What CockroachDB adds and hides: a key to a table without a primary key, and the column that a hash-sharded index is
+ * on, which refuses no row. One in the primary key is part of how the table was made.
+ */
+const isHidden = (column: CatalogueColumn, { keys }: DeclaredTable): boolean =>
+  (column.name === 'rowid' && !keys.some(({ kind }) => kind === 'primary key')) || isShard(column)
+
+const isShard = ({ name, generated, primary_key }: CatalogueColumn): boolean =>
+  generated && !primary_key && /^crdb_internal_.+_shard_\d+$/.test(name)
 
 /**
  * How the columns of a table differ: name, type, nullability, key, and whether they take a value, not the text of
@@ -84,7 +90,7 @@ export function columnDifferences(
       ),
     ),
     ...found
-      .filter(column => !table.columns.some(({ name }) => name === column.name) && !isHiddenKey(column, table))
+      .filter(column => !table.columns.some(({ name }) => name === column.name) && !isHidden(column, table))
       .map(({ name, type }) => `column ${name} (${type}) is not declared`),
   ]
 }
@@ -108,11 +114,12 @@ const KINDS: Readonly<Record<string, DeclaredKey['kind']>> = { p: 'primary key',
 const inWords = (kind: string, columns: readonly string[], target: DeclaredKey['target']): string =>
   `${kind} (${columns.join(', ')})${target ? ` to ${target.table} (${target.columns.join(', ')})` : ''}`
 
-/** The columns with these numbers, e.g. {1,3}, of a table. */
+/** The columns with these numbers, e.g. {1,3}, of a table, as far as somebody has named them. */
 function columnsAt(numbers: string | null, columns: readonly DeclaredTableColumn[], table: string): string[] {
-  return (numbers?.match(/\d+/g) ?? []).map(
-    number => columns.find(column => column.table === table && column.attnum === number)?.name ?? `column ${number}`,
-  )
+  return (numbers?.match(/\d+/g) ?? []).flatMap(number => {
+    const column = columns.find(column => column.table === table && column.attnum === number)
+    return column && isShard(column) ? [] : [column?.name ?? `column ${number}`]
+  })
 }
 
 function foundKey({ kind, table, columns, target, target_columns }: CatalogueConstraint, all: Catalogue['columns']) {
@@ -134,7 +141,10 @@ function constraintDifferences({ columns, constraints }: Catalogue, table: Decla
   // CockroachDB lists unique indexes here, too.
   const isDeclared = ({ name, key }: { name: string; key: string }) =>
     declared.includes(key) || table.indexes.some(index => index.name === name)
-  const checks = here.filter(({ kind }) => kind === 'c').map(({ name }) => name)
+  const shards = columns.filter(column => column.table === table.name && isShard(column))
+  const checks = here
+    .filter(({ kind, name }) => kind === 'c' && !shards.some(shard => name === `check_${shard.name}`))
+    .map(({ name }) => name)
   return [
     ...declared.filter(key => !found.some(one => one.key === key)).map(key => `${key} is missing`),
     ...found.filter(one => !isDeclared(one)).map(({ name, key }) => `${key} (${name}) is not declared`),

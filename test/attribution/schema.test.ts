@@ -2,6 +2,7 @@
 import { type Case, describeFaults, tableWith, useBase } from '../helpers/faults.ts'
 import { configOf } from '../helpers/probe.ts'
 import { error } from '../helpers/statement-faults.ts'
+import { statementsOf } from '../helpers/statements.ts'
 import { run, settings } from '../helpers/target.ts'
 
 const mismatch = (fault: string, sql: Case['sql'], difference: string, more: Partial<Case> = {}): Case => ({
@@ -19,14 +20,29 @@ const OTHER = `CREATE SCHEMA other; GRANT USAGE ON SCHEMA other TO gateway_write
 
 const ANOTHER = 'the bare name connection_probe finds other.connection_probe, not public.connection_probe (search_path)'
 
+const NOTHING: AsyncDisposable = { [Symbol.asyncDispose]: async () => undefined }
+
 /** The probe has run before: CockroachDB keeps plans, and asks again for the privileges of what is in them. */
 const AGAIN: Case['meanwhile'] = async ({ server, pem }, database) => {
   await run(configOf(settings({ port: server.port, database, pem: pem('gateway_writer') })))
-  return { [Symbol.asyncDispose]: async () => undefined }
+  return NOTHING
 }
 
 /** A search path on which the schema of the other table comes first. */
 const FIRST = 'ALTER ROLE gateway_writer SET search_path = other, public'
+
+/** A database that no other case gets. */
+const ANEW = 'SELECT 1'
+
+/** Run as root where hash-sharded indexes may be made: CockroachDB 22.1 wants it set in the session. */
+const hashSharded =
+  (sql: string): NonNullable<Case['meanwhile']> =>
+  async (base, database) => {
+    await using root = base.root(database)
+    for (const statement of ['SET experimental_enable_hash_sharded_indexes = on', ...statementsOf(sql)])
+      await root.unsafe(statement)
+    return NOTHING
+  }
 
 const ALL_OF_HIDDEN = 'SELECT id, run_id, sequence, origin, written_by, payload, written_at FROM public.hidden'
 
@@ -104,6 +120,22 @@ const CASES: readonly Case[] = [
       '"id" uuid',
     ),
     'column sequence is part of the primary key',
+  ),
+  {
+    fault: 'a hash-sharded index',
+    sql: ANEW,
+    meanwhile: hashSharded('CREATE INDEX sharded ON public.connection_probe (run_id) USING HASH'),
+    engines: ['cockroachdb'],
+  },
+  {
+    ...mismatch('a hash-sharded primary key', ANEW, 'column crdb_internal_id_shard_16 (integer) is not declared'),
+    meanwhile: hashSharded(tableWith('"id" uuid PRIMARY KEY', '"id" uuid PRIMARY KEY USING HASH')),
+    engines: ['cockroachdb'],
+  },
+  mismatch(
+    'a column that is only called like that of a hash-sharded index',
+    'ALTER TABLE public.connection_probe ADD COLUMN crdb_internal_run_id_shard_16 bigint NOT NULL',
+    'column crdb_internal_run_id_shard_16 (bigint) is not declared',
   ),
   ...(
     [

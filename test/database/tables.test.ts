@@ -3,7 +3,7 @@
 import { generateDrizzleJson, generateMigration } from 'drizzle-kit/api'
 import { sql } from 'drizzle-orm'
 import * as pg from 'drizzle-orm/pg-core'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
 import { readCatalogue } from '../../src/database/catalogue.ts'
 import { declare } from '../../src/database/declared.ts'
 import { type Engine, engineOf } from '../../src/database/engine.ts'
@@ -103,6 +103,13 @@ test('what drizzle-kit makes of a schema is as declared', async () => {
   expect(await found()).toBeNull()
 })
 
+if (inject('engine') === 'cockroachdb')
+  test("an index of another kind is nobody's business, nor what CockroachDB makes for it", async () => {
+    await admin.unsafe('SET experimental_enable_hash_sharded_indexes = on')
+    await admin.unsafe('CREATE INDEX sharded ON item (what) USING HASH')
+    expect(await found()).toBeNull()
+  })
+
 describe('each difference is named', () => {
   test.each<readonly [what: string, change: string, code: string, says: string]>([
     ['a table that is gone', 'DROP TABLE item', 'TABLE_MISSING', 'no table public.item'],
@@ -189,6 +196,16 @@ describe('each difference is named', () => {
       'TABLE_MISMATCH',
       'check long_enough is not declared',
     ],
+    ...(inject('engine') === 'cockroachdb'
+      ? [
+          [
+            'a hash-sharded unique index',
+            'SET experimental_enable_hash_sharded_indexes = on; CREATE UNIQUE INDEX sharded ON item (what) USING HASH',
+            'TABLE_MISMATCH',
+            ': unique (what) (sharded) is not declared',
+          ] as const,
+        ]
+      : []),
     ['an enum with one value more', "ALTER TYPE mood ADD VALUE 'bored'", 'TABLE_MISMATCH', 'enum mood has the values'],
     [
       "another role's grant that is gone",
