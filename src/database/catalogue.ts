@@ -36,6 +36,8 @@ export interface CatalogueConstraint {
   readonly kind: string
   /** the numbers of its columns, e.g. {1,3} */
   readonly columns: string | null
+  /** as SQL, where it has no such numbers: UNIQUE WITHOUT INDEX of CockroachDB */
+  readonly definition: string | null
   /** of a foreign key */
   readonly target: string | null
   readonly target_columns: string | null
@@ -98,6 +100,7 @@ const DEFAULTS_JOIN = `
 
 const constraintsQuery = (names: readonly string[]): string => `
   SELECT c.relname::text AS "table", k.conname::text AS name, k.contype::text AS kind, k.conkey::text AS columns,
+         CASE WHEN k.conkey IS NULL THEN pg_get_constraintdef(k.oid) END AS definition,
          f.relname::text AS target, k.confkey::text AS target_columns
   FROM pg_catalog.pg_constraint k
   JOIN pg_catalog.pg_class c ON c.oid = k.conrelid

@@ -110,9 +110,11 @@ const defaultDifferences = (found: readonly DeclaredTableColumn[], { columns }: 
 
 const KINDS: Readonly<Record<string, DeclaredKey['kind']>> = { p: 'primary key', u: 'unique', f: 'foreign key' }
 
-/** A key in words, which are also what is compared. */
-const inWords = (kind: string, columns: readonly string[], target: DeclaredKey['target']): string =>
-  `${kind} (${columns.join(', ')})${target ? ` to ${target.table} (${target.columns.join(', ')})` : ''}`
+/** A key in words, which are also what is compared; of a table that is not declared the columns are not known. */
+function inWords(kind: string, columns: readonly string[], target: DeclaredKey['target']): string {
+  const there = target && target.columns.length > 0 ? ` (${target.columns.join(', ')})` : ''
+  return `${kind} (${columns.join(', ')})${target ? ` to ${target.table}${there}` : ''}`
+}
 
 /** The columns with these numbers, e.g. {1,3}, of a table, as far as somebody has named them. */
 function columnsAt(numbers: string | null, columns: readonly DeclaredTableColumn[], table: string): string[] {
@@ -122,8 +124,11 @@ function columnsAt(numbers: string | null, columns: readonly DeclaredTableColumn
   })
 }
 
-function foundKey({ kind, table, columns, target, target_columns }: CatalogueConstraint, all: Catalogue['columns']) {
-  const to = target === null ? null : { table: target, columns: columnsAt(target_columns, all, target) }
+function foundKey(key: CatalogueConstraint, all: Catalogue['columns']): string {
+  const { kind, table, columns, definition, target, target_columns } = key
+  if (definition !== null) return definition
+  const isKnown = all.some(column => column.table === target)
+  const to = target === null ? null : { table: target, columns: isKnown ? columnsAt(target_columns, all, target) : [] }
   return inWords(KINDS[kind] ?? kind, columnsAt(columns, all, table), to)
 }
 

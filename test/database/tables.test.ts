@@ -196,8 +196,20 @@ describe('each difference is named', () => {
       'TABLE_MISMATCH',
       'check long_enough is not declared',
     ],
+    [
+      'a foreign key to a table that is not declared',
+      'CREATE TABLE IF NOT EXISTS runs (id uuid PRIMARY KEY); ALTER TABLE item ADD CONSTRAINT of_run FOREIGN KEY (owner) REFERENCES runs (id)',
+      'TABLE_MISMATCH',
+      ': foreign key (owner) to runs (of_run) is not declared',
+    ],
     ...(inject('engine') === 'cockroachdb'
       ? [
+          [
+            'a unique constraint without an index',
+            'SET experimental_enable_unique_without_index_constraints = on; ALTER TABLE item ADD CONSTRAINT once UNIQUE WITHOUT INDEX (what)',
+            'TABLE_MISMATCH',
+            ': UNIQUE WITHOUT INDEX (what) (once) is not declared',
+          ] as const,
           [
             'a hash-sharded unique index',
             'SET experimental_enable_hash_sharded_indexes = on; CREATE UNIQUE INDEX sharded ON item (what) USING HASH',
