@@ -1,5 +1,5 @@
 /** Nothing beyond the four verbs works: nothing can be created, and no privilege goes beyond them. */
-import type { ExcessQuestion, Here } from '../database/engine.ts'
+import { type ExcessQuestion, type Here, privilegesOf } from '../database/privileges.ts'
 import { literal, TABLE_NAME, VERBS } from '../database/sql.ts'
 import { ProbeError } from '../failure/error.ts'
 import { namesOf } from '../session/answers.ts'
@@ -52,7 +52,7 @@ async function creators(session: Session, makers: readonly string[]): Promise<re
   )
 }
 
-/** What `engine.otherExcess` asks for, a line each; `inSchemas` is null where the release does not show those. */
+/** What `otherExcess` asks for, a line each; `inSchemas` is null where the release does not show those. */
 async function otherExcess(session: Session, here: Pick<Here, 'user' | 'database'>) {
   interface Row {
     readonly what: string
@@ -69,7 +69,7 @@ async function otherExcess(session: Session, here: Pick<Here, 'user' | 'database
   ])
   const ask = ({ sql, unknown }: ExcessQuestion) =>
     ifKnown(session.ask<Row>(EXCESS_QUESTION, sql), null, sqlstate => unknown?.includes(sqlstate ?? '') ?? false)
-  const questions = engine.otherExcess({ ...here, roles, schemas })
+  const questions = privilegesOf(engine).otherExcess({ ...here, roles, schemas })
   const [probing, ...inSchema] = questions.filter(question => question.inSchema)
   const everywhere = questions.filter(question => !question.inSchema)
   const [found, inFirst] = await Promise.all([Promise.all(everywhere.map(ask)), probing ? ask(probing) : []])
@@ -129,7 +129,7 @@ export const ddlRefused = defineCheck({
     const { user, database } = context.config
     const [create, excess, besides] = await Promise.all([
       creatable(session),
-      session.ask<Excess>(EXCESS_QUESTION, engine.excessPrivileges),
+      session.ask<Excess>(EXCESS_QUESTION, privilegesOf(engine).excessPrivileges),
       otherExcess(session, { user, database }),
     ])
     const here = excess.filter(({ schema, table }) => schema === 'public' && table === TABLE_NAME)

@@ -1,0 +1,179 @@
+/** What a user holds beyond the four verbs, and may give on: asked of each engine in its own way. */
+import { type Engine, isTemporary, TABLE_ACLS, VIRTUAL_SCHEMAS } from './engine.ts'
+import { identifier, literal, VERBS } from './sql.ts'
+
+/** What a database has, as far as its default privileges depend on it. */
+export interface Here {
+  readonly database: string
+  readonly user: string
+  /** every role */
+  readonly roles: readonly string[]
+  readonly schemas: readonly string[]
+}
+
+/** One question of those that `otherExcess` is made of. */
+export interface ExcessQuestion {
+  /** rows { what, maker }; `maker` is the role whose default privileges they are, null where it needs no look */
+  readonly sql: string
+  /** the SQLSTATEs by which a release says that it does not have what is asked for: there is none of it then */
+  readonly unknown?: readonly string[]
+  /** asked only where the first of these is known: releases differ in whether they have them at all */
+  readonly inSchema?: true
+}
+
+export interface Privileges {
+  /**
+   * Privileges on tables of this database that the user or PUBLIC holds and that are beyond the four verbs or come
+   * with a grant option: rows { schema, table, column, grantee, privilege, grantable }
+   */
+  readonly excessPrivileges: string
+  /**
+   * What the user or PUBLIC may do besides, beyond CONNECT on this database and USAGE on its schemas, every grant option,
+   * and the default privileges that would give either more than the four verbs on what is made here next. CREATE is
+   * another question's matter.
+   */
+  readonly otherExcess: (here: Here) => readonly ExcessQuestion[]
+}
+
+/** The verbs as an SQL list. */
+const FOUR_VERBS = `(${VERBS.map(literal).join(',')})`
+
+/** PostgreSQL: an ACL entry x is the user's or PUBLIC's, and for whom it is. */
+const TO_US = 'x.grantee IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user))'
+const TO_WHOM = `' to ' || (CASE WHEN x.grantee = 0 THEN 'public' ELSE current_user::text END)`
+
+const postgresql: Privileges = {
+  // aclexplode sees what information_schema does not: MAINTAIN, and grants by column.
+  excessPrivileges: `
+    SELECT n.nspname AS schema, c.relname AS "table", x.col AS "column",
+           CASE WHEN x.grantee = 0 THEN 'public' ELSE current_user::text END AS grantee,
+           x.privilege_type AS privilege, x.is_grantable AS grantable
+    ${TABLE_ACLS}
+    WHERE c.relkind IN ('r','p','v','m','f') AND c.relpersistence <> 't'
+      AND ${TO_US}
+      AND (x.privilege_type NOT IN ${FOUR_VERBS} OR x.is_grantable)
+    ORDER BY 1, 2, 3, 5 LIMIT 100`,
+  otherExcess: () => [
+    {
+      // Three thousand functions and six hundred types have no ACL: to name them would take 40 ms.
+      sql: `
+     SELECT x.privilege_type || ' on ' || o.name || ${TO_WHOM} || ' with grant option' AS what, NULL AS maker
+     FROM (
+       SELECT 'database ' || datname AS name, datacl AS acl FROM pg_catalog.pg_database WHERE datname = current_database()
+       UNION ALL SELECT 'schema ' || nspname, nspacl FROM pg_catalog.pg_namespace WHERE nspacl IS NOT NULL
+       UNION ALL SELECT 'sequence ' || c.oid::regclass::text, c.relacl FROM pg_catalog.pg_class c WHERE c.relkind = 'S' AND c.relacl IS NOT NULL
+       UNION ALL SELECT 'function ' || p.oid::regprocedure::text, p.proacl FROM pg_catalog.pg_proc p WHERE p.proacl IS NOT NULL
+       UNION ALL SELECT 'type ' || t.oid::regtype::text, t.typacl FROM pg_catalog.pg_type t WHERE t.typacl IS NOT NULL
+       UNION ALL SELECT 'language ' || lanname, lanacl FROM pg_catalog.pg_language
+       UNION ALL SELECT 'foreign data wrapper ' || fdwname, fdwacl FROM pg_catalog.pg_foreign_data_wrapper
+       UNION ALL SELECT 'foreign server ' || srvname, srvacl FROM pg_catalog.pg_foreign_server
+       UNION ALL SELECT 'tablespace ' || spcname, spcacl FROM pg_catalog.pg_tablespace
+     ) o CROSS JOIN LATERAL aclexplode(o.acl) x
+     WHERE x.is_grantable AND ${TO_US}
+     ORDER BY 1 LIMIT 100`,
+    },
+    {
+      sql: `
+     SELECT x.privilege_type || ' on parameter ' || p.parname || ${TO_WHOM} AS what, NULL AS maker
+     FROM pg_catalog.pg_parameter_acl p CROSS JOIN LATERAL aclexplode(p.paracl) x
+     WHERE ${TO_US} ORDER BY 1 LIMIT 100`,
+      // The table came with PostgreSQL 15.
+      unknown: ['42P01'],
+    },
+    // Types of objects: r tables, S sequences, f functions, T types, n schemas, L large objects.
+    {
+      sql: `
+     SELECT x.privilege_type || ' on every ' ||
+            (CASE a.defaclobjtype WHEN 'r' THEN 'table' WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'function'
+                                  WHEN 'T' THEN 'type' WHEN 'n' THEN 'schema' ELSE 'large object' END) ||
+            ' that ' || r.rolname || ' makes' || ${TO_WHOM} ||
+            (CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END) || ' (default privileges)' AS what,
+            r.rolname::text AS maker
+     FROM pg_catalog.pg_default_acl a
+     JOIN pg_catalog.pg_roles r ON r.oid = a.defaclrole
+     CROSS JOIN LATERAL aclexplode(a.defaclacl) x
+     WHERE ${TO_US}
+       AND (x.is_grantable OR NOT (CASE a.defaclobjtype
+             WHEN 'r' THEN x.privilege_type IN ${FOUR_VERBS}
+             WHEN 'S' THEN x.privilege_type IN ('USAGE', 'SELECT', 'UPDATE')
+             WHEN 'f' THEN x.privilege_type = 'EXECUTE'
+             WHEN 'L' THEN x.privilege_type IN ('SELECT', 'UPDATE')
+             ELSE x.privilege_type = 'USAGE' END))
+     ORDER BY 1 LIMIT 100`,
+    },
+  ],
+}
+
+/** No such statement, column, table or function: what CockroachDB shows of privileges grew from release to release. */
+const NOT_IN_THIS_RELEASE = ['42601', '42703', '42P01', '42883'] as const
+
+const cockroachdb: Privileges = {
+  // has_table_privilege says true for TRUNCATE and REFERENCES to everybody there; information_schema is right.
+  excessPrivileges: `
+    SELECT table_schema AS schema, table_name AS "table", NULL AS "column", grantee,
+           privilege_type AS privilege, is_grantable = 'YES' AS grantable
+    FROM information_schema.table_privileges
+    WHERE grantee IN (current_user, 'public')
+      AND table_schema NOT IN (${VIRTUAL_SCHEMAS}) AND NOT ${isTemporary('table_schema')}
+      AND (privilege_type NOT IN ${FOUR_VERBS} OR is_grantable = 'YES')
+    ORDER BY 1, 2, 5 LIMIT 100`,
+  otherExcess: ({ database, user, roles, schemas }) => {
+    const us = `grantee IN (${literal(user)}, 'public')`
+    const onDatabase = `' on database ' || database_name || ' to ' || grantee`
+    const makers = [`ROLE ${roles.map(identifier).join(', ')}`, 'ALL ROLES']
+    const beyond = `NOT (CASE object_type
+        WHEN 'tables' THEN privilege_type IN ${FOUR_VERBS}
+        WHEN 'sequences' THEN privilege_type IN ('USAGE', 'SELECT', 'UPDATE')
+        WHEN 'functions' THEN privilege_type = 'EXECUTE'
+        WHEN 'routines' THEN privilege_type = 'EXECUTE'
+        ELSE privilege_type = 'USAGE' END)`
+    // The outer select: with null_ordered_last every ORDER BY beside a DISTINCT is refused there (42P10, measured on 22.1).
+    const defaults = (place: string, where: string, how: string): string[] =>
+      makers.map(
+        maker => `
+    SELECT * FROM (SELECT DISTINCT privilege_type || ' on all ' || object_type || ' that ' || coalesce(role, 'anybody') || ' makes' ||
+           ${literal(place.toLowerCase())} || ' to ' || grantee || ${literal(`${how} (default privileges)`)} AS what,
+           role AS maker
+    FROM [SHOW DEFAULT PRIVILEGES FOR ${maker}${place}] WHERE ${us} AND ${where}) AS d ORDER BY 1 LIMIT 100`,
+      )
+    // The column came with 22.2.
+    const grantable = (place: string) => defaults(place, 'is_grantable', ' with grant option')
+    return [
+      {
+        sql: `SELECT privilege_type || ${onDatabase} AS what, NULL AS maker
+              FROM [SHOW GRANTS ON DATABASE ${identifier(database)}]
+              WHERE ${us} AND privilege_type NOT IN ('CONNECT', 'CREATE') ORDER BY 1`,
+        unknown: NOT_IN_THIS_RELEASE,
+      },
+      {
+        sql: `SELECT privilege_type || ${onDatabase} || ' with grant option' AS what, NULL AS maker
+              FROM [SHOW GRANTS ON DATABASE ${identifier(database)}] WHERE ${us} AND is_grantable ORDER BY 1`,
+        unknown: NOT_IN_THIS_RELEASE,
+      },
+      {
+        sql: `SELECT privilege_type || ' on schema ' || table_schema || ' to ' || grantee ||
+                     (CASE WHEN is_grantable = 'YES' THEN ' with grant option' ELSE '' END) AS what, NULL AS maker
+              FROM information_schema.schema_privileges
+              WHERE ${us} AND table_schema NOT IN (${VIRTUAL_SCHEMAS})
+                AND (privilege_type NOT IN ('USAGE', 'CREATE') OR is_grantable = 'YES') ORDER BY 1`,
+        unknown: NOT_IN_THIS_RELEASE,
+      },
+      {
+        sql: `SELECT privilege_type || ' on type ' || type_schema || '.' || type_name || ' to ' || grantee ||
+                     ' with grant option' AS what, NULL AS maker
+              FROM information_schema.type_privileges WHERE ${us} AND is_grantable = 'YES' ORDER BY 1 LIMIT 100`,
+        unknown: NOT_IN_THIS_RELEASE,
+      },
+      ...defaults('', beyond, '').map(sql => ({ sql, unknown: NOT_IN_THIS_RELEASE })),
+      ...grantable('').map(sql => ({ sql, unknown: NOT_IN_THIS_RELEASE })),
+      // Not on 22.1, where nothing shows them to the user.
+      ...schemas
+        .map(schema => ` IN SCHEMA ${identifier(schema)}`)
+        .flatMap(place => [...defaults(place, beyond, ''), ...grantable(place)])
+        .map(sql => ({ sql, unknown: NOT_IN_THIS_RELEASE, inSchema: true as const })),
+    ]
+  },
+}
+
+/** The questions for this engine. */
+export const privilegesOf = ({ id }: Engine): Privileges => (id === 'cockroachdb' ? cockroachdb : postgresql)
