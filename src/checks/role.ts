@@ -1,5 +1,5 @@
 /** The session runs as the configured user, who administers nothing. */
-import type { Engine } from '../database/engine.ts'
+import { privilegesOf } from '../database/privileges.ts'
 import { literal } from '../database/sql.ts'
 import { isUnknownHere } from '../failure/classify-statement.ts'
 import { ProbeError } from '../failure/error.ts'
@@ -41,24 +41,6 @@ const MEMBERSHIPS = `
   JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
   JOIN pg_catalog.pg_roles u ON u.oid = m.member
   WHERE u.rolname = current_user ORDER BY 1 LIMIT 20`
-
-/** What the user owns in this database. Temporary tables are no verdict. */
-const belongings = ({ ownSchema }: Engine): string => `
-  SELECT 'table ' || quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
-  FROM pg_catalog.pg_class c
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_catalog.pg_roles u ON u.oid = c.relowner
-  WHERE u.rolname = current_user AND c.relkind IN ('r','p','v','m','f','S')
-    AND ${ownSchema('n.nspname')}
-  UNION ALL
-  SELECT 'schema ' || quote_ident(n.nspname)
-  FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles u ON u.oid = n.nspowner
-  WHERE u.rolname = current_user AND ${ownSchema('n.nspname')}
-  UNION ALL
-  SELECT 'database ' || quote_ident(d.datname)
-  FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles u ON u.oid = d.datdba
-  WHERE u.rolname = current_user AND d.datname = current_database()
-  LIMIT 20`
 
 /** Who this is, by the server's word. */
 const readUsers = async (session: Session) => {
@@ -123,6 +105,12 @@ function whatIsWrong(user: string, seen: Awaited<ReturnType<typeof readAll>>): s
   ]
 }
 
+/** What only a superuser may own (PostgreSQL): the statement that gives it back to one. */
+function superusersOwn(owned: string): string[] {
+  const [, kind, name] = /^(event trigger|foreign-data wrapper) (.+)$/s.exec(owned) ?? []
+  return kind ? [`ALTER ${kind.replace('-', ' ').toUpperCase()} ${name} OWNER TO CURRENT_USER`] : []
+}
+
 /** The statements that take away what must not be so; undefined where the user itself is the matter. */
 function whatToRevoke(user: string, seen: Awaited<ReturnType<typeof readAll>>): string | undefined {
   if (ADMINISTRATORS.includes(user)) return undefined
@@ -138,11 +126,11 @@ function whatToRevoke(user: string, seen: Awaited<ReturnType<typeof readAll>>): 
     ...(system && system.length > 0
       ? [`REVOKE SYSTEM ${system.map(grant => grant.replace(' to ', ' FROM ')).join(', ')}`]
       : []),
-    ...owned.map(
-      name => `ALTER ${name.toUpperCase().split(' ')[0]} ${name.slice(name.indexOf(' ') + 1)} OWNER TO gateway_admin`,
-    ),
+    ...owned.flatMap(superusersOwn),
+    ...(owned.length > 0 ? ['REASSIGN OWNED BY {role} TO gateway_admin'] : []),
   ]
-  return statements.length > 0 ? `as root: ${statements.join('; ')}` : undefined
+  const where = owned.length > 0 ? 'as root, in this database' : 'as root'
+  return statements.length > 0 ? `${where}: ${statements.join('; ')}` : undefined
 }
 
 /** All that the catalogue says of the user, in one flight on each of the sessions. */
@@ -152,7 +140,7 @@ async function readAll(writer: Session, reader: Session, config: ProbeConfig) {
     readUsers(writer),
     readRoles(writer, config),
     namesOf(reader, 'the memberships query', MEMBERSHIPS),
-    namesOf(reader, 'the ownership query', belongings(reader.engine)),
+    namesOf(reader, 'the ownership query', privilegesOf(reader.engine).belongings),
     readOptions(reader),
     readSystemGrants(reader, user),
   ])

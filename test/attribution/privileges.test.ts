@@ -42,6 +42,15 @@ const option = (name: string, engines?: readonly Engine[]): Case =>
     engines && { engines },
   )
 
+/** What else can be owned on PostgreSQL: kind, how it is made, name. */
+const OWNED = [
+  ['FUNCTION', "CREATE FUNCTION public.one() RETURNS int LANGUAGE sql AS 'SELECT 1'", 'public.one()'],
+  ['DOMAIN', 'CREATE DOMAIN public.age AS int', 'public.age'],
+  ['TEXT SEARCH CONFIGURATION', 'CREATE TEXT SEARCH CONFIGURATION public.words (COPY = simple)', 'public.words'],
+  ['LARGE OBJECT', 'SELECT lo_create(4711)', '4711'],
+  ['PUBLICATION', 'DROP PUBLICATION IF EXISTS owned; CREATE PUBLICATION owned', 'owned'],
+] as const
+
 const ADMINISTRATORS: readonly Case[] = [
   admin(
     'a superuser',
@@ -104,6 +113,24 @@ const ADMINISTRATORS: readonly Case[] = [
     'CREATE SCHEMA other; ALTER SCHEMA other OWNER TO gateway_writer',
     { owned: ['schema other'] },
     { also: DDL },
+  ),
+  admin(
+    'the owner of a type, which it may not make',
+    `GRANT CREATE ON SCHEMA public TO gateway_writer; CREATE TYPE public.mood AS ENUM ('a', 'b');
+     ALTER TYPE public.mood OWNER TO gateway_writer; REVOKE CREATE ON SCHEMA public FROM gateway_writer`,
+    { owned: ['type public.mood'] },
+    { hint: /^as root, in this database: REASSIGN OWNED BY gateway_writer TO gateway_admin$/ },
+  ),
+  ...OWNED.map(([kind, sql, name]) =>
+    admin(
+      `the owner of a ${kind}`,
+      `${sql}; ALTER ${kind} ${name} OWNER TO gateway_writer`,
+      { owned: [expect.stringContaining(name)] },
+      {
+        engines: POSTGRESQL,
+        hint: /REASSIGN OWNED BY gateway_writer TO gateway_admin$/,
+      },
+    ),
   ),
   {
     ...admin('the owner of the database', undefined, { owned: ['database uro'] }, { engines: POSTGRESQL, also: DDL }),

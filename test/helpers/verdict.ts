@@ -127,7 +127,7 @@ function expectFailure(report: Report, first: CheckId, { evidence, message, hint
 
 /** Next steps that are statements made from what was found; the tables hold some of them word by word. */
 const MADE_HINTS: Partial<Record<Code, RegExp>> = {
-  ADMIN_AT_RUNTIME: /^as root: (REVOKE|ALTER) |^DATABASE_URL must name /,
+  ADMIN_AT_RUNTIME: /^as root(, in this database)?: (REVOKE|ALTER|REASSIGN) |^DATABASE_URL must name /,
   DML_DENIED: /GRANT .+ TO /,
   FOREIGN_LOGIN_ALLOWED: /^the certificate does not name that role|^does the certificate name the other role too/,
   GRANT_EXCESS: /^as gateway_admin: REVOKE .+ ON TABLE public\.connection_probe FROM /,
