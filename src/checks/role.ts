@@ -114,15 +114,17 @@ function superusersOwn(owned: string): string[] {
 /** The statements that take away what must not be so; undefined where the user itself is the matter. */
 function whatToRevoke(user: string, seen: Awaited<ReturnType<typeof readAll>>): string | undefined {
   if (ADMINISTRATORS.includes(user)) return undefined
-  const { users, attributes, system, memberships, owned } = seen
+  const { isCockroach, users, attributes, system, memberships, owned } = seen
   // What it owns and is a member of is then somebody else's.
   if (users.session !== user)
     return 'the server maps the certificate of {user} to another role: as root SHOW CLUSTER SETTING server.identity_map.configuration, and server.host_based_authentication.configuration for the rule with map=; RESET CLUSTER SETTING what does so'
   if (users.current !== user)
     return 'the session changes its role when it begins: as root ALTER ROLE {role} RESET role (or, where it is set for the database: ALTER ROLE {role} IN DATABASE {db} RESET role, ALTER DATABASE {db} RESET role); then probe again'
+  // On CockroachDB that is what a member of admin is, and its options come from there; no ALTER ROLE knows the word.
+  const options = isCockroach && attributes.includes('SUPERUSER') ? [] : attributes
   const statements = [
     ...memberships.map(role => `REVOKE ${sqlName(role)} FROM {role}`),
-    ...(attributes.length > 0 ? [`ALTER ROLE {role} WITH ${attributes.map(name => `NO${name}`).join(' ')}`] : []),
+    ...(options.length > 0 ? [`ALTER ROLE {role} WITH ${options.map(name => `NO${name}`).join(' ')}`] : []),
     ...(system && system.length > 0
       ? [`REVOKE SYSTEM ${system.map(grant => grant.replace(' to ', ' FROM ')).join(', ')}`]
       : []),
@@ -146,7 +148,8 @@ async function readAll(writer: Session, reader: Session, config: ProbeConfig) {
   ])
   const own = roles.find(({ name }) => name === user)
   const attributes = [...ATTRIBUTES.filter(([key]) => own?.[key] === true).map(([, name]) => name), ...options.held]
-  return { users, roles, own, memberships, owned, attributes, unknownOptions: options.unknown, system }
+  const isCockroach = writer.engine.id === 'cockroachdb'
+  return { isCockroach, users, roles, own, memberships, owned, attributes, unknownOptions: options.unknown, system }
 }
 
 export const role = defineCheck({

@@ -65,10 +65,13 @@ const ADMINISTRATORS: readonly Case[] = [
     'a member of admin',
     'GRANT admin TO gateway_writer',
     { memberships: ['admin'] },
-    {
-      engines: COCKROACHDB,
-      also: DDL,
-    },
+    { engines: COCKROACHDB, also: DDL, hint: /^as root: REVOKE admin FROM gateway_writer$/ },
+  ),
+  admin(
+    'a member of a member of admin',
+    'GRANT admin TO gateway_reader; GRANT gateway_reader TO gateway_writer',
+    { memberships: ['gateway_reader'], attributes: expect.arrayContaining(['SUPERUSER']) },
+    { engines: COCKROACHDB, also: DDL, hint: /^as root: REVOKE gateway_reader FROM gateway_writer$/ },
   ),
   admin(
     'a member of gateway_admin',

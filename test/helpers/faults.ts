@@ -118,6 +118,7 @@ const POSTGRESQL_RESTORE = (database: string): string => `
 /** What a case may have done to the roles; a release that does not know one has nothing to undo. */
 const COCKROACHDB_ROLES: readonly string[] = [
   ...['admin', 'gateway_admin', 'gateway_reader'].map(role => `REVOKE ${role} FROM gateway_writer`),
+  'REVOKE admin FROM gateway_reader',
   ...['CREATEROLE', 'CREATEDB', 'CREATELOGIN', 'CONTROLJOB', 'CANCELQUERY', 'VIEWACTIVITY'].map(
     option => `ALTER ROLE gateway_writer WITH NO${option}`,
   ),
