@@ -22,6 +22,10 @@ const NAMES_NODE =
 const NOT_NAMED =
   'the certificate does not name that role, so a rule or a map of the server lets it in: as root SHOW CLUSTER SETTING server.host_based_authentication.configuration, then RESET CLUSTER SETTING it (PostgreSQL: SELECT * FROM pg_hba_file_rules; SELECT * FROM pg_ident_file_mappings)'
 
+/** A password that is asked for is a rule's, and none of the user's own: with this certificate the user has logged in. */
+const asksForPassword = (name: string): string =>
+  `the server asks ${name} for a password, and does not look at the certificate: the rule for ${name}, not the one for {user}, must have the method cert. As root SHOW CLUSTER SETTING server.host_based_authentication.configuration, and SET CLUSTER SETTING it with cert in that rule, or RESET CLUSTER SETTING it (PostgreSQL: SELECT * FROM pg_hba_file_rules)`
+
 export const certificateBound = defineCheck({
   id: 'certificate-bound',
   layer: 'session',
@@ -67,7 +71,10 @@ export const certificateBound = defineCheck({
       })
     }
     const [other] = notRefused
-    if (other) throw otherOutcome(`the login as ${other.name} with this certificate`, other.opened, evidence)
+    if (other) {
+      const error = otherOutcome(`the login as ${other.name} with this certificate`, other.opened, evidence)
+      throw other.opened.startup?.challenge ? error.with({ hint: asksForPassword(other.name) }) : error
+    }
     return { evidence, found: {} }
   },
 })

@@ -30,6 +30,10 @@ const asWriter = (): ProbeConfig => writerConfig(server)
 const ROOT = 'hostssl all root all cert'
 const CERT = 'hostssl all all all cert'
 
+/** What is said where gateway_admin is asked for a password. */
+const ASKED =
+  /^the server asks gateway_admin for a password, .* the rule for gateway_admin, not the one for gateway_writer,/
+
 /** Gives the server other rules, and waits until its postmaster has them. */
 async function rules(lines: readonly string[], identities: readonly string[] = []): Promise<void> {
   const file = (name: string) => join(dirname(server.certsDir), 'server', name)
@@ -122,7 +126,11 @@ describe('a real server that lets in whom it must not', () => {
 
   test('a password asked for on TLS: as the writer refused, as gateway_admin not the refusal asked for', async () => {
     await rules(['hostssl all gateway_admin all scram-sha-256', CERT])
-    expectVerdict(await run(asWriter()), { code: 'AUTH_NO_CERTIFICATE', check: 'certificate-bound' })
+    expectVerdict(await run(asWriter()), {
+      code: 'AUTH_NO_CERTIFICATE',
+      check: 'certificate-bound',
+      hint: ASKED,
+    })
   })
 
   test('as a process: exit code 1', async () => {
@@ -321,7 +329,8 @@ describe('a refusal for another reason, before a real server', () => {
   test.each(not)('the login %s is not refused by %s', async (attempt, _name, act, code) => {
     await using between = await proxy(attempt, act)
     const pem = attempt === 'with a broken signature' ? unverifiable(pki.pem) : pki.pem
-    expectVerdict(await run(target(between, pem)), { code, check: CHECK_OF[attempt] })
+    const hint = attempt === 'as gateway_admin' && code === 'AUTH_NO_CERTIFICATE' && { hint: ASKED }
+    expectVerdict(await run(target(between, pem)), { code, check: CHECK_OF[attempt], ...hint })
   })
 })
 

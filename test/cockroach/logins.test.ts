@@ -118,6 +118,13 @@ describe('logins', () => {
     expect(report.failure?.hint).toMatch(/^the certificate does not name that role/)
   })
 
+  it('as gateway_admin, whom a rule asks for a password', async () => {
+    const rules = 'host all gateway_admin all password\nhost all all all cert'
+    const report = await withSettings({ [HBA]: rules }, () => probeServer(server))
+    expect(report.failure).toMatchObject({ layer: 'session', code: 'AUTH_NO_CERTIFICATE' })
+    expect(report.failure?.hint).toMatch(/^the server asks gateway_admin for a password, .* the rule for gateway_admin/)
+  })
+
   it("as gateway_admin by a map of names: what that one owns is not the writer's", async () => {
     const map = { [MAP]: 'm gateway_writer gateway_admin', [HBA]: 'hostssl all all all cert map=m' }
     const report = await withSettings(map, () => probeServer(server))
