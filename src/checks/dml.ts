@@ -66,7 +66,7 @@ export const dml = defineCheck({
 
 /** What is denied to a role that holds all four verbs on the table. */
 const USES_MORE =
-  'the role holds the four verbs on connection_probe, so what is denied is what the message names: a foreign key or a trigger of the table uses it. psql \\d+ connection_probe, as root SHOW CREATE TABLE public.connection_probe; then drop what uses it, or GRANT what it needs to {user}'
+  'the role holds the four verbs on connection_probe, so what is denied is what the message names: a foreign key or a trigger of the table uses it, or a foreign key of that table onto this one: psql \\d+ connection_probe, as root SHOW CREATE TABLE public.connection_probe, and SHOW CREATE TABLE of it; then drop what uses it, or GRANT what it needs to {user}'
 
 /** Writes one row, reads it, changes it, and removes it again. */
 async function useEach(rows: Rows, session: Session): Promise<void> {

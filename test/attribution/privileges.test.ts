@@ -21,6 +21,21 @@ const MISSING: readonly Case[] = VERBS.map(verb => ({
   evidence: { missing: [verb], held: VERBS.filter(held => held !== verb) },
 }))
 
+/** What another table keeps the user from, though it holds all four verbs. */
+const KEPT: readonly Case[] = [
+  {
+    fault: 'a foreign key of another table onto this one',
+    engines: COCKROACHDB,
+    sql: 'CREATE TABLE public.kids (id uuid PRIMARY KEY REFERENCES public.connection_probe (id))',
+    check: 'dml',
+    code: 'DML_DENIED',
+    message: /SELECT privilege on relation kids/,
+    hint: 'or a foreign key of that table onto this one',
+    rowsLeft: 'exactly',
+    afterwards: 'DROP TABLE public.kids',
+  },
+]
+
 /** A role that is more than a writer. */
 const admin = (fault: string, sql: string | undefined, evidence: object, more: Partial<Case> = {}): Case => ({
   fault,
@@ -438,7 +453,7 @@ const NO_FAULT: readonly Case[] = [
 ]
 
 const base = useBase()
-describeFaults('too little', base, MISSING)
+describeFaults('too little', base, [...MISSING, ...KEPT])
 describeFaults('an administrator at run time', base, ADMINISTRATORS)
 describeFaults('more than DML', base, CREATE)
 describeFaults('grants in excess', base, GRANTS)
