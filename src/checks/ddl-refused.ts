@@ -26,6 +26,12 @@ const sentence = ({ schema, table, column, grantee, privilege, grantable }: Exce
 const revoke = ({ schema, table, column, grantee, privilege, grantable }: Excess) =>
   `REVOKE ${grantable && VERBS.some(verb => verb === privilege) ? 'GRANT OPTION FOR ' : ''}${privilege}${column ? ` (${column})` : ''} ON TABLE ${schema}.${table} FROM ${grantee}`
 
+/** ALL is one privilege on CockroachDB: what is declared goes with it, and is granted again. */
+const grantedAgain = (here: readonly Excess[]): readonly string[] =>
+  here.some(({ privilege }) => privilege === 'ALL')
+    ? [`GRANT ${VERBS.join(', ')} ON TABLE public.${TABLE_NAME} TO {role}`]
+    : []
+
 /** Where the user can create something: this database, and its schemas. */
 const creatable = (session: Session): Promise<readonly string[]> =>
   namesOf(
@@ -158,7 +164,7 @@ export const ddlRefused = defineCheck({
     if (here.length > 0)
       throw new ProbeError('GRANT_EXCESS', `beyond the four verbs: ${here.map(sentence).join('; ')}`, {
         evidence,
-        hint: `as gateway_admin: ${here.map(revoke).join('; ')}`,
+        hint: `as gateway_admin: ${[...here.map(revoke), ...grantedAgain(here)].join('; ')}`,
       })
     return { evidence, found: {} }
   },
