@@ -81,7 +81,8 @@ async function otherExcess(session: Session, here: Pick<Here, 'user' | 'database
   const [found, inFirst] = await Promise.all([Promise.all(everywhere.map(ask)), probing ? ask(probing) : []])
   const others = inFirst === null ? [] : await Promise.all(inSchema.map(ask))
   const rows = [...found, inFirst, ...others].flatMap(one => one ?? [])
-  const makers = [...new Set(rows.flatMap(({ maker }) => maker ?? []))]
+  // What the user makes is its own: that it can is told by what it can create, and ends with that.
+  const makers = [...new Set(rows.flatMap(({ maker }) => maker ?? []))].filter(name => name !== here.user)
   const able = await creators(session, makers)
   return {
     lines: rows.filter(({ maker }) => maker === null || able.includes(maker)).map(({ what }) => what),

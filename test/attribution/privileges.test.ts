@@ -186,14 +186,14 @@ const creates = (fault: string, sql: Case['sql'] & {}, where: RegExp): Case => (
   sql,
   check: 'ddl-refused',
   code: 'DDL_ALLOWED',
-  evidence: { creatable: [expect.stringMatching(where)] },
+  evidence: { creatable: [expect.stringMatching(where)], elsewhere: [] },
   hint: /^as root, in this database: REVOKE CREATE ON (SCHEMA|DATABASE) \w+ FROM gateway_writer, public;/,
 })
 
 const CREATE: readonly Case[] = ['gateway_writer', 'public'].flatMap(who => [
   {
     ...creates(`CREATE on schema public to ${who}`, `GRANT CREATE ON SCHEMA public TO ${who}`, /^schema public$/),
-    evidence: { createTable: '42P07', creatable: ['schema public'] },
+    evidence: { createTable: '42P07', creatable: ['schema public'], elsewhere: [] },
     hint: /^as root: REVOKE CREATE ON SCHEMA public FROM public;/,
   },
   creates(
