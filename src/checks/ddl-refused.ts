@@ -2,6 +2,7 @@
 import { type ExcessQuestion, type Here, privilegesOf } from '../database/privileges.ts'
 import { literal, TABLE_NAME, VERBS } from '../database/sql.ts'
 import { ProbeError } from '../failure/error.ts'
+import { sqlName } from '../failure/hints.ts'
 import { namesOf } from '../session/answers.ts'
 import { ifKnown } from '../session/if-known.ts'
 import type { Session } from '../session/postgres.ts'
@@ -24,13 +25,29 @@ const sentence = ({ schema, table, column, grantee, privilege, grantable }: Exce
 
 /** The statement that takes it away; of a verb only the grant option. */
 const revoke = ({ schema, table, column, grantee, privilege, grantable }: Excess) =>
-  `REVOKE ${grantable && VERBS.some(verb => verb === privilege) ? 'GRANT OPTION FOR ' : ''}${privilege}${column ? ` (${column})` : ''} ON TABLE ${schema}.${table} FROM ${grantee}`
+  `REVOKE ${grantable && VERBS.some(verb => verb === privilege) ? 'GRANT OPTION FOR ' : ''}${privilege}${column ? ` (${sqlName(column)})` : ''} ON TABLE ${sqlName(schema)}.${sqlName(table)} FROM ${sqlName(grantee)}`
 
 /** ALL is one privilege on CockroachDB: what is declared goes with it, and is granted again. */
 const grantedAgain = (here: readonly Excess[]): readonly string[] =>
   here.some(({ privilege }) => privilege === 'ALL')
     ? [`GRANT ${VERBS.join(', ')} ON TABLE public.${TABLE_NAME} TO {role}`]
     : []
+
+/** A statement, and as whom it is typed. */
+interface Step {
+  readonly revoke: string
+  readonly as: string
+}
+
+/** Where nothing can be created, the bootstrap changes nothing: what was granted besides is to be revoked. */
+function takeAway(steps: readonly Step[]): string {
+  const roles = [...new Set(['root', ...steps.map(step => step.as)])]
+  const mine = (role: string) => [...new Set(steps.filter(step => step.as === role).map(step => step.revoke))]
+  return roles
+    .filter(role => mine(role).length > 0)
+    .map((role, at) => `as ${role}${at === 0 ? ', in this database' : ''}: ${mine(role).join('; ')}`)
+    .join('; then ')
+}
 
 /** Where the user can create something: this database, and its schemas. */
 const creatable = (session: Session): Promise<readonly string[]> =>
@@ -58,9 +75,9 @@ async function creators(session: Session, makers: readonly string[]): Promise<re
   )
 }
 
-/** What `otherExcess` asks for, a line each; `inSchemas` is null where the release does not show those. */
+/** What `otherExcess` asks for; `inSchemas` is null where the release does not show those. */
 async function otherExcess(session: Session, here: Pick<Here, 'user' | 'database'>) {
-  interface Row {
+  interface Row extends Step {
     readonly what: string
     readonly maker: string | null
   }
@@ -78,16 +95,13 @@ async function otherExcess(session: Session, here: Pick<Here, 'user' | 'database
   const questions = privilegesOf(engine).otherExcess({ ...here, roles, schemas })
   const [probing, ...inSchema] = questions.filter(question => question.inSchema)
   const everywhere = questions.filter(question => !question.inSchema)
-  const [found, inFirst] = await Promise.all([Promise.all(everywhere.map(ask)), probing ? ask(probing) : []])
+  const [inGeneral, inFirst] = await Promise.all([Promise.all(everywhere.map(ask)), probing ? ask(probing) : []])
   const others = inFirst === null ? [] : await Promise.all(inSchema.map(ask))
-  const rows = [...found, inFirst, ...others].flatMap(one => one ?? [])
+  const rows = [...inGeneral, inFirst, ...others].flatMap(one => one ?? [])
   // What the user makes is its own: that it can is told by what it can create, and ends with that.
   const makers = [...new Set(rows.flatMap(({ maker }) => maker ?? []))].filter(name => name !== here.user)
   const able = await creators(session, makers)
-  return {
-    lines: rows.filter(({ maker }) => maker === null || able.includes(maker)).map(({ what }) => what),
-    inSchemas: inFirst !== null,
-  }
+  return { found: rows.filter(({ maker }) => maker === null || able.includes(maker)), inSchemas: inFirst !== null }
 }
 
 const EXCESS_QUESTION = 'the excess privileges query'
@@ -120,10 +134,6 @@ function closing(create: readonly string[]): string | undefined {
   return `as root, in this database: ${statements.join('; ')}; then probe again, and take away what the evidence still lists`
 }
 
-/** Where nothing can be created, the bootstrap changes nothing: what was granted besides is to be revoked. */
-const TAKE_AWAY =
-  'as root take away what the evidence lists: REVOKE … ON DATABASE | SCHEMA | TABLE … FROM the role; REVOKE GRANT OPTION FOR …; ALTER DEFAULT PRIVILEGES FOR ROLE … REVOKE … FROM the role'
-
 export const ddlRefused = defineCheck({
   id: 'ddl-refused',
   layer: 'privilege',
@@ -140,10 +150,8 @@ export const ddlRefused = defineCheck({
       otherExcess(session, { user, database }),
     ])
     const here = excess.filter(({ schema, table }) => schema === 'public' && table === TABLE_NAME)
-    const elsewhere = [
-      ...excess.filter(({ schema, table }) => !(schema === 'public' && table === TABLE_NAME)).map(sentence),
-      ...besides.lines,
-    ]
+    const others = excess.filter(({ schema, table }) => !(schema === 'public' && table === TABLE_NAME))
+    const elsewhere = [...others.map(sentence), ...besides.found.map(({ what }) => what)]
     const tried = await tryCreate(session)
     const evidence = {
       createTable: tried,
@@ -159,8 +167,9 @@ export const ddlRefused = defineCheck({
     ]
     if (allowed.length > 0) {
       const isCreate = tried !== '42501' || create.length > 0
+      const steps = [...others.map(one => ({ revoke: revoke(one), as: 'root' })), ...besides.found]
       const message = `${user} can do more than DML: ${allowed.join('; ')}`
-      throw new ProbeError('DDL_ALLOWED', message, { evidence, hint: isCreate ? closing(create) : TAKE_AWAY })
+      throw new ProbeError('DDL_ALLOWED', message, { evidence, hint: isCreate ? closing(create) : takeAway(steps) })
     }
     if (here.length > 0)
       throw new ProbeError('GRANT_EXCESS', `beyond the four verbs: ${here.map(sentence).join('; ')}`, {

@@ -13,7 +13,10 @@ export interface Here {
 
 /** One question of those that `otherExcess` is made of. */
 export interface ExcessQuestion {
-  /** rows { what, maker }; `maker` is the role whose default privileges they are, null where it needs no look */
+  /**
+   * Rows { what, maker, revoke, as }: in words; the role whose default privileges they are, null where it needs no look;
+   * the statement that takes it away, and as whom it is typed
+   */
   readonly sql: string
   /** the SQLSTATEs by which a release says that it does not have what is asked for: there is none of it then */
   readonly unknown?: readonly string[]
@@ -43,6 +46,9 @@ const FOUR_VERBS = `(${VERBS.map(literal).join(',')})`
 /** PostgreSQL: an ACL entry x is the user's or PUBLIC's, and for whom it is. */
 const TO_US = 'x.grantee IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user))'
 const TO_WHOM = `' to ' || (CASE WHEN x.grantee = 0 THEN 'public' ELSE current_user::text END)`
+const FROM_WHOM = `' FROM ' || (CASE WHEN x.grantee = 0 THEN 'public' ELSE quote_ident(current_user::text) END)`
+/** A superuser may take away all of it. */
+const AS_ROOT = `'root' AS "as"`
 
 const postgresql: Privileges = {
   // Every kind of object that has an owner: the server itself keeps this list, for DROP ROLE. Its own default privileges
@@ -75,48 +81,56 @@ const postgresql: Privileges = {
     {
       // Three thousand functions and six hundred types have no ACL: to name them would take 40 ms.
       sql: `
-     SELECT x.privilege_type || ' on ' || o.name || ${TO_WHOM} || ' with grant option' AS what, NULL AS maker
+     SELECT x.privilege_type || ' on ' || o.kind || ' ' || o.name || ${TO_WHOM} || ' with grant option' AS what, NULL AS maker,
+            'REVOKE GRANT OPTION FOR ' || x.privilege_type || ' ON ' ||
+            (CASE o.kind WHEN 'function' THEN 'ROUTINE' ELSE upper(o.kind) END) || ' ' || o.name || ${FROM_WHOM} AS revoke, ${AS_ROOT}
      FROM (
-       SELECT 'database ' || datname AS name, datacl AS acl FROM pg_catalog.pg_database WHERE datname = current_database()
-       UNION ALL SELECT 'schema ' || nspname, nspacl FROM pg_catalog.pg_namespace WHERE nspacl IS NOT NULL
-       UNION ALL SELECT 'sequence ' || c.oid::regclass::text, c.relacl FROM pg_catalog.pg_class c WHERE c.relkind = 'S' AND c.relacl IS NOT NULL
-       UNION ALL SELECT 'function ' || p.oid::regprocedure::text, p.proacl FROM pg_catalog.pg_proc p WHERE p.proacl IS NOT NULL
-       UNION ALL SELECT 'type ' || t.oid::regtype::text, t.typacl FROM pg_catalog.pg_type t WHERE t.typacl IS NOT NULL
-       UNION ALL SELECT 'language ' || lanname, lanacl FROM pg_catalog.pg_language
-       UNION ALL SELECT 'foreign data wrapper ' || fdwname, fdwacl FROM pg_catalog.pg_foreign_data_wrapper
-       UNION ALL SELECT 'foreign server ' || srvname, srvacl FROM pg_catalog.pg_foreign_server
-       UNION ALL SELECT 'tablespace ' || spcname, spcacl FROM pg_catalog.pg_tablespace
+       SELECT 'database' AS kind, quote_ident(datname) AS name, datacl AS acl FROM pg_catalog.pg_database WHERE datname = current_database()
+       UNION ALL SELECT 'schema', quote_ident(nspname), nspacl FROM pg_catalog.pg_namespace WHERE nspacl IS NOT NULL
+       UNION ALL SELECT 'sequence', c.oid::regclass::text, c.relacl FROM pg_catalog.pg_class c WHERE c.relkind = 'S' AND c.relacl IS NOT NULL
+       UNION ALL SELECT 'function', p.oid::regprocedure::text, p.proacl FROM pg_catalog.pg_proc p WHERE p.proacl IS NOT NULL
+       UNION ALL SELECT 'type', t.oid::regtype::text, t.typacl FROM pg_catalog.pg_type t WHERE t.typacl IS NOT NULL
+       UNION ALL SELECT 'language', quote_ident(lanname), lanacl FROM pg_catalog.pg_language
+       UNION ALL SELECT 'foreign data wrapper', quote_ident(fdwname), fdwacl FROM pg_catalog.pg_foreign_data_wrapper
+       UNION ALL SELECT 'foreign server', quote_ident(srvname), srvacl FROM pg_catalog.pg_foreign_server
+       UNION ALL SELECT 'tablespace', quote_ident(spcname), spcacl FROM pg_catalog.pg_tablespace
      ) o CROSS JOIN LATERAL aclexplode(o.acl) x
      WHERE x.is_grantable AND ${TO_US}
      ORDER BY 1 LIMIT 100`,
     },
     {
       sql: `
-     SELECT x.privilege_type || ' on parameter ' || p.parname || ${TO_WHOM} AS what, NULL AS maker
+     SELECT x.privilege_type || ' on parameter ' || p.parname || ${TO_WHOM} AS what, NULL AS maker,
+            'REVOKE ' || x.privilege_type || ' ON PARAMETER ' || p.parname || ${FROM_WHOM} AS revoke, ${AS_ROOT}
      FROM pg_catalog.pg_parameter_acl p CROSS JOIN LATERAL aclexplode(p.paracl) x
      WHERE ${TO_US} ORDER BY 1 LIMIT 100`,
       // The table came with PostgreSQL 15.
       unknown: ['42P01'],
     },
-    // Types of objects: r tables, S sequences, f functions, T types, n schemas, L large objects.
     {
       sql: `
-     SELECT x.privilege_type || ' on every ' ||
-            (CASE a.defaclobjtype WHEN 'r' THEN 'table' WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'function'
-                                  WHEN 'T' THEN 'type' WHEN 'n' THEN 'schema' ELSE 'large object' END) ||
-            ' that ' || r.rolname || ' makes' || ${TO_WHOM} ||
-            (CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END) || ' (default privileges)' AS what,
-            r.rolname::text AS maker
-     FROM pg_catalog.pg_default_acl a
-     JOIN pg_catalog.pg_roles r ON r.oid = a.defaclrole
-     CROSS JOIN LATERAL aclexplode(a.defaclacl) x
-     WHERE ${TO_US}
-       AND (x.is_grantable OR NOT (CASE a.defaclobjtype
-             WHEN 'r' THEN x.privilege_type IN ${FOUR_VERBS}
-             WHEN 'S' THEN x.privilege_type IN ('USAGE', 'SELECT', 'UPDATE')
-             WHEN 'f' THEN x.privilege_type = 'EXECUTE'
-             WHEN 'L' THEN x.privilege_type IN ('SELECT', 'UPDATE')
-             ELSE x.privilege_type = 'USAGE' END))
+     SELECT d.privilege_type || ' on every ' || d.kind || ' that ' || d.maker || ' makes' || d.to_whom ||
+            (CASE WHEN d.is_grantable THEN ' with grant option' ELSE '' END) || ' (default privileges)' AS what, d.maker,
+            'ALTER DEFAULT PRIVILEGES FOR ROLE ' || quote_ident(d.maker) || d.place || ' REVOKE ' ||
+            (CASE WHEN d.usual THEN 'GRANT OPTION FOR ' ELSE '' END) || d.privilege_type || ' ON ' || upper(d.kind) || 'S' || d.from_whom AS revoke,
+            ${AS_ROOT}
+     FROM (
+       SELECT x.privilege_type, x.is_grantable, r.rolname::text AS maker, ${TO_WHOM} AS to_whom, ${FROM_WHOM} AS from_whom,
+              coalesce(' IN SCHEMA ' || quote_ident(n.nspname), '') AS place,
+              (CASE a.defaclobjtype WHEN 'r' THEN 'table' WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'function'
+                                    WHEN 'T' THEN 'type' WHEN 'n' THEN 'schema' ELSE 'large object' END) AS kind,
+              (CASE a.defaclobjtype
+                WHEN 'r' THEN x.privilege_type IN ${FOUR_VERBS}
+                WHEN 'S' THEN x.privilege_type IN ('USAGE', 'SELECT', 'UPDATE')
+                WHEN 'f' THEN x.privilege_type = 'EXECUTE'
+                WHEN 'L' THEN x.privilege_type IN ('SELECT', 'UPDATE')
+                ELSE x.privilege_type = 'USAGE' END) AS usual
+       FROM pg_catalog.pg_default_acl a
+       JOIN pg_catalog.pg_roles r ON r.oid = a.defaclrole
+       LEFT JOIN pg_catalog.pg_namespace n ON n.oid = a.defaclnamespace
+       CROSS JOIN LATERAL aclexplode(a.defaclacl) x
+       WHERE ${TO_US}
+     ) d WHERE d.is_grantable OR NOT d.usual
      ORDER BY 1 LIMIT 100`,
     },
   ],
@@ -167,6 +181,15 @@ const cockroachdb: Privileges = {
   otherExcess: ({ database, user, roles, schemas }) => {
     const us = `grantee IN (${literal(user)}, 'public')`
     const onDatabase = `' on database ' || database_name || ' to ' || grantee`
+    const revoke = (what: string, object: string) =>
+      `'REVOKE ' || ${what} || ' ON ' || ${object} || ' FROM ' || quote_ident(grantee) AS revoke, ${AS_ROOT}`
+    const grantOption = `'GRANT OPTION FOR ' || privilege_type`
+    const theDatabase = `'DATABASE ' || quote_ident(database_name)`
+    // Everybody is root's matter; a maker's own are the maker's, and root gets "must be a member of" (measured on 22.1).
+    const ofMaker = (place: string, what: string) =>
+      `'ALTER DEFAULT PRIVILEGES FOR ' || coalesce('ROLE ' || quote_ident(role), 'ALL ROLES') || ${literal(place)} || ' REVOKE ' ||
+           ${what} || ' ON ' || upper(object_type) || ' FROM ' || quote_ident(grantee) AS revoke,
+           CASE WHEN role IS NULL OR role IN ('root', 'admin') THEN 'root' ELSE role END AS "as"`
     const makers = [`ROLE ${roles.map(identifier).join(', ')}`, 'ALL ROLES']
     const beyond = `NOT (CASE object_type
         WHEN 'tables' THEN privilege_type IN ${FOUR_VERBS}
@@ -175,31 +198,34 @@ const cockroachdb: Privileges = {
         WHEN 'routines' THEN privilege_type = 'EXECUTE'
         ELSE privilege_type = 'USAGE' END)`
     // The outer select: with null_ordered_last every ORDER BY beside a DISTINCT is refused there (42P10, measured on 22.1).
-    const defaults = (place: string, where: string, how: string): string[] =>
+    const defaults = (place: string, where: string, how: string, what: string): string[] =>
       makers.map(
         maker => `
     SELECT * FROM (SELECT DISTINCT privilege_type || ' on all ' || object_type || ' that ' || coalesce(role, 'anybody') || ' makes' ||
            ${literal(place.toLowerCase())} || ' to ' || grantee || ${literal(`${how} (default privileges)`)} AS what,
-           role AS maker
+           role AS maker, ${ofMaker(place, what)}
     FROM [SHOW DEFAULT PRIVILEGES FOR ${maker}${place}] WHERE ${us} AND ${where}) AS d ORDER BY 1 LIMIT 100`,
       )
     // The column came with 22.2.
-    const grantable = (place: string) => defaults(place, 'is_grantable', ' with grant option')
+    const grantable = (place: string) => defaults(place, 'is_grantable', ' with grant option', grantOption)
     return [
       {
-        sql: `SELECT privilege_type || ${onDatabase} AS what, NULL AS maker
+        sql: `SELECT privilege_type || ${onDatabase} AS what, NULL AS maker,
+                     ${revoke('privilege_type', theDatabase)}
               FROM [SHOW GRANTS ON DATABASE ${identifier(database)}]
               WHERE ${us} AND privilege_type NOT IN ('CONNECT', 'CREATE') ORDER BY 1`,
         unknown: NOT_IN_THIS_RELEASE,
       },
       {
-        sql: `SELECT privilege_type || ${onDatabase} || ' with grant option' AS what, NULL AS maker
+        sql: `SELECT privilege_type || ${onDatabase} || ' with grant option' AS what, NULL AS maker,
+                     ${revoke(grantOption, theDatabase)}
               FROM [SHOW GRANTS ON DATABASE ${identifier(database)}] WHERE ${us} AND is_grantable ORDER BY 1`,
         unknown: NOT_IN_THIS_RELEASE,
       },
       {
         sql: `SELECT privilege_type || ' on schema ' || table_schema || ' to ' || grantee ||
-                     (CASE WHEN is_grantable = 'YES' THEN ' with grant option' ELSE '' END) AS what, NULL AS maker
+                     (CASE WHEN is_grantable = 'YES' THEN ' with grant option' ELSE '' END) AS what, NULL AS maker,
+                     ${revoke(`(CASE privilege_type WHEN 'USAGE' THEN 'GRANT OPTION FOR ' ELSE '' END) || privilege_type`, `'SCHEMA ' || quote_ident(table_schema)`)}
               FROM information_schema.schema_privileges
               WHERE ${us} AND table_schema NOT IN (${VIRTUAL_SCHEMAS})
                 AND (privilege_type NOT IN ('USAGE', 'CREATE') OR is_grantable = 'YES') ORDER BY 1`,
@@ -207,16 +233,17 @@ const cockroachdb: Privileges = {
       },
       {
         sql: `SELECT privilege_type || ' on type ' || type_schema || '.' || type_name || ' to ' || grantee ||
-                     ' with grant option' AS what, NULL AS maker
+                     ' with grant option' AS what, NULL AS maker,
+                     ${revoke(grantOption, `'TYPE ' || quote_ident(type_schema) || '.' || quote_ident(type_name)`)}
               FROM information_schema.type_privileges WHERE ${us} AND is_grantable = 'YES' ORDER BY 1 LIMIT 100`,
         unknown: NOT_IN_THIS_RELEASE,
       },
-      ...defaults('', beyond, '').map(sql => ({ sql, unknown: NOT_IN_THIS_RELEASE })),
+      ...defaults('', beyond, '', 'privilege_type').map(sql => ({ sql, unknown: NOT_IN_THIS_RELEASE })),
       ...grantable('').map(sql => ({ sql, unknown: NOT_IN_THIS_RELEASE })),
       // Not on 22.1, where nothing shows them to the user.
       ...schemas
         .map(schema => ` IN SCHEMA ${identifier(schema)}`)
-        .flatMap(place => [...defaults(place, beyond, ''), ...grantable(place)])
+        .flatMap(place => [...defaults(place, beyond, '', 'privilege_type'), ...grantable(place)])
         .map(sql => ({ sql, unknown: NOT_IN_THIS_RELEASE, inSchema: true as const })),
     ]
   },

@@ -236,7 +236,7 @@ const elsewhere = (fault: string, privilege: string, who: string, more: Partial<
   sql: `CREATE SCHEMA other; CREATE TABLE other.t (n int); GRANT ${privilege} ON other.t TO ${who}`,
   check: 'ddl-refused',
   code: 'DDL_ALLOWED',
-  hint: 'as root take away',
+  hint: /^as (root|gateway_admin), in this database: (REVOKE|ALTER DEFAULT PRIVILEGES FOR) .* FROM (gateway_writer|public)$/,
   evidence: { createTable: '42501', excess: [], elsewhere: [`${privilege} on other.t to ${who}`] },
   ...more,
 })
@@ -281,7 +281,7 @@ const other = (fault: string, sql: Case['sql'] & {}, what: RegExp, engines?: rea
   ...(engines && { engines }),
   check: 'ddl-refused',
   code: 'DDL_ALLOWED',
-  hint: 'as root take away',
+  hint: /^as (root|gateway_admin), in this database: (REVOKE|ALTER DEFAULT PRIVILEGES FOR) .* FROM (gateway_writer|public)$/,
   evidence: { createTable: '42501', creatable: [], elsewhere: [expect.stringMatching(what)] },
 })
 

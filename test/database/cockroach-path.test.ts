@@ -137,9 +137,15 @@ describe('the probe on what says that it is CockroachDB', () => {
       'ALL on all tables that gateway_admin makes to public',
     ],
   ])('a privilege beyond the four verbs %s', async (_where, pattern, what) => {
-    const report = await probe({ standIns: [[pattern, `SELECT '${what}'::text AS what, NULL AS maker`]] })
+    const row = `SELECT '${what}'::text AS what, NULL AS maker, 'REVOKE …'::text AS revoke, 'root'::text AS "as"`
+    const report = await probe({ standIns: [[pattern, row]] })
     const evidence = { elsewhere: expect.arrayContaining([what]) }
-    expectVerdict(report, { check: 'ddl-refused', code: 'DDL_ALLOWED', hint: 'as root take away', evidence })
+    expectVerdict(report, {
+      check: 'ddl-refused',
+      code: 'DDL_ALLOWED',
+      hint: 'as root, in this database: REVOKE …',
+      evidence,
+    })
   })
 })
 
