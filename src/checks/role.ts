@@ -11,6 +11,7 @@ import type { ProbeConfig } from '../settings/config.ts'
 import { defineCheck } from './check.ts'
 import { database } from './database.ts'
 import { warnOfTimeouts } from './role-timeouts.ts'
+import { readSetSettings, resetsOf } from './set-settings.ts'
 
 /** A role as pg_roles has it. */
 interface Role {
@@ -114,12 +115,16 @@ function superusersOwn(owned: string): string[] {
 /** The statements that take away what must not be so; undefined where the user itself is the matter. */
 function whatToRevoke(user: string, seen: Awaited<ReturnType<typeof readAll>>): string | undefined {
   if (ADMINISTRATORS.includes(user)) return undefined
-  const { isCockroach, users, attributes, system, memberships, owned } = seen
+  const { isCockroach, users, attributes, system, memberships, owned, settings } = seen
   // What it owns and is a member of is then somebody else's.
   if (users.session !== user)
     return 'the server maps the certificate of {user} to another role: as root SHOW CLUSTER SETTING server.identity_map.configuration, and server.host_based_authentication.configuration for the rule with map=; RESET CLUSTER SETTING what does so'
-  if (users.current !== user)
-    return 'the session changes its role when it begins: as root ALTER ROLE {role} RESET role (or, where it is set for the database: ALTER ROLE {role} IN DATABASE {db} RESET role, ALTER DATABASE {db} RESET role); then probe again'
+  if (users.current !== user) {
+    const resets = resetsOf(settings, 'role')
+    return resets.length > 0
+      ? `the session changes its role when it begins: as root ${resets.join('; ')}; then probe again`
+      : 'the session changes its role when it begins: as root SELECT * FROM pg_catalog.pg_db_role_setting shows for whom role is set; ALTER ROLE {role} RESET role, or where it is set; then probe again'
+  }
   // On CockroachDB that is what a member of admin is, and its options come from there; no ALTER ROLE knows the word.
   const options = isCockroach && attributes.includes('SUPERUSER') ? [] : attributes
   const statements = [
@@ -138,9 +143,10 @@ function whatToRevoke(user: string, seen: Awaited<ReturnType<typeof readAll>>): 
 /** All that the catalogue says of the user, in one flight on each of the sessions. */
 async function readAll(writer: Session, reader: Session, config: ProbeConfig) {
   const { user } = config
-  const [users, roles, memberships, owned, options, system] = await Promise.all([
+  const [users, roles, settings, memberships, owned, options, system] = await Promise.all([
     readUsers(writer),
     readRoles(writer, config),
+    readSetSettings(writer),
     namesOf(reader, 'the memberships query', MEMBERSHIPS),
     namesOf(reader, 'the ownership query', privilegesOf(reader.engine).belongings),
     readOptions(reader),
@@ -149,7 +155,8 @@ async function readAll(writer: Session, reader: Session, config: ProbeConfig) {
   const own = roles.find(({ name }) => name === user)
   const attributes = [...ATTRIBUTES.filter(([key]) => own?.[key] === true).map(([, name]) => name), ...options.held]
   const isCockroach = writer.engine.id === 'cockroachdb'
-  return { isCockroach, users, roles, own, memberships, owned, attributes, unknownOptions: options.unknown, system }
+  const unknownOptions = options.unknown
+  return { isCockroach, users, roles, own, settings, memberships, owned, attributes, unknownOptions, system }
 }
 
 export const role = defineCheck({
@@ -163,10 +170,8 @@ export const role = defineCheck({
     const { config } = context
     const { engine } = sessions.writer
     const reader = await sessions.reader()
-    const [seen] = await Promise.all([
-      readAll(sessions.writer, reader, config),
-      warnOfTimeouts(sessions.writer, context),
-    ])
+    const seen = await readAll(sessions.writer, reader, config)
+    warnOfTimeouts(seen.settings, context)
     const { users, roles, attributes, unknownOptions, system, memberships, owned } = seen
     const evidence = {
       currentUser: users.current,

@@ -79,9 +79,9 @@ export async function readBareName(session: Session): Promise<FoundByName | null
   return row ?? null
 }
 
-/** What to do where only the name is the matter. */
+/** What to do where only the name is the matter; the probe looks where the path is set (checks/role-settings.ts). */
 const SEARCH_PATH =
-  'the table is right, but the search path hides it: as root ALTER ROLE {role} RESET search_path; ALTER DATABASE {db} RESET search_path; where it finds one in a schema called like the role, which "$user" puts first: ALTER ROLE {role} SET search_path = public'
+  'the table is right, but the search path hides it: as root ALTER ROLE {role} RESET search_path; ALTER ROLE {role} IN DATABASE {db} RESET search_path; ALTER DATABASE {db} RESET search_path; ALTER ROLE ALL RESET search_path; where it finds one in a schema called like the role, which "$user" puts first: ALTER ROLE {role} SET search_path = public'
 
 /** What a bare name finds instead of the table; empty where it finds that, or where it was not asked for. */
 function shadowed(oid: string | undefined, bareName: FoundByName | null | undefined): string[] {

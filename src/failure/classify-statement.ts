@@ -146,7 +146,7 @@ const ROW_SECURITY =
 
 /** Of CockroachDB, which names no routine with it; PostgreSQL's 54000 (program_limit_exceeded) is about sizes. */
 const ROW_LIMIT =
-  'a limit on the rows of one transaction (the message says of which): as root ALTER ROLE {role} RESET transaction_rows_written_err; ALTER ROLE {role} RESET transaction_rows_read_err (or, where it is set for the database: ALTER DATABASE {db} RESET …; for everybody: RESET CLUSTER SETTING sql.defaults.transaction_rows_written_err, or …_read_err)'
+  'a limit on the rows of one transaction (the message says of which): as root RESET CLUSTER SETTING sql.defaults.transaction_rows_written_err, or …_read_err; ALTER ROLE {role} RESET transaction_rows_written_err, or …_read_err (SELECT * FROM pg_catalog.pg_db_role_setting shows whether it is set for this role, the database or everybody)'
 
 /** A constraint that refuses rows; that of the primary key is declared. */
 const undeclared =

@@ -160,13 +160,15 @@ const CASES: readonly Case[] = [
     'another table found first by the bare name, by the role',
     `${OTHER}; ALTER ROLE gateway_writer SET search_path = other, public`,
     ANOTHER,
-    { hint: /^the table is right, but the search path hides it: as root ALTER ROLE gateway_writer RESET search_path/ },
+    {
+      hint: /^the table is right, but the search path hides it\. As root: ALTER ROLE gateway_writer RESET search_path$/,
+    },
   ),
   mismatch(
     'another table found first by the bare name, by the database',
     database => `${OTHER}; ALTER DATABASE ${database} SET search_path = other, public`,
     ANOTHER,
-    { hint: /^the table is right, but the search path hides it: as root ALTER ROLE gateway_writer RESET search_path/ },
+    { hint: /^the table is right, but the search path hides it\. As root: ALTER DATABASE \w+ RESET search_path$/ },
   ),
   mismatch(
     'another table found first by the bare name, in a schema called like the role',
@@ -178,7 +180,9 @@ const CASES: readonly Case[] = [
     'a search path on which the table is not',
     'ALTER ROLE gateway_writer SET search_path = other',
     'the bare name connection_probe finds no table (search_path)',
-    { hint: /^the table is right, but the search path hides it: as root ALTER ROLE gateway_writer RESET search_path/ },
+    {
+      hint: /^the table is right, but the search path hides it\. As root: ALTER ROLE gateway_writer RESET search_path$/,
+    },
   ),
   mismatch(
     'another table found first by the bare name, without a grant on it, when it is probed again',
