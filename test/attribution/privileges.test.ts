@@ -1,10 +1,12 @@
 /** The writer holds too little, or is or may more than it should: each in every form there is. */
-import { describe, expect, it } from 'vitest'
+import { describe, expect, inject, it } from 'vitest'
 import type { Engine } from '../../src/development/throwaway/index.ts'
 import type { Code } from '../../src/failure/codes.ts'
 import type { CheckId } from '../../src/report/report.ts'
 import { clientOf } from '../helpers/clients.ts'
 import { type Case, describeFaults, insertTrigger, probeCase, useBase } from '../helpers/faults.ts'
+import { configOf } from '../helpers/probe.ts'
+import { run, settings } from '../helpers/target.ts'
 import { check, expectVerdict } from '../helpers/verdict.ts'
 
 const POSTGRESQL: readonly Engine[] = ['postgresql']
@@ -477,6 +479,117 @@ describe('what is blocked says by what', () => {
     expectVerdict(report, { check: 'dml', code: 'DML_DENIED', hint })
     expect(statements.filter(({ sql }) => /^(insert|update|delete)/i.test(sql))).toEqual([])
   })
+})
+
+const SET: readonly (readonly [string, (readonly Engine[])?])[] = [
+  ['default_transaction_read_only = on'],
+  ["statement_timeout = '80ms'"],
+  ['search_path = other'],
+  ['transaction_rows_written_err = 1', COCKROACHDB],
+]
+
+/** Faults, as what root has run; each on its engines. The next step, typed as it stands, ends the failure. */
+const TYPED: readonly Omit<Case, 'check' | 'code'>[] = [
+  {
+    fault: 'a type of its own',
+    sql: `GRANT CREATE ON SCHEMA public TO gateway_writer; CREATE TYPE public.mood AS ENUM ('a', 'b');
+      ALTER TYPE public.mood OWNER TO gateway_writer; REVOKE CREATE ON SCHEMA public FROM gateway_writer`,
+  },
+  {
+    fault: 'an extension and an event trigger of its own',
+    engines: POSTGRESQL,
+    sql: `ALTER ROLE gateway_writer SUPERUSER; SET ROLE gateway_writer; CREATE EXTENSION IF NOT EXISTS pg_trgm; RESET ROLE;
+      CREATE FUNCTION public.no() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+      CREATE EVENT TRIGGER "its own" ON sql_drop EXECUTE FUNCTION public.no(); ALTER EVENT TRIGGER "its own" OWNER TO gateway_writer`,
+  },
+  { fault: 'a membership in admin', engines: COCKROACHDB, sql: 'GRANT admin TO gateway_writer' },
+  { fault: 'ALL on the table', sql: 'GRANT ALL ON TABLE public.connection_probe TO gateway_writer' },
+  {
+    fault: 'privileges on other tables',
+    sql: `CREATE SCHEMA "Other"; CREATE TABLE "Other"."T" (n int); GRANT ALL ON "Other"."T" TO gateway_writer;
+      GRANT SELECT ON "Other"."T" TO public`,
+  },
+  {
+    fault: 'a type with grant option',
+    sql: `CREATE TYPE public.mood AS ENUM ('a'); GRANT USAGE ON TYPE public.mood TO gateway_writer WITH GRANT OPTION`,
+  },
+  {
+    fault: 'grant options on the database, the schema, a procedure, a parameter',
+    engines: POSTGRESQL,
+    sql: database => `GRANT CONNECT ON DATABASE ${database} TO gateway_writer WITH GRANT OPTION;
+      GRANT USAGE ON SCHEMA public TO gateway_writer WITH GRANT OPTION;
+      CREATE PROCEDURE public.nothing() LANGUAGE sql AS ''; GRANT EXECUTE ON PROCEDURE public.nothing() TO gateway_writer WITH GRANT OPTION;
+      GRANT SET ON PARAMETER work_mem TO gateway_writer`,
+  },
+  {
+    fault: 'DROP on the database, and a grant option on it and on the schema',
+    engines: COCKROACHDB,
+    sql: database => `GRANT DROP ON DATABASE ${database} TO public;
+      GRANT CONNECT ON DATABASE ${database} TO gateway_writer WITH GRANT OPTION;
+      GRANT USAGE ON SCHEMA public TO gateway_writer WITH GRANT OPTION`,
+  },
+  {
+    fault: 'default privileges of gateway_admin, of root and of everybody',
+    engines: COCKROACHDB,
+    sql: `GRANT gateway_admin TO root; ALTER DEFAULT PRIVILEGES FOR ROLE gateway_admin GRANT ALL ON TABLES TO gateway_writer;
+      ALTER DEFAULT PRIVILEGES FOR ROLE gateway_admin GRANT DROP ON TABLES TO public; REVOKE gateway_admin FROM root;
+      ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO gateway_writer;
+      ALTER DEFAULT PRIVILEGES FOR ALL ROLES GRANT ALL ON TYPES TO gateway_writer`,
+  },
+  {
+    fault: 'default privileges of gateway_admin, everywhere and in a schema',
+    engines: POSTGRESQL,
+    sql: `ALTER DEFAULT PRIVILEGES FOR ROLE gateway_admin GRANT ALL ON TABLES TO gateway_writer;
+      ALTER DEFAULT PRIVILEGES FOR ROLE gateway_admin IN SCHEMA public GRANT SELECT ON TABLES TO gateway_writer WITH GRANT OPTION;
+      ALTER DEFAULT PRIVILEGES FOR ROLE gateway_admin GRANT CREATE ON SCHEMAS TO public`,
+  },
+  ...['ROLE ALL', 'ROLE gateway_writer IN DATABASE', 'DATABASE'].flatMap(place =>
+    SET.filter((_, at) => at === 0 || place !== 'DATABASE').map(
+      ([setting, engines]): Omit<Case, 'check' | 'code'> => ({
+        fault: `${setting} set for ${place}`,
+        ...(engines && { engines }),
+        sql: database => `ALTER ${place.replace(/DATABASE$/, `DATABASE ${database}`)} SET ${setting}`,
+      }),
+    ),
+  ),
+]
+
+describe('the next step, typed as it stands', () => {
+  const engine = inject('engine')
+
+  /** Runs what a text says after "as ROLE", as that role, a statement at a time. */
+  async function typed(text: string, database: string): Promise<void> {
+    const said = [
+      ...text.matchAll(
+        /\b[Aa]s (\w+)(?:, in this database)?:? ((?:ALTER|GRANT|REVOKE|REASSIGN|SET) .+?)(?=; then |$)/g,
+      ),
+    ]
+    expect(said).not.toEqual([])
+    for (const [, role = '', statements = ''] of said) {
+      await using sql = clientOf(base().server, role, database)
+      for (const statement of statements.split('; ')) await sql.unsafe(statement)
+    }
+  }
+
+  for (const one of TYPED.filter(({ engines }) => !engines || engines.includes(engine)))
+    it(one.fault, async () => {
+      const { report, database } = await probeCase(base(), one)
+      try {
+        const timeout = report.warnings.find(({ code }) => code === 'ROLE_TIMEOUT')
+        const text = report.failure?.hint ?? timeout?.message ?? ''
+        await typed(text, database)
+        const config = configOf(
+          settings({ port: base().server.port, user: 'gateway_writer', database, pem: base().pem('gateway_writer') }),
+        )
+        const again = await run(config)
+        expectVerdict(again, {})
+        expect(again.warnings.map(({ code }) => code)).not.toContain('ROLE_TIMEOUT')
+      } finally {
+        await using root = base().root(database)
+        await root.unsafe('SET default_transaction_read_only = off')
+        await root.unsafe('ALTER ROLE ALL RESET ALL')
+      }
+    })
 })
 
 describe("a timeout of the role's own, which the probe overrides", () => {
