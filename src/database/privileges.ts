@@ -50,6 +50,9 @@ const FROM_WHOM = `' FROM ' || (CASE WHEN x.grantee = 0 THEN 'public' ELSE quote
 /** A superuser may take away all of it. */
 const AS_ROOT = `'root' AS "as"`
 
+/** PostgreSQL: objects of which every privilege lets its holder create something. */
+const CREATING = "('foreign data wrapper', 'foreign server', 'tablespace')"
+
 const postgresql: Privileges = {
   // Every kind of object that has an owner: the server itself keeps this list, for DROP ROLE. Its own default privileges
   // and user mappings are in it, and no belongings; nor are other databases and their subscriptions.
@@ -75,27 +78,30 @@ const postgresql: Privileges = {
     ${TABLE_ACLS}
     WHERE c.relkind IN ('r','p','v','m','f') AND c.relpersistence <> 't'
       AND ${TO_US}
-      AND (x.privilege_type NOT IN ${FOUR_VERBS} OR x.is_grantable)
+      AND (x.privilege_type NOT IN ${FOUR_VERBS} OR x.is_grantable OR (n.nspname = 'pg_catalog' AND x.grantee <> 0))
     ORDER BY 1, 2, 3, 5 LIMIT 100`,
   otherExcess: () => [
     {
+      // With a grant option anything; without it what lets its holder create something (a server of a wrapper, a user
+      // mapping of a server, a table in a tablespace), and the server's own functions, which nobody grants for nothing.
       // Three thousand functions and six hundred types have no ACL: to name them would take 40 ms.
       sql: `
-     SELECT x.privilege_type || ' on ' || o.kind || ' ' || o.name || ${TO_WHOM} || ' with grant option' AS what, NULL AS maker,
-            'REVOKE GRANT OPTION FOR ' || x.privilege_type || ' ON ' ||
+     SELECT x.privilege_type || ' on ' || o.kind || ' ' || o.name || ${TO_WHOM} ||
+            (CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END) AS what, NULL AS maker,
+            'REVOKE ' || (CASE WHEN o.kind IN ${CREATING} OR o.own THEN '' ELSE 'GRANT OPTION FOR ' END) || x.privilege_type || ' ON ' ||
             (CASE o.kind WHEN 'function' THEN 'ROUTINE' ELSE upper(o.kind) END) || ' ' || o.name || ${FROM_WHOM} AS revoke, ${AS_ROOT}
      FROM (
-       SELECT 'database' AS kind, quote_ident(datname) AS name, datacl AS acl FROM pg_catalog.pg_database WHERE datname = current_database()
-       UNION ALL SELECT 'schema', quote_ident(nspname), nspacl FROM pg_catalog.pg_namespace WHERE nspacl IS NOT NULL
-       UNION ALL SELECT 'sequence', c.oid::regclass::text, c.relacl FROM pg_catalog.pg_class c WHERE c.relkind = 'S' AND c.relacl IS NOT NULL
-       UNION ALL SELECT 'function', p.oid::regprocedure::text, p.proacl FROM pg_catalog.pg_proc p WHERE p.proacl IS NOT NULL
-       UNION ALL SELECT 'type', t.oid::regtype::text, t.typacl FROM pg_catalog.pg_type t WHERE t.typacl IS NOT NULL
-       UNION ALL SELECT 'language', quote_ident(lanname), lanacl FROM pg_catalog.pg_language
-       UNION ALL SELECT 'foreign data wrapper', quote_ident(fdwname), fdwacl FROM pg_catalog.pg_foreign_data_wrapper
-       UNION ALL SELECT 'foreign server', quote_ident(srvname), srvacl FROM pg_catalog.pg_foreign_server
-       UNION ALL SELECT 'tablespace', quote_ident(spcname), spcacl FROM pg_catalog.pg_tablespace
+       SELECT 'database' AS kind, quote_ident(datname) AS name, datacl AS acl, false AS own FROM pg_catalog.pg_database WHERE datname = current_database()
+       UNION ALL SELECT 'schema', quote_ident(nspname), nspacl, false FROM pg_catalog.pg_namespace WHERE nspacl IS NOT NULL
+       UNION ALL SELECT 'sequence', c.oid::regclass::text, c.relacl, false FROM pg_catalog.pg_class c WHERE c.relkind = 'S' AND c.relacl IS NOT NULL
+       UNION ALL SELECT 'function', p.oid::regprocedure::text, p.proacl, p.pronamespace = 'pg_catalog'::regnamespace FROM pg_catalog.pg_proc p WHERE p.proacl IS NOT NULL
+       UNION ALL SELECT 'type', t.oid::regtype::text, t.typacl, false FROM pg_catalog.pg_type t WHERE t.typacl IS NOT NULL
+       UNION ALL SELECT 'language', quote_ident(lanname), lanacl, false FROM pg_catalog.pg_language
+       UNION ALL SELECT 'foreign data wrapper', quote_ident(fdwname), fdwacl, false FROM pg_catalog.pg_foreign_data_wrapper
+       UNION ALL SELECT 'foreign server', quote_ident(srvname), srvacl, false FROM pg_catalog.pg_foreign_server
+       UNION ALL SELECT 'tablespace', quote_ident(spcname), spcacl, false FROM pg_catalog.pg_tablespace
      ) o CROSS JOIN LATERAL aclexplode(o.acl) x
-     WHERE x.is_grantable AND ${TO_US}
+     WHERE (x.is_grantable OR o.kind IN ${CREATING} OR (o.own AND x.grantee <> 0)) AND ${TO_US}
      ORDER BY 1 LIMIT 100`,
     },
     {

@@ -777,7 +777,7 @@ export const EXPLANATIONS = {
       'root> SHOW DEFAULT PRIVILEGES FOR ALL ROLES;',
     ],
     fix: [
-      'root> REVOKE CREATE ON SCHEMA public FROM public;',
+      'root> REVOKE CREATE ON SCHEMA public FROM gateway_writer, public;',
       'root> GRANT CREATE ON SCHEMA public TO gateway_admin;',
       'Both as root, once in each database: gateway_admin cannot do the first, and without the second the migrations' +
         ' fail. All that root must run once is printed by:',

@@ -196,7 +196,7 @@ const CREATE: readonly Case[] = ['gateway_writer', 'public'].flatMap(who => [
   {
     ...creates(`CREATE on schema public to ${who}`, `GRANT CREATE ON SCHEMA public TO ${who}`, /^schema public$/),
     evidence: { createTable: '42P07', creatable: ['schema public'], elsewhere: [] },
-    hint: /^as root: REVOKE CREATE ON SCHEMA public FROM public;/,
+    hint: /^as root: REVOKE CREATE ON SCHEMA public FROM gateway_writer, public;/,
   },
   creates(
     `CREATE on another schema to ${who}`,
@@ -315,6 +315,25 @@ const OTHERS: readonly Case[] = [
     'a language with grant option',
     'GRANT USAGE ON LANGUAGE sql TO gateway_writer WITH GRANT OPTION',
     /^USAGE on language sql to gateway_writer with grant option$/,
+    POSTGRESQL,
+  ),
+  other(
+    'a wrapper of foreign servers',
+    `DROP FOREIGN DATA WRAPPER IF EXISTS files CASCADE; CREATE FOREIGN DATA WRAPPER files;
+      GRANT USAGE ON FOREIGN DATA WRAPPER files TO gateway_writer`,
+    /^USAGE on foreign data wrapper files to gateway_writer$/,
+    POSTGRESQL,
+  ),
+  other(
+    "one of the server's own functions",
+    'GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_file(text) TO gateway_writer',
+    /^EXECUTE on function pg_read_file\(text\) to gateway_writer$/,
+    POSTGRESQL,
+  ),
+  other(
+    "a table of the server's own",
+    'GRANT SELECT ON pg_catalog.pg_authid TO gateway_writer',
+    /^SELECT on pg_catalog\.pg_authid to gateway_writer$/,
     POSTGRESQL,
   ),
   other(
@@ -520,6 +539,19 @@ const TYPED: readonly Omit<Case, 'check' | 'code'>[] = [
       GRANT USAGE ON SCHEMA public TO gateway_writer WITH GRANT OPTION;
       CREATE PROCEDURE public.nothing() LANGUAGE sql AS ''; GRANT EXECUTE ON PROCEDURE public.nothing() TO gateway_writer WITH GRANT OPTION;
       GRANT SET ON PARAMETER work_mem TO gateway_writer`,
+  },
+  {
+    fault: 'CREATE on schema public alone',
+    engines: POSTGRESQL,
+    sql: 'GRANT CREATE ON SCHEMA public TO gateway_writer',
+  },
+  {
+    fault: "a wrapper, one of the server's functions and one of its tables",
+    engines: POSTGRESQL,
+    sql: `DROP FOREIGN DATA WRAPPER IF EXISTS files CASCADE; CREATE FOREIGN DATA WRAPPER files;
+      GRANT USAGE ON FOREIGN DATA WRAPPER files TO gateway_writer WITH GRANT OPTION;
+      GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_file(text) TO gateway_writer;
+      GRANT SELECT ON pg_catalog.pg_authid TO gateway_writer`,
   },
   {
     fault: 'DROP on the database, and a grant option on it and on the schema',
