@@ -23,7 +23,7 @@ it('fails with DDL_ALLOWED while schema public is open, and passes after the boo
     blocked: [],
   })
   expect(check(open, 'ddl-refused').evidence).toMatchObject({ createTable: '42P07', creatable: ['schema public'] })
-  expect(open.failure?.hint).toContain('REVOKE CREATE ON SCHEMA public FROM public')
+  expect(open.failure?.hint).toContain('REVOKE CREATE ON SCHEMA public FROM gateway_writer, public')
   await bootstrap(server)
   expect(verdictOf(await probeServer(server))).toEqual({ failure: null, failed: {}, blocked: [] })
 })

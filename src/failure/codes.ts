@@ -303,7 +303,7 @@ const ENTRIES = {
   },
   DDL_ALLOWED: {
     layer: 'privilege',
-    hint: 'as root: REVOKE CREATE ON SCHEMA public FROM {role}, public; GRANT CREATE ON SCHEMA public TO gateway_admin; then probe again (all of it: npm run bootstrap -- --engine cockroach)',
+    hint: 'as root: REVOKE CREATE ON SCHEMA public FROM {role}, public; GRANT CREATE ON SCHEMA public TO gateway_admin; then probe again (npm run bootstrap -- --engine cockroach does all of it)',
   },
   GRANT_EXCESS: {
     layer: 'privilege',
