@@ -75,7 +75,9 @@ describe('the single file', () => {
   })
 
   it('explains, prints the bootstrap, and says what needs the development install', async () => {
-    expect((await run(['explain', 'DDL_ALLOWED'])).stdout).toContain('REVOKE CREATE ON SCHEMA public FROM gateway_writer, public')
+    expect((await run(['explain', 'DDL_ALLOWED'])).stdout).toContain(
+      'REVOKE CREATE ON SCHEMA public FROM gateway_writer, public',
+    )
     expect((await run(['bootstrap', '--engine', 'cockroach'])).stdout).toContain('gateway_writer')
     for (const command of ['start', 'generate', 'schema:check', 'test', 'build', 'bench'])
       expect(await run([command])).toMatchObject({ code: 2, stderr: expect.stringContaining('development install') })

@@ -50,12 +50,6 @@ const SETTINGS: readonly Setting[] = [
     explains: isSuspect,
     isSwitch: true,
   },
-  {
-    name: 'search_path',
-    says: 'the table is right, but the search path hides it',
-    // Only where the bare name alone is the matter has it a hint of its own (database/verify.ts).
-    explains: ({ code, hint }) => code === 'TABLE_MISMATCH' && hint !== undefined,
-  },
   limit('54000', 'transaction_rows_written_err', 'a limit on the rows that one transaction may write'),
   limit('54000', 'transaction_rows_read_err', 'a limit on the rows that one transaction may read'),
   limit('25P04', 'transaction_timeout', 'a time limit for one transaction'),

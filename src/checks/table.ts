@@ -3,6 +3,7 @@ import { exactlyOne } from '../session/answers.ts'
 import type { Session } from '../session/postgres.ts'
 import { defineCheck } from './check.ts'
 import { database } from './database.ts'
+import { readSetSettings, resetsOf } from './set-settings.ts'
 import { settled } from './settled.ts'
 
 /** What the user holds on the table; `usage` is USAGE on schema public. */
@@ -45,7 +46,12 @@ export const table = defineCheck({
     verifyTable(found, undefined, writer.engine)
     // Without USAGE on the schema the bare name finds nothing, and the privilege is the matter (`dml`).
     const { verbs, usage } = settled(held)
-    if (usage) verifyTable(found, settled(bareName), writer.engine)
+    if (usage) {
+      const name = settled(bareName)
+      const isHidden = name?.oid !== found[0]?.oid
+      const resets = isHidden ? resetsOf(await readSetSettings(writer), 'search_path') : []
+      verifyTable(found, name, writer.engine, resets)
+    }
     return {
       evidence: { table: `public.${TABLE_NAME}`, columns: DECLARED_COLUMNS },
       found: { held: { verbs, usage } },

@@ -79,9 +79,10 @@ export async function readBareName(session: Session): Promise<FoundByName | null
   return row ?? null
 }
 
-/** What to do where only the name is the matter; the probe looks where the path is set (checks/role-settings.ts). */
-const SEARCH_PATH =
-  'the table is right, but the search path hides it: as root ALTER ROLE {role} RESET search_path; ALTER ROLE {role} IN DATABASE {db} RESET search_path; ALTER DATABASE {db} RESET search_path; ALTER ROLE ALL RESET search_path; where it finds one in a schema called like the role, which "$user" puts first: ALTER ROLE {role} SET search_path = public'
+const HIDDEN = 'the table is right, but the search path hides it'
+
+/** What to do where only the name is the matter, and it is not known where the path is set. */
+const SEARCH_PATH = `${HIDDEN}: as root ALTER ROLE {role} RESET search_path; ALTER ROLE {role} IN DATABASE {db} RESET search_path; ALTER DATABASE {db} RESET search_path; ALTER ROLE ALL RESET search_path; where it finds one in a schema called like the role, which "$user" puts first: ALTER ROLE {role} SET search_path = public`
 
 /** What a bare name finds instead of the table; empty where it finds that, or where it was not asked for. */
 function shadowed(oid: string | undefined, bareName: FoundByName | null | undefined): string[] {
@@ -93,21 +94,21 @@ function shadowed(oid: string | undefined, bareName: FoundByName | null | undefi
 /**
  * Holds what was read of the probe's table against schema.ts.
  * @param bareName what the bare name finds; undefined if that was not asked
+ * @param resets the statements that reset the search path where it is set
  * @throws ProbeError TABLE_MISSING or TABLE_MISMATCH
  */
 export function verifyTable(
   found: readonly CatalogueColumn[],
   bareName: FoundByName | null | undefined,
   engine?: TypesOf,
+  resets: readonly string[] = [],
 ): void {
   if (found.length === 0) throw missing([TABLE_NAME])
   const columns = columnDifferences(found, OWN, engine)
   const differences = [...columns, ...shadowed(found[0]?.oid, bareName)]
+  const hidden = resets.length > 0 ? `${HIDDEN}. As root: ${resets.join('; ')}` : SEARCH_PATH
   if (differences.length > 0)
-    throw mismatch(
-      [{ table: TABLE_NAME, differences }],
-      columns.length === 0 ? SEARCH_PATH : replace(TABLE_NAME, found),
-    )
+    throw mismatch([{ table: TABLE_NAME, differences }], columns.length === 0 ? hidden : replace(TABLE_NAME, found))
 }
 
 /** What to do where something that is no table has the name of one; undefined where it is one. */

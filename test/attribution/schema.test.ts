@@ -156,6 +156,16 @@ const CASES: readonly Case[] = [
       ...(engines && { engines }),
     }),
   ),
+  {
+    ...mismatch(
+      'a view of that name, where a search path is set, too',
+      `ALTER TABLE public.connection_probe RENAME TO hidden; CREATE VIEW public.connection_probe AS ${ALL_OF_HIDDEN};
+        ALTER ROLE gateway_writer SET search_path = public`,
+      'it is a view, not a table',
+    ),
+    hint: 'as root DROP VIEW public.connection_probe, or rename it; then npm run migrate',
+    table: false,
+  },
   mismatch(
     'another table found first by the bare name, by the role',
     `${OTHER}; ALTER ROLE gateway_writer SET search_path = other, public`,
