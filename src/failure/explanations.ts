@@ -704,13 +704,20 @@ export const EXPLANATIONS = {
   TABLE_MISMATCH: {
     meaning:
       'The table connection_probe exists with other columns, types, nullability or key than src/schema.ts declares, or the bare' +
-      ' name finds another table than the one in schema public.',
+      ' name finds another table than the one in schema public. Or it is no table, or a job keeps it offline.',
     causes: [
       'the code is newer than the database (migrate has not run) or older',
       'the table was altered by hand',
+      'a view or a sequence has its name',
+      'an IMPORT or RESTORE keeps it offline until the job ends: its rows are there, drop nothing',
       'a table of the same name in a schema that comes first in the search path',
     ],
-    confirm: ['root> SHOW CREATE TABLE public.connection_probe;', 'root> SHOW search_path;', '$ npm run schema:check'],
+    confirm: [
+      'root> SHOW CREATE TABLE public.connection_probe;',
+      'root> SHOW search_path;',
+      'root> SHOW JOBS;',
+      '$ npm run schema:check',
+    ],
     fix: [
       '$ npm run migrate',
       'If the table was altered by hand, undo that as gateway_admin; the evidence lists the differences.',
