@@ -82,7 +82,8 @@ function aboutSession(sql: string, session: Session): Result | undefined {
     return { columns: ['token', 'session'], rows: [[token, processOf(session)]] }
   if (sql.includes('connection_probe.kept')) return { columns: ['kept'], rows: [[token]] }
   // Only a run with a fault asks for these: a setting of the role's or a policy as the cause, who makes what by default,
-  // and which databases there are.
+  // which databases there are, and whether a table that is not listed is there all the same.
+  if (sql === 'SELECT 1 FROM public."connection_probe" LIMIT 0') return { columns: ['?column?'], rows: [] }
   if (sql.includes('default_transaction_read_only'))
     return {
       columns: ['default_transaction_read_only', 'default_transaction_use_follower_reads'],

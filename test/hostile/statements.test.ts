@@ -39,7 +39,7 @@ const STATEMENTS: [string, RegExp, Code][] = [
   ['the insert', /^insert into/, 'WRITE_TIMEOUT'],
   ['the select', /^select .* = \$1$/, 'READ_TIMEOUT'],
   ['the memberships', /pg_auth_members/, 'READ_TIMEOUT'],
-  ['what the user owns', /^SELECT 'table '/, 'READ_TIMEOUT'],
+  ['what the user owns', /pg_shdepend/, 'READ_TIMEOUT'],
   ['the excess privileges', /aclexplode/, 'READ_TIMEOUT'],
   ['where it can create', /^SELECT 'database '/, 'READ_TIMEOUT'],
   ['CREATE TABLE', /^CREATE TABLE/, 'WRITE_TIMEOUT'],
