@@ -22,6 +22,8 @@ const BY_SQLSTATE: Readonly<Record<string, string>> = {
   '42710':
     'something of that name is there already (the message says what): if nobody needs it, as root DROP it, e.g. DROP TYPE public.connection_probe; then migrate again',
   '25006': READ_ONLY,
+  '3F000':
+    'schema public is gone: as root CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO public; GRANT CREATE ON SCHEMA public TO gateway_admin; then migrate again',
   '42P07':
     'the table is there and the journal does not say so (made by hand, or a migration was cut off): if its rows are not wanted, as gateway_admin DROP TABLE connection_probe; then migrate again',
   // GRANT by a role that is neither the owner nor holds the grant option (measured on CockroachDB 22.1)

@@ -70,6 +70,9 @@ const journal = (): Promise<Record<string, unknown>[]> =>
 const hasTable = async (): Promise<boolean> =>
   (await root.unsafe(`SELECT 1 FROM pg_catalog.pg_tables WHERE tablename = 'connection_probe'`)).length > 0
 
+const MADE_AGAIN =
+  'CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO public; GRANT CREATE ON SCHEMA public TO gateway_admin'
+
 describe('migrate', () => {
   it('applies drizzle/ to an empty database, which then is what src/ declares, and has nothing to do again', async () => {
     const { applied, failure, evidence: sealed, engine, address } = await migrateAt()
@@ -152,6 +155,15 @@ describe('migrate', () => {
       code: 'WRITE_REFUSED' as const,
       says: 'read-only transaction',
       next: 'as root ALTER ROLE {role} RESET default_transaction_read_only; ALTER ROLE ALL RESET',
+    })),
+    // CockroachDB drops no schema public.
+    ...(inject('engine') === 'postgresql' ? [MADE_AGAIN] : []).map(made => ({
+      fault: 'a schema public that is gone',
+      sql: 'DROP SCHEMA drizzle CASCADE; DROP SCHEMA public CASCADE',
+      undo: made,
+      code: 'WRITE_REFUSED' as const,
+      says: 'no schema has been selected',
+      next: `as root ${made}; then migrate again`,
     })),
     {
       fault: 'a journal that is gone, though the table is there',
