@@ -1,6 +1,6 @@
 /** Nothing beyond the four verbs works: nothing can be created, and no privilege goes beyond them. */
 import { type ExcessQuestion, type Here, privilegesOf } from '../database/privileges.ts'
-import { literal, TABLE_NAME, VERBS } from '../database/sql.ts'
+import { literal, revokeOnTable, TABLE_NAME, VERBS } from '../database/sql.ts'
 import { ProbeError } from '../failure/error.ts'
 import { sqlName } from '../failure/hints.ts'
 import { namesOf } from '../session/answers.ts'
@@ -24,8 +24,14 @@ const sentence = ({ schema, table, column, grantee, privilege, grantable }: Exce
   `${privilege}${column ? ` (${column})` : ''} on ${schema}.${table} to ${grantee}${grantable ? ' with grant option' : ''}`
 
 /** The statement that takes it away; of a verb only the grant option. */
-const revoke = ({ schema, table, column, grantee, privilege, grantable }: Excess) =>
-  `REVOKE ${grantable && VERBS.some(verb => verb === privilege) ? 'GRANT OPTION FOR ' : ''}${privilege}${column ? ` (${sqlName(column)})` : ''} ON TABLE ${sqlName(schema)}.${sqlName(table)} FROM ${sqlName(grantee)}`
+const revoke = (excess: Excess): string => {
+  const { schema, table, privilege, grantable } = excess
+  return revokeOnTable(
+    excess,
+    `${sqlName(schema)}.${sqlName(table)}`,
+    grantable && VERBS.some(verb => verb === privilege),
+  )
+}
 
 /** ALL is one privilege on CockroachDB: what is declared goes with it, and is granted again. */
 const grantedAgain = (here: readonly Excess[]): readonly string[] =>

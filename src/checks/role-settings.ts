@@ -1,4 +1,5 @@
 /** Where a setting of the role is the cause of a failure, the server is asked, and the next step names the setting. */
+import { resetEverywhere } from '../database/sql.ts'
 import { asProbeError, type ProbeError } from '../failure/error.ts'
 import { askAnyone } from './ask-anyone.ts'
 import type { Context } from './check.ts'
@@ -59,7 +60,7 @@ const SETTINGS: readonly Setting[] = [
 
 /** Where it is set for nobody in particular: a switch that is on for the whole server, or that could not be looked for. */
 const anywhere = (name: string): string =>
-  `ALTER ROLE {role} RESET ${name}; ALTER ROLE {role} IN DATABASE {db} RESET ${name}; ALTER DATABASE {db} RESET ${name}; ALTER ROLE ALL RESET ${name} (PostgreSQL, for the whole server: ALTER SYSTEM RESET ${name}; SELECT pg_reload_conf())`
+  `${resetEverywhere(name)} (PostgreSQL, for the whole server: ALTER SYSTEM RESET ${name}; SELECT pg_reload_conf())`
 
 /**
  * The same failure, its hint and evidence about the setting that is the cause, if one is. Adds nothing where there is no

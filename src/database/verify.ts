@@ -7,7 +7,7 @@ import { ifKnown } from '../session/if-known.ts'
 import type { Session } from '../session/postgres.ts'
 import { type Catalogue, type CatalogueColumn, type CatalogueGrant, columnsQuery } from './catalogue.ts'
 import { DECLARED, type Declared, type DeclaredTable, declare } from './declared.ts'
-import { identifier, TABLE_NAME } from './sql.ts'
+import { identifier, resetEverywhere, revokeOnTable, TABLE_NAME } from './sql.ts'
 import { columnDifferences, enumDifferences, otherKind, type TypesOf, tableDifferences } from './table-differences.ts'
 
 /** The probe's own table. */
@@ -82,7 +82,7 @@ export async function readBareName(session: Session): Promise<FoundByName | null
 const HIDDEN = 'the table is right, but the search path hides it'
 
 /** What to do where only the name is the matter, and it is not known where the path is set. */
-const SEARCH_PATH = `${HIDDEN}: as root ALTER ROLE {role} RESET search_path; ALTER ROLE {role} IN DATABASE {db} RESET search_path; ALTER DATABASE {db} RESET search_path; ALTER ROLE ALL RESET search_path; where it finds one in a schema called like the role, which "$user" puts first: ALTER ROLE {role} SET search_path = public`
+const SEARCH_PATH = `${HIDDEN}: as root ${resetEverywhere('search_path')}; where it finds one in a schema called like the role, which "$user" puts first: ALTER ROLE {role} SET search_path = public`
 
 /** What a bare name finds instead of the table; empty where it finds that, or where it was not asked for. */
 function shadowed(oid: string | undefined, bareName: FoundByName | null | undefined): string[] {
@@ -185,14 +185,14 @@ const excessive = ({ privilege, column, grantable }: CatalogueGrant): string =>
 const ALL = 'ALL'
 
 /** The statements that take it away; of a privilege that is declared only the grant option. */
-function revokeOf({ privilege, column, table, grantee, grantable }: CatalogueGrant, grants: readonly Grant[]): string {
+function revokeOf(found: CatalogueGrant, grants: readonly Grant[]): string {
+  const { privilege, table, grantee, grantable } = found
   const declared: readonly string[] = grants
     .filter(grant => grant.role === grantee && grant.table === table)
     .flatMap(({ privileges }) => privileges)
-  const isDeclared = declared.includes(privilege)
-  const what = `${grantable && isDeclared ? 'GRANT OPTION FOR ' : ''}${privilege}${column ? ` (${column})` : ''}`
-  const again = privilege === ALL && declared.length > 0
-  return `REVOKE ${what} ON TABLE ${table} FROM ${grantee}${again ? `; GRANT ${declared.join(', ')} ON TABLE ${table} TO ${grantee}` : ''}`
+  const revoke = revokeOnTable(found, table, grantable && declared.includes(privilege))
+  const isAgain = privilege === ALL && declared.length > 0
+  return isAgain ? `${revoke}; GRANT ${declared.join(', ')} ON TABLE ${table} TO ${grantee}` : revoke
 }
 
 /**

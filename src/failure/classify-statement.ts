@@ -100,9 +100,10 @@ export function statementHint(sqlstate: string, kind: StatementKind, named: Name
   if (kind === 'catalogue' && sqlstate === '57014') return DATA_SILENT
   if (kind === 'catalogue' && sqlstate === '42501') return CATALOGUE_DENIED
   const known = ROUTINE_HINTS[named.routine ?? '']?.(named) ?? SQLSTATE_HINTS[sqlstate]?.(named)
+  if (known || !named.inFunction) return known
   // A lock or a privilege has a next step of its own, wherever it is met.
-  const isGeneral = classifyStatement({ sqlstate, severity: 'ERROR' }, kind, named.inFunction) === GENERAL[kind]
-  return known ?? (named.inFunction && isGeneral ? IN_FUNCTION : undefined)
+  const isGeneral = classifyStatement({ sqlstate, severity: 'ERROR' }, kind, true) === GENERAL[kind]
+  return isGeneral ? IN_FUNCTION : undefined
 }
 
 /** An error of PL/pgSQL code: that of a trigger, as a rule. */
